@@ -1,0 +1,59 @@
+"""What a backbone is: a feature extractor that names its stages in order and can be cut at the freeze border.
+
+Shapes: b batch, c channels, h height, w width, t tokens.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ftlab.data.base import Batch, Preprocessing
+
+
+def identity(vector: Tensor) -> Tensor:
+    return vector
+
+
+@dataclass
+class Features:
+    """What a backbone gives to a head: maps, tokens or one vector; never pooled by the backbone."""
+
+    maps: Tensor | None = None  # (b, c, h, w)
+    tokens: Tensor | None = None  # (b, t, c), the first `prefix_tokens` are class or register tokens
+    prefix_tokens: int = 0
+    vector: Tensor | None = None  # (b, c)
+    # What the pretrained network does after its own pooling (the norm of convnext, conv_head of mobilenetv3):
+    # (b, c) -> (b, d). It owns parameters of the last stage; a head calls it on what it has pooled.
+    neck: Callable[[Tensor], Tensor] = identity
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run of layers that freezes and thaws as one; addressed as part/name, for example backbone/blocks.3."""
+
+    name: str
+    parameters: tuple[str, ...]  # full names inside the part
+
+
+class Backbone(nn.Module, ABC):
+    """A pretrained feature extractor; never pools."""
+
+    name: str
+    stages: tuple[Stage, ...]  # input end first; together they hold every parameter once
+    num_features: int  # channels of the pooled vector, after the neck
+    default_pool: str  # the pooling that the network was trained with: average | token
+    preprocessing: Preprocessing | None  # what its weights were trained on; None for vectors
+    weights_source: str  # where the weights come from, for the report
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Features: ...
+
+    @abstractmethod
+    def cut(self, trainable: set[str]) -> tuple[nn.Module, nn.Module]:
+        """(prefix, suffix) around the parameters named in `trainable`.
+
+        prefix(images) gives the values at the freeze border, suffix(*values) gives the Features; both share the
+        backbone's own parameters. Raises UserError where the network cannot be cut.
+        """

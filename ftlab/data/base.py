@@ -1,0 +1,85 @@
+"""What every data source gives: samples by split, what they hold, and batches.
+
+Shapes: n samples, b batch, c channels, h height, w width, k classes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass
+class Batch:
+    """What one step sees. Fields of modalities that a data source does not have stay None."""
+
+    targets: Tensor  # (b,) int64 classes, (b, k) float32 labels or mixed classes
+    index: Tensor  # (b,) int64, place of each sample in its split
+    images: Tensor | None = None  # (b, c, h, w) float32, normalised
+    tokens: Tensor | None = None  # (b, t) int64
+    mask: Tensor | None = None  # (b, t) bool, True where there is a token
+    vectors: Tensor | None = None  # (b, d) float32
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes the network's input; it travels in the bundle."""
+
+    size: tuple[int, int]  # height, width in pixels
+    mean: tuple[float, ...]  # of each channel, pixels scaled to 0..1
+    std: tuple[float, ...]
+    interpolation: str = "bicubic"  # nearest | bilinear | bicubic
+    crop_pct: float = 1.0  # the image is resized to size / crop_pct, then its centre is cut out
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a data source holds, known before a network is built."""
+
+    name: str
+    classes: tuple[str, ...]  # in the order of the outputs; one mapping for all splits
+    sizes: Mapping[str, int]  # samples of each split
+    counts: tuple[int, ...] = ()  # training samples of each class
+    warnings: tuple[str, ...] = ()  # what a person should know, each with its count
+
+
+@dataclass
+class Samples:
+    """One split: images that are loaded on access, their targets and names.
+
+    images[i] is a PIL image (RGB) or a uint8 tensor (c, h, w).
+    """
+
+    images: Sequence[Any]
+    targets: Tensor  # (n,) int64 or (n, k) float32
+    names: Sequence[str] = field(default_factory=list)  # file path, or "digits/17"
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass
+class Splits:
+    """All splits of a data source, under one class mapping that the train split decides."""
+
+    train: Samples
+    val: Samples | None
+    test: Samples | None
+    classes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class Source(ABC):
+    """Reads samples; a data option is a subclass in a file of its own."""
+
+    @abstractmethod
+    def read(self, seed: int) -> Splits:
+        """All splits; where the source has none of its own, split by `seed`, stratified.
+
+        Raises: UserError, naming file and row, what is accepted and what to do.
+        """

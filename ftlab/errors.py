@@ -1,0 +1,19 @@
+"""The one exception that means: what the user gave is wrong."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """The user's input (config, data, file) is wrong; the text names the thing, what is accepted and what to do.
+
+    Parts raise it; only the command line turns it into exit code 2.
+    """
+
+
+def choices(name: str, accepted: Iterable[str]) -> str:
+    """The end of a message about an unknown `name`: the nearest accepted one, then all of them."""
+    known = sorted(accepted)
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"{hint}Accepted: {', '.join(known) or 'nothing'}."

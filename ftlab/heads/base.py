@@ -1,0 +1,33 @@
+"""What a head is: features to raw outputs. Heads pool, backbones never do.
+
+Shapes: b batch, c channels, h height, w width, t tokens, k outputs.
+"""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from ftlab.backbones.base import Features, Stage
+from ftlab.data.base import Batch
+
+
+class Head(nn.Module, ABC):
+    """Built as HeadClass(num_features, num_outputs, default_pool, **settings)."""
+
+    @abstractmethod
+    def forward(self, features: Features, batch: Batch) -> Tensor:
+        """Raw outputs (b, k); the batch is there for heads that need the targets (teacher forcing)."""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage a direct child that has parameters, in order."""
+        return tuple(
+            Stage(name, tuple(f"{name}.{p}" for p, _ in child.named_parameters()))
+            for name, child in self.named_children()
+            if any(True for _ in child.parameters())
+        )
+
+    @property
+    def weight_decay(self) -> float | None:
+        """A weight decay of the head's own; None: the optimizer's."""
+        return None
