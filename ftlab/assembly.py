@@ -1,0 +1,96 @@
+"""From a checked config to the parts of a run: data, backbone, head, task, phases, rates."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ftlab.backbones.base import Backbone
+from ftlab.config import instantiate
+from ftlab.data.augment import Augment
+from ftlab.data.base import DataSpec, Preprocessing, Source, Splits
+from ftlab.data.module import read
+from ftlab.errors import UserError
+from ftlab.model import Model
+from ftlab.schedules.base import Schedule
+from ftlab.strategies.base import Phase, Strategy, check, with_early_stopping
+from ftlab.tasks.base import Task
+from ftlab.training.optimizers import OptimizerSettings
+
+# Keys of a data option that say how batches are made, not where samples come from.
+LOADING = ("batch_size", "num_workers", "image_size", "crop_pct")
+
+
+@dataclass
+class Parts:
+    """All that a run is made of, before any step."""
+
+    splits: Splits
+    spec: DataSpec
+    preprocessing: Preprocessing
+    augment: Augment
+    model: Model
+    task: Task
+    phases: list[Phase]
+    rates: dict[str, float]  # multiplier of each stage
+    schedule: Schedule
+    optimizer: OptimizerSettings
+
+
+def assemble(
+    config: Mapping[str, Any],
+    data: Splits | None = None,
+    backbone: Backbone | None = None,
+    describe_only: bool = False,
+) -> Parts:
+    """Build every part. `describe_only`: a network without weights, for the plan.
+
+    Raises: UserError for anything in the config or the data that cannot work.
+    """
+    splits, spec = _data(config, data)
+    task: Task = instantiate(config["task"], spec=spec)
+    size = config["data"]["image_size"]
+    if backbone is None:
+        backbone = instantiate(config["backbone"], image_size=size, describe_only=describe_only)
+    head = instantiate(
+        config["head"],
+        num_features=backbone.num_features,
+        num_outputs=task.num_outputs,
+        default_pool=backbone.default_pool,
+    )
+    model = Model(backbone, head)
+    return Parts(
+        splits=splits,
+        spec=spec,
+        preprocessing=_preprocessing(backbone, size, config["data"]["crop_pct"]),
+        augment=instantiate(config["augment"]),
+        model=model,
+        task=task,
+        phases=_phases(config, model, has_validation=splits.val is not None),
+        rates=instantiate(config["rates"]).of(model.addresses),
+        schedule=instantiate(config["schedule"]),
+        optimizer=instantiate(config["optimizer"]),
+    )
+
+
+def _data(config: Mapping[str, Any], data: Splits | None) -> tuple[Splits, DataSpec]:
+    source: Source | Splits = data or instantiate({k: v for k, v in config["data"].items() if k not in LOADING})
+    return read(source, seed=config["seed"], subset=config["subset"])
+
+
+def _preprocessing(backbone: Backbone, size: int | list[int] | None, crop_pct: float | None) -> Preprocessing:
+    """The backbone's own, unless the data sets size or crop."""
+    own = backbone.preprocessing
+    if own is None:
+        raise UserError("the backbone says nothing of its preprocessing; give ModuleBackbone(..., preprocessing=...)")
+    if size is not None:
+        own = replace(own, size=(size, size) if isinstance(size, int) else (size[0], size[1]))
+    return own if crop_pct is None else replace(own, crop_pct=crop_pct)
+
+
+def _phases(config: Mapping[str, Any], model: Model, has_validation: bool) -> list[Phase]:
+    strategy: Strategy = instantiate(config["strategy"])
+    phases = strategy.phases(model.addresses, config["trainer"]["max_epochs"])
+    stopping = config["early_stopping"]
+    phases = with_early_stopping(phases, stopping["patience"], stopping["min_delta"])
+    check(phases, model.addresses, has_validation)
+    return phases

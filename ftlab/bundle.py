@@ -1,0 +1,126 @@
+"""A bundle is what a run leaves behind for a program: weights, classes, preprocessing and config, without pickle."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ftlab.data.base import DataSpec, Preprocessing
+from ftlab.errors import UserError
+from ftlab.model import Model
+
+SCHEMA_VERSION = 1
+WEIGHTS, DESCRIPTION = "model.safetensors", "bundle.json"
+HEAD_PREFIX = "ftlab_head."
+
+
+@dataclass(frozen=True)
+class Description:
+    """bundle.json: all that is needed to build the network again and to read its outputs."""
+
+    task: str
+    targets: dict[str, Any]  # {"classes": [...]}
+    preprocessing: dict[str, Any]
+    backbone: dict[str, Any]  # config node of the backbone; {} for a user's own module
+    head: dict[str, Any]
+    task_settings: dict[str, Any]
+    num_outputs: int
+    metrics: dict[str, Any]
+    versions: dict[str, str]
+    config: dict[str, Any]
+    schema_version: int = SCHEMA_VERSION
+
+
+def tensors(model: Model) -> dict[str, Tensor]:
+    """The weights under the names that they have in plain timm where it has them.
+
+    The backbone keeps its own names; a single linear layer takes the name of timm's classifier, any other head is
+    prefixed. So `timm.create_model(name, num_classes=k, checkpoint_path=...)` reads a bundle with a linear head.
+    """
+    found = {name: t for name, t in model.backbone.model_state().items()}
+    classifier = head_name(model)
+    for name, tensor in model.head.state_dict().items():
+        found[f"{classifier}.{name.removeprefix('fc.')}" if classifier else HEAD_PREFIX + name] = tensor
+    return {name: t.detach().cpu().contiguous().clone() for name, t in found.items()}
+
+
+def head_name(model: Model) -> str | None:
+    """timm's name of the classifier, if the head is one linear layer and the backbone knows the name."""
+    plain = set(model.head.state_dict()) == {"fc.weight", "fc.bias"}
+    return model.backbone.classifier_name if plain else None
+
+
+def restore(model: Model, found: Mapping[str, Tensor], where: Path) -> None:
+    """Load what `tensors` made. Raises: UserError naming the tensors that do not fit."""
+    wanted = tensors(model)
+    missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    shapes = [n for n in wanted.keys() & found.keys() if wanted[n].shape != found[n].shape]
+    if missing or unknown or shapes:
+        raise UserError(
+            f"{where}: the weights do not fit bundle.json: {len(missing)} missing {missing[:3]}, "
+            f"{len(unknown)} unexpected {unknown[:3]}, {len(shapes)} of another shape {shapes[:3]}"
+        )
+    classifier = head_name(model)
+    prefix = f"{classifier}." if classifier else HEAD_PREFIX
+    head = {name: found[prefix + name.removeprefix("fc." if classifier else "")] for name in model.head.state_dict()}
+    model.head.load_state_dict(head)
+    model.backbone.load_model_state({name: found[name] for name in model.backbone.model_state()})
+
+
+def save(folder: Path, model: Model, description: Description) -> None:
+    """Write the two files of a bundle into a new folder."""
+    folder.mkdir(parents=True)
+    save_file(tensors(model), folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / DESCRIPTION).write_text(json.dumps(asdict(description), indent=2, ensure_ascii=False), encoding="utf8")
+
+
+def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
+    """What `save` wrote. Raises: UserError naming the file that is missing, broken or of a newer version."""
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise UserError(f"bundle={folder}: no bundle there ({DESCRIPTION} is missing); a run leaves one at RUN_DIR/bundle")
+    try:
+        data = json.loads(path.read_text(encoding="utf8"))
+        version = data.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
+        description = Description(**data)
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not a bundle's description: {error}") from None
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except FileNotFoundError:
+        raise UserError(f"{folder / WEIGHTS}: the file is missing; copy the whole bundle folder") from None
+    except SafetensorError as error:
+        raise UserError(f"{folder / WEIGHTS}: truncated or not a safetensors file: {error}") from None
+    return description, weights
+
+
+def spec_of(description: Description) -> DataSpec:
+    """The part of the data's spec that predictions need."""
+    classes = tuple(description.targets["classes"])
+    return DataSpec(name="bundle", classes=classes, sizes={"train": 0}, counts=(1,) * len(classes))
+
+
+def preprocessing_of(description: Description) -> Preprocessing:
+    p = description.preprocessing
+    return Preprocessing(
+        size=(p["size"][0], p["size"][1]),
+        mean=tuple(p["mean"]),
+        std=tuple(p["std"]),
+        interpolation=p["interpolation"],
+        crop_pct=p["crop_pct"],
+    )
+
+
+def device_of(accelerator: str) -> torch.device:
+    """auto takes a GPU where there is one."""
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    return torch.device("cuda" if accelerator == "gpu" else accelerator)

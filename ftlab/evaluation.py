@@ -1,0 +1,81 @@
+"""Figures of one split, gathered batch by batch: loss, metrics, confusion, the most confident mistakes.
+
+Shapes: b batch, k outputs.
+"""
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ftlab.data.base import Batch
+from ftlab.model import Model
+from ftlab.tasks.base import Task
+
+
+class Evaluation(nn.Module):
+    """Dataset-level state, never a mean of batch means."""
+
+    def __init__(self, task: Task, samples: int, mistakes: int = 0, shared: bool = True) -> None:
+        """`mistakes`: how many of the worst to keep. `shared`: whether other ranks hold the rest of the split."""
+        super().__init__()
+        self.task = [task]  # in a list, so that its buffers are not registered twice
+        self.keep = mistakes
+        self.metrics = task.metrics(samples)
+        self.confusion = task.confusion() if mistakes else None
+        for metric in [*self.metrics.values(), *([self.confusion] if self.confusion is not None else [])]:
+            metric.sync_on_compute = shared
+        self.register_buffer("loss", torch.zeros(2, dtype=torch.float64), persistent=False)  # sum, weight
+        self.worst: list[dict[str, Any]] = []
+
+    def reset(self) -> None:
+        self.metrics.reset()
+        self.loss.zero_()
+        self.worst = []
+        if self.confusion is not None:
+            self.confusion.reset()
+
+    @torch.no_grad()
+    def update(self, outputs: Tensor, batch: Batch) -> None:
+        """Take in the raw outputs (b, k) of a batch."""
+        task = self.task[0]
+        total, weight = task.loss(outputs, batch)
+        self.loss += torch.stack([total, weight]).to(self.loss)
+        probabilities = task.probabilities(outputs)
+        targets = batch.targets if batch.targets.ndim == 1 else batch.targets.long()
+        self.metrics.update(probabilities, targets)
+        if self.confusion is not None:
+            self.confusion.update(probabilities, targets)
+            found = task.mistakes(probabilities.cpu(), targets.cpu())
+            named = [{**m, "index": int(batch.index[m.pop("position")])} for m in found]
+            self.worst = sorted([*self.worst, *named], key=lambda m: -m["confidence"])[: self.keep]
+
+    def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float], list[str]]:
+        """(metrics by name, warnings about those that are undefined); `loss` replaces the own sums, for all ranks'."""
+        total, weight = (self.loss if loss is None else loss).tolist()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            values = {name: float(value) for name, value in self.metrics.compute().items()}
+        return {"loss": total / weight if weight else float("nan"), **values}, [str(w.message) for w in caught]
+
+
+def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, mistakes: int = 24) -> Evaluation:
+    """All of `batches` through the model in evaluation mode, on the device that it is on; the modes are put back."""
+    device = next(model.parameters()).device
+    found = Evaluation(task, samples, mistakes, shared=False).to(device)
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    with torch.inference_mode():
+        for batch in batches:
+            moved = on_device(batch, device)
+            found.update(model(moved), moved)
+    for module, training in modes:
+        module.training = training
+    return found
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with every tensor on `device`."""
+    return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(batch).items()})

@@ -1,0 +1,123 @@
+"""A trained network for inference: from a bundle, or right after a run.
+
+Shapes: b batch, k outputs.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ftlab.backbones.base import Backbone
+from ftlab.bundle import device_of, head_name, preprocessing_of, read, restore, spec_of, tensors
+from ftlab.config import instantiate
+from ftlab.data.base import Batch, Preprocessing
+from ftlab.data.images import load_image
+from ftlab.data.transforms import evaluation_transform
+from ftlab.errors import UserError
+from ftlab.model import Model
+from ftlab.tasks.base import Task
+
+Picture = str | Path | Image.Image | Tensor  # a file, a PIL image, or a uint8 tensor (c, h, w)
+
+
+class Predictor:
+    """model, task and preprocessing together; `ftlab.load` makes one from a bundle."""
+
+    def __init__(self, model: Model, task: Task, preprocessing: Preprocessing) -> None:
+        self.model, self.task, self.preprocessing = model.eval(), task, preprocessing
+        self.transform = evaluation_transform(preprocessing)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.task.spec.classes
+
+    def predict(self, images: Picture | Iterable[Picture], batch_size: int = 32, top_k: int = 5) -> list[dict[str, Any]]:
+        """One record an image, in order: {class, probability, top: [{class, probability}]}; labels where several fit.
+
+        Raises: UserError naming a file that cannot be read.
+        """
+        many = [images] if isinstance(images, str | Path | Image.Image | Tensor) else images
+        inputs = (self.transform(as_image(picture)) for picture in many)
+        return [record for chunk in batches(inputs, batch_size) for record in self.records(torch.stack(chunk), top_k)]
+
+    def records(self, inputs: Tensor, top_k: int) -> list[dict[str, Any]]:
+        """Preprocessed images (b, c, h, w) to one record each."""
+        return self.task.describe(self.probabilities(inputs).cpu(), top_k)
+
+    @torch.inference_mode()
+    def probabilities(self, inputs: Tensor) -> Tensor:
+        """Preprocessed images (b, c, h, w) to probabilities (b, k)."""
+        device = next(self.model.parameters()).device
+        nothing = torch.zeros(len(inputs), dtype=torch.long, device=device)
+        batch = Batch(targets=nothing, index=nothing, images=inputs.to(device))
+        return self.task.probabilities(self.model(batch))
+
+    def to_timm(self) -> torch.nn.Module:
+        """The same network as a plain timm model with a classifier. Raises: UserError for a head that timm lacks."""
+        import timm
+
+        if head_name(self.model) is None:
+            raise UserError("to_timm: only a linear head on a timm backbone is a plain timm model")
+        size = {"img_size": self.preprocessing.size} if self.model.backbone.fixed_size else {}
+        model = timm.create_model(self.model.backbone.name, num_classes=len(self.classes), **size)
+        model.load_state_dict(tensors(self.model))
+        return model.eval()
+
+
+def load(bundle: str | Path, backbone: Backbone | None = None, accelerator: str = "auto") -> Predictor:
+    """A bundle as a Predictor. `backbone`: the user's own, if the run was given one.
+
+    Raises: UserError naming the file that is missing, broken or does not fit.
+    """
+    folder = Path(bundle)
+    description, weights = read(folder)
+    task = instantiate(description.task_settings, spec=spec_of(description))
+    if backbone is None:
+        if not description.backbone:
+            raise UserError(f"bundle={folder}: its backbone is the user's own module; ftlab.load(bundle, backbone=...)")
+        backbone = instantiate(description.backbone)
+    head = instantiate(
+        description.head,
+        num_features=backbone.num_features,
+        num_outputs=description.num_outputs,
+        default_pool=backbone.default_pool,
+    )
+    model = Model(backbone, head)
+    restore(model, weights, folder)
+    return Predictor(model.to(device_of(accelerator)), task, preprocessing_of(description))
+
+
+def as_image(picture: Picture) -> Image.Image | Tensor:
+    return load_image(Path(picture)) if isinstance(picture, str | Path) else picture
+
+
+def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Runs of up to `size` items; nothing is read ahead."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def files(inputs: str | Sequence[str]) -> list[Path]:
+    """The files that FILES, a FOLDER or a GLOB name, in the order given, folders and globs sorted.
+
+    Raises: UserError for an input that names nothing.
+    """
+    import glob
+
+    found: list[Path] = []
+    for text in [inputs] if isinstance(inputs, str) else inputs:
+        path = Path(text)
+        if path.is_dir():
+            these = sorted(p for p in path.rglob("*") if p.is_file() and not any(x.startswith(".") for x in p.parts))
+        else:
+            these = [path] if path.exists() or not glob.has_magic(text) else [Path(p) for p in sorted(glob.glob(text))]
+        if not these:
+            raise UserError(f"input={text}: names no file; give files, a folder or a glob such as 'photos/*.jpg'")
+        found += these
+    return found

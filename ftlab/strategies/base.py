@@ -1,0 +1,180 @@
+"""A strategy says in which phase which stage trains; where a run stands is a pure function of its history.
+
+Neither torch nor lightning is imported here: a strategy is arithmetic over names and epochs.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ftlab.errors import UserError, choices
+
+BatchNorm = Literal["frozen", "train"]
+Start = Literal["current", "best"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of epochs in which the same stages train."""
+
+    name: str
+    epochs: int  # planned; fewer if `patience` ends it
+    rates: Mapping[str, float]  # trainable stages, each with its multiplier of the run's rate; the others are frozen
+    patience: int | None = None  # epochs without a better monitored value that end it; None: never
+    min_delta: float = 0.0  # a smaller gain is none
+    start: Start = "current"  # whose weights it begins with: as they are, or the best of the phase before
+    batchnorm: BatchNorm = "frozen"  # BatchNorm of trainable stages: running statistics, or batch statistics
+
+    @property
+    def trainable(self) -> tuple[str, ...]:
+        return tuple(self.rates)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The epochs that a phase really took."""
+
+    phase: int
+    first_epoch: int
+    epochs: int
+    ended_by: Literal["epochs", "plateau"] | None  # None: it is still going on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy(ABC):
+    """A way to fine-tune. Settings are the fields; a strategy option is a subclass in a file of its own."""
+
+    # BatchNorm of stages that train: frozen (pretrained statistics) or train (statistics of each batch).
+    batchnorm: BatchNorm = "frozen"
+
+    @abstractmethod
+    def phases(self, stages: Sequence[str], epochs: int) -> list[Phase]:
+        """The phases over `stages` (addresses, input end first, head last) within `epochs`.
+
+        Raises: UserError for a pattern that matches nothing and for epochs that are too few.
+        """
+
+
+def spans(phases: Sequence[Phase], losses: Sequence[float | None]) -> list[Span]:
+    """The phases begun so far, after one monitored value (lower is better; None: not measured) an epoch.
+
+    The last one has ended_by None unless it is over; epochs that a phase leaves unused are dropped.
+    """
+    found: list[Span] = []
+    first = 0
+    for number, phase in enumerate(phases):
+        epochs, ended_by = _length(phase, losses[first:])
+        found.append(Span(number, first, epochs, ended_by))
+        first += epochs
+        if ended_by is None:
+            break
+    return found
+
+
+def _length(phase: Phase, losses: Sequence[float | None]) -> tuple[int, Literal["epochs", "plateau"] | None]:
+    best, since = float("inf"), 0
+    for epoch, loss in enumerate(losses[: phase.epochs], start=1):
+        value = float("inf") if loss is None else loss
+        since = 0 if value < best - phase.min_delta else since + 1
+        best = min(best, value) if since == 0 else best
+        if epoch == phase.epochs:
+            return epoch, "epochs"
+        if phase.patience is not None and since >= phase.patience:
+            return epoch, "plateau"
+    return len(losses), None
+
+
+def is_over(phases: Sequence[Phase], losses: Sequence[float | None]) -> bool:
+    """Whether the last phase has ended."""
+    found = spans(phases, losses)
+    return len(found) == len(phases) and found[-1].ended_by is not None
+
+
+def current(phases: Sequence[Phase], losses: Sequence[float | None]) -> Span:
+    """The phase of the epoch that comes after `losses`; after the end, the last one."""
+    return spans(phases, losses)[-1]
+
+
+@dataclass(frozen=True)
+class Thaw:
+    """Since when a stage has been training without a break, and for how long it is planned to."""
+
+    first_epoch: int
+    epochs_done: int
+    epochs_planned: int
+    losses: tuple[float | None, ...] = field(default=())
+
+
+def thaw(stage: str, phases: Sequence[Phase], losses: Sequence[float | None]) -> Thaw | None:
+    """The thaw of `stage` that the coming epoch belongs to; None while it is frozen.
+
+    Phases that have ended early count with the epochs that they took: the plan of a stage shrinks with them, so its
+    schedule reaches its end when the last phase does, whatever was dropped on the way.
+    """
+    begun = spans(phases, losses)
+    now = begun[-1].phase
+    if stage not in phases[now].rates:
+        return None
+    first = now
+    while first > 0 and stage in phases[first - 1].rates:
+        first -= 1
+    last = now
+    while last + 1 < len(phases) and stage in phases[last + 1].rates:
+        last += 1
+    first_epoch = begun[first].first_epoch
+    taken = begun[now].first_epoch - first_epoch
+    return Thaw(
+        first_epoch=first_epoch,
+        epochs_done=len(losses) - first_epoch,
+        epochs_planned=taken + sum(p.epochs for p in phases[now : last + 1]),
+        losses=tuple(losses[first_epoch:]),
+    )
+
+
+def check(phases: Sequence[Phase], stages: Sequence[str], has_validation: bool) -> None:
+    """Raises: UserError for phases that cannot run."""
+    if not phases:
+        raise UserError("strategy: there is no phase; a strategy needs at least one")
+    names = [p.name for p in phases]
+    for phase in phases:
+        where = f"strategy, phase '{phase.name}'"
+        if names.count(phase.name) > 1:
+            raise UserError(f"{where}: two phases have this name; each needs its own")
+        if phase.epochs < 1:
+            raise UserError(f"{where}: {phase.epochs} epochs; a phase needs at least 1")
+        if not phase.rates:
+            raise UserError(f"{where}: nothing trains; give at least one stage a rate")
+        for stage, rate in phase.rates.items():
+            if stage not in stages:
+                raise UserError(f"{where}: no stage '{stage}'; {choices(stage, stages)}")
+            if not 0 < rate < float("inf"):
+                raise UserError(f"{where}: the rate of '{stage}' is {rate}; it must be above 0, or say frozen")
+        if not has_validation and (phase.patience is not None or phase.start == "best"):
+            raise UserError(
+                f"{where}: patience and the best weights of a phase need a validation split; give the data one, "
+                "or set strategy.patience=null (early_stopping.patience=null) and strategy.restore_best=false"
+            )
+
+
+def with_early_stopping(phases: Sequence[Phase], patience: int | None, min_delta: float) -> list[Phase]:
+    """Early stopping of the run is the patience of its last phase: a thaw is never stopped by what came before it."""
+    if patience is None:
+        return list(phases)
+    return [*phases[:-1], replace(phases[-1], patience=patience, min_delta=min_delta)]
+
+
+def share(epochs: int, names: Sequence[str], weights: Sequence[float] | None = None) -> list[int]:
+    """Split `epochs` over the phases `names` by weight (None: evenly), at least 1 each; the later ones get the rest.
+
+    Raises: UserError if there are fewer epochs than phases.
+    """
+    if epochs < len(names):
+        raise UserError(
+            f"trainer.max_epochs={epochs}: {len(names)} phases need at least {len(names)} epochs; "
+            "give more epochs or fewer phases (strategy.groups)"
+        )
+    weights = weights or [1.0] * len(names)
+    spare, total = epochs - len(names), sum(weights)
+    ends = [round(spare * sum(weights[: i + 1]) / total - 1e-9) for i in range(len(names))]
+    return [1 + end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]

@@ -1,0 +1,52 @@
+"""The head first, then the backbone thaws towards the input, one group of stages a phase.
+
+Source: gradual unfreezing, Howard and Ruder 2018, "Universal Language Model Fine-tuning for Text Classification".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ftlab.errors import UserError
+from ftlab.strategies.base import Phase, Strategy, share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progressive(Strategy):
+    """Head, then group by group towards the input, until everything trains."""
+
+    groups: int | None = 2  # groups of backbone stages, one thawed a phase; None: stage by stage
+    head_share: float = 0.2  # part of the epochs for the head alone; the groups share the others evenly
+    patience: int | None = None  # epochs without a better monitored value that end a phase early
+    min_delta: float = 0.0  # a smaller gain is none
+    restore_best: bool = True  # a phase begins with the best weights of the one before
+
+    def phases(self, stages: Sequence[str], epochs: int) -> list[Phase]:
+        groups = self._groups([s for s in stages if not s.startswith("head/")])
+        names = ["head", *(group[0].split("/", 1)[1] for group in reversed(groups))]
+        rest = (1 - self.head_share) / len(groups)
+        lengths = share(epochs, names, [self.head_share, *[rest] * len(groups)])
+        starts = [sum(map(len, groups)), *(stages.index(group[0]) for group in reversed(groups))]
+        return [
+            Phase(
+                name=name,
+                epochs=length,
+                rates=dict.fromkeys(stages[start:], 1.0),
+                patience=self.patience,
+                min_delta=self.min_delta,
+                start="best" if self.restore_best and number else "current",
+                batchnorm=self.batchnorm,
+            )
+            for number, (name, length, start) in enumerate(zip(names, lengths, starts, strict=True))
+        ]
+
+    def _groups(self, backbone: Sequence[str]) -> list[list[str]]:
+        """The stages in `groups` runs, as even as can be, the larger ones at the input end."""
+        number = len(backbone) if self.groups is None else self.groups
+        if not 1 <= number <= len(backbone):
+            raise UserError(
+                f"strategy.groups={number}: the backbone has {len(backbone)} stages; give 1 to that many, "
+                "or null for one group a stage"
+            )
+        size, larger = divmod(len(backbone), number)
+        ends = [size * (i + 1) + min(i + 1, larger) for i in range(number)]
+        return [list(backbone[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)]

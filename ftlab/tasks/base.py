@@ -1,0 +1,70 @@
+"""What a task is: what a batch's targets mean, the loss, the predictions and the metrics. Not a modality.
+
+Shapes: b batch, k outputs.
+"""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor, nn
+
+from ftlab.data.base import Batch, DataSpec
+from ftlab.errors import UserError
+
+if TYPE_CHECKING:  # importing torchmetrics takes a second, which `ftlab plan` and `ftlab predict` do not need
+    from torchmetrics import Metric, MetricCollection
+
+
+class Task(nn.Module, ABC):
+    """Built as TaskClass(spec, **settings); holds no trainable parameters."""
+
+    name: str
+    objective: str  # the metric that a sweep optimises
+    mode: Literal["max", "min"]  # whether a larger objective is better
+    num_outputs: int
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(sum of the losses, sum of their weights), both scalars; the caller divides.
+
+        Dividing once, over the accumulation window and all ranks, is what makes class weights right there too.
+        """
+
+    @abstractmethod
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """(b, k) raw outputs to (b, k) probabilities."""
+
+    @abstractmethod
+    def metrics(self, samples: int) -> "MetricCollection":
+        """Figures with dataset-level state, for a split of `samples`; each takes probabilities and targets."""
+
+    @abstractmethod
+    def confusion(self) -> "Metric":
+        """A torchmetrics confusion matrix, (k, k), or one of 2 by 2 for each label (k, 2, 2)."""
+
+    @abstractmethod
+    def describe(self, probabilities: Tensor, top_k: int) -> list[dict[str, Any]]:
+        """One plain record a sample, as `ftlab predict` writes it."""
+
+    @abstractmethod
+    def mistakes(self, probabilities: Tensor, targets: Tensor) -> list[dict[str, Any]]:
+        """The wrong samples, worst first: {position, truth, prediction, confidence}."""
+
+
+def class_weights(setting: str | list[float], counts: tuple[int, ...]) -> list[float] | None:
+    """One weight a class: none, a list, or balanced: n / (k * n of the class), as scikit-learn does."""
+    if setting == "none":
+        return None
+    if setting == "balanced":
+        total = sum(counts)
+        return [total / (len(counts) * max(1, count)) for count in counts]
+    weights = [float(w) for w in setting]
+    if len(weights) != len(counts):
+        raise UserError(f"task.class_weights: {len(weights)} weights for {len(counts)} classes; give one a class")
+    if min(weights) < 0 or max(weights) == 0:
+        raise UserError("task.class_weights: weights must be 0 or more, and one of them above 0")
+    return weights

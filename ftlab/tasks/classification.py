@@ -1,0 +1,127 @@
+"""One class a sample.
+
+Shapes: b batch, k classes.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ftlab.data.base import Batch, DataSpec
+from ftlab.errors import UserError
+from ftlab.tasks.base import Task, class_weights
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric, MetricCollection
+
+EXACT_AUROC = 20_000_000  # scores; above it the curve is binned, which needs memory for the bins only
+BINS = 512
+
+
+class Classification(Task):
+    """Cross entropy or focal loss over classes; precision, recall and f1 are means over the classes (macro).
+
+    Source of the focal loss: Lin et al. 2017, "Focal Loss for Dense Object Detection".
+    """
+
+    name = "classification"
+    objective = "accuracy"
+    mode: Literal["max", "min"] = "max"
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        loss: Literal["cross_entropy", "focal"] = "cross_entropy",
+        label_smoothing: float = 0.0,
+        focal_gamma: float = 2.0,
+        class_weights: str | list[float] = "none",
+    ) -> None:
+        super().__init__(spec)
+        self.num_outputs = len(spec.classes)
+        if self.num_outputs < 2:
+            raise UserError(f"data: {self.num_outputs} class; a classification needs at least 2")
+        self.focal_gamma = focal_gamma if loss == "focal" else 0.0
+        self.label_smoothing = label_smoothing
+        self.register_buffer("weights", _weights(class_weights, spec), persistent=False)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        outputs = outputs.float()  # half precision loses the small probabilities
+        targets = batch.targets
+        if targets.ndim == 1 and not self.focal_gamma:
+            total = F.cross_entropy(outputs, targets, self.weights, reduction="sum", label_smoothing=self.label_smoothing)
+            weight = outputs.new_tensor(len(targets)) if self.weights is None else self.weights[targets].sum()
+            return total, weight
+        chances = F.one_hot(targets, self.num_outputs).to(outputs) if targets.ndim == 1 else targets.to(outputs)
+        weighted = chances if self.weights is None else chances * self.weights
+        return self._soft(outputs, chances), weighted.sum()
+
+    def _soft(self, outputs: Tensor, chances: Tensor) -> Tensor:
+        """Sum of the losses under targets (b, k) that are probabilities, as mixup makes them."""
+        smooth = chances * (1 - self.label_smoothing) + self.label_smoothing / self.num_outputs
+        logs = F.log_softmax(outputs, dim=1)
+        terms = -smooth * logs * (1 - logs.exp()) ** self.focal_gamma
+        return (terms if self.weights is None else terms * self.weights).sum()
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return outputs.float().softmax(dim=1)
+
+    def metrics(self, samples: int) -> "MetricCollection":
+        from torchmetrics import MetricCollection
+        from torchmetrics.classification import (
+            MulticlassAccuracy,
+            MulticlassAUROC,
+            MulticlassF1Score,
+            MulticlassPrecision,
+            MulticlassRecall,
+        )
+
+        k = self.num_outputs
+        bins = BINS if samples * k > EXACT_AUROC else None
+        figures: dict[str, Any] = {
+            "accuracy": MulticlassAccuracy(k, average="micro"),
+            "precision": MulticlassPrecision(k, average="macro"),
+            "recall": MulticlassRecall(k, average="macro"),
+            "f1": MulticlassF1Score(k, average="macro"),
+            "auroc": MulticlassAUROC(k, average="macro", thresholds=bins),
+        }
+        if k > 5:
+            figures["accuracy_top5"] = MulticlassAccuracy(k, average="micro", top_k=5)
+        return MetricCollection(figures)
+
+    def confusion(self) -> "Metric":
+        from torchmetrics.classification import MulticlassConfusionMatrix
+
+        return MulticlassConfusionMatrix(self.num_outputs)
+
+    def describe(self, probabilities: Tensor, top_k: int) -> list[dict[str, Any]]:
+        classes = self.spec.classes
+        top = probabilities.topk(min(top_k, self.num_outputs), dim=1)
+        return [
+            {
+                "class": classes[places[0]],
+                "probability": chances[0],
+                "top": [{"class": classes[i], "probability": p} for i, p in zip(places, chances, strict=True)],
+            }
+            for places, chances in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        ]
+
+    def mistakes(self, probabilities: Tensor, targets: Tensor) -> list[dict[str, Any]]:
+        confidence, prediction = probabilities.max(dim=1)
+        wrong = torch.nonzero(prediction != targets).flatten()
+        worst = wrong[confidence[wrong].argsort(descending=True)]
+        return [
+            {
+                "position": i,
+                "truth": self.spec.classes[targets[i]],
+                "prediction": self.spec.classes[prediction[i]],
+                "confidence": float(confidence[i]),
+            }
+            for i in worst.tolist()
+        ]
+
+
+def _weights(setting: str | list[float], spec: DataSpec) -> Tensor | None:
+    weights = class_weights(setting, spec.counts)
+    return None if weights is None else torch.tensor(weights)

@@ -1,0 +1,120 @@
+"""Any number of labels a sample.
+
+Shapes: b batch, k labels.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ftlab.data.base import Batch, DataSpec
+from ftlab.errors import UserError
+from ftlab.tasks.base import Task
+from ftlab.tasks.classification import BINS, EXACT_AUROC
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric, MetricCollection
+
+
+class Multilabel(Task):
+    """Binary cross entropy for each label; figures are means over the labels (macro)."""
+
+    name = "multilabel"
+    objective = "f1"
+    mode: Literal["max", "min"] = "max"
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        pos_weight: str | list[float] = "none",
+        threshold: float = 0.5,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(spec)
+        self.num_outputs = len(spec.classes)
+        self.threshold = threshold
+        self.label_smoothing = label_smoothing
+        self.register_buffer("pos_weight", _pos_weight(pos_weight, spec), persistent=False)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        targets = batch.targets.to(outputs.device, torch.float32)
+        if targets.shape != outputs.shape:
+            raise UserError("task=multilabel: each sample needs a 0 or 1 for each label; one class a sample is task=classification")
+        smooth = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
+        terms = F.binary_cross_entropy_with_logits(outputs.float(), smooth, pos_weight=self.pos_weight, reduction="none")
+        return terms.mean(dim=1).sum(), outputs.new_tensor(len(outputs), dtype=torch.float32)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return outputs.float().sigmoid()
+
+    def metrics(self, samples: int) -> "MetricCollection":
+        from torchmetrics import MetricCollection
+        from torchmetrics.classification import (
+            MultilabelAccuracy,
+            MultilabelAUROC,
+            MultilabelExactMatch,
+            MultilabelF1Score,
+            MultilabelPrecision,
+            MultilabelRecall,
+        )
+
+        k = self.num_outputs
+        at: dict[str, Any] = {"num_labels": k, "threshold": self.threshold}
+        bins = BINS if samples * k > EXACT_AUROC else None
+        return MetricCollection(
+            {
+                "accuracy": MultilabelAccuracy(average="macro", **at),
+                "precision": MultilabelPrecision(average="macro", **at),
+                "recall": MultilabelRecall(average="macro", **at),
+                "f1": MultilabelF1Score(average="macro", **at),
+                "exact_match": MultilabelExactMatch(**at),
+                "auroc": MultilabelAUROC(k, average="macro", thresholds=bins),
+            }
+        )
+
+    def confusion(self) -> "Metric":
+        from torchmetrics.classification import MultilabelConfusionMatrix
+
+        return MultilabelConfusionMatrix(self.num_outputs, threshold=self.threshold)
+
+    def describe(self, probabilities: Tensor, top_k: int) -> list[dict[str, Any]]:
+        top = probabilities.topk(min(top_k, self.num_outputs), dim=1)
+        return [
+            {
+                "labels": [c for c, p in zip(self.spec.classes, row, strict=True) if p > self.threshold],
+                "top": [{"class": self.spec.classes[i], "probability": p} for i, p in zip(places, chances, strict=True)],
+            }
+            for row, places, chances in zip(
+                probabilities.tolist(), top.indices.tolist(), top.values.tolist(), strict=True
+            )
+        ]
+
+    def mistakes(self, probabilities: Tensor, targets: Tensor) -> list[dict[str, Any]]:
+        """A sample is as wrong as its worst label."""
+        error = (probabilities - targets).abs()
+        worst, label = error.max(dim=1)
+        order = worst.argsort(descending=True)
+        return [
+            {
+                "position": i,
+                "truth": ("" if targets[i, label[i]] else "not ") + self.spec.classes[label[i]],
+                "prediction": ("not " if targets[i, label[i]] else "") + self.spec.classes[label[i]],
+                "confidence": float(worst[i]),
+            }
+            for i in order.tolist()
+            if worst[i] > 0.5
+        ]
+
+
+def _pos_weight(setting: str | list[float], spec: DataSpec) -> Tensor | None:
+    """none, balanced (samples without the label / samples with it), or one a label."""
+    if setting == "none":
+        return None
+    if setting == "balanced":
+        samples = spec.sizes["train"]
+        return torch.tensor([(samples - count) / max(1, count) for count in spec.counts])
+    if len(setting) != len(spec.classes):
+        raise UserError(f"task.pos_weight: {len(setting)} weights for {len(spec.classes)} labels; give one a label")
+    return torch.tensor([float(w) for w in setting])

@@ -1,0 +1,177 @@
+"""The LightningModule: a model, its task, and one step written once.
+
+Shapes: b batch, k outputs.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from ftlab.data.base import Batch
+from ftlab.data.sampling import key
+from ftlab.errors import UserError
+from ftlab.evaluation import Evaluation
+from ftlab.model import Model
+from ftlab.strategies.base import Phase, current, is_over
+from ftlab.tasks.base import Task
+from ftlab.training.history import Record, losses
+from ftlab.training.memory import PeakMemory
+from ftlab.training.optimizers import OptimizerSettings
+from ftlab.training.rates import RatePlan
+
+STATE = "ftlab"  # our key in a checkpoint
+
+
+class FineTuner(LightningModule):
+    """Trains `model` on `task`; which stages train is the callback Unfreezing's business.
+
+    The loss that a step returns is a sum over samples divided by a constant; the true divisor, the weight of all
+    samples in the accumulation window over all ranks, is applied to the gradients just before the optimizer's step.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        task: Task,
+        optimizer: OptimizerSettings,
+        plan: RatePlan,
+        mix: Callable[[Batch], Batch],
+        seed: int,
+        monitor: str,
+        val_samples: int,
+        batch_size: int,
+    ) -> None:
+        super().__init__()
+        self.model, self.task = model, task
+        self.optimizer_settings, self.plan, self.mix = optimizer, plan, mix
+        self.seed, self.monitor = seed, monitor
+        self.evaluation = Evaluation(task, val_samples)
+        self.sign = monitor_sign(monitor, self.evaluation)
+        self.history: list[Record] = []
+        self.warned: dict[str, int] = {}  # undefined metrics and the like, with their counts
+        self.register_buffer("window", torch.zeros((), dtype=torch.float64), persistent=False)
+        self.register_buffer("train_loss", torch.zeros(2, dtype=torch.float64), persistent=False)
+        self.constant = float(batch_size)  # any would be right; this one keeps half precision in its range
+
+    @property
+    def losses(self) -> list[float | None]:
+        """The monitored value of each finished epoch, lower is better."""
+        return losses(self.history, self.monitor, self.sign)
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of the epoch that is running or comes next."""
+        return self.plan.phases[current(self.plan.phases, self.losses).phase]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.optimizer_settings.build(self.model)
+
+    # --- training
+
+    def on_fit_start(self) -> None:
+        self.peak = PeakMemory(self.device)
+
+    def on_train_epoch_start(self) -> None:
+        self.peak.reset()
+        self.begun = self.plan.begin(self.losses)
+        self.running = self.phase
+        self.steps, self.step_seconds, self.epoch_start = 0, 0.0, time.perf_counter()
+        self.window.zero_()
+        self.train_loss.zero_()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self.step_start = time.perf_counter()
+        # Dropout, drop path and mixing are keyed by the step, so there is no state of a generator to save.
+        torch.manual_seed(key(self.seed, self.current_epoch, batch_idx, self.global_rank))
+        rates = self.plan.at(self.running, self.begun, batch_idx // self.trainer.accumulate_grad_batches)
+        for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
+            group["lr"] = rates.get(group["stage"], 0.0)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        mixed = self.mix(batch)
+        total, weight = self.task.loss(self.model(mixed), mixed)
+        if not math.isfinite(total.item()):
+            raise UserError(self._not_finite(total.item(), batch_idx))
+        self.window += weight
+        self.train_loss += torch.stack([total.detach(), weight])
+        return total / self.constant * self.trainer.accumulate_grad_batches  # Lightning divides by the latter
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        self.steps += 1
+        self.step_seconds += time.perf_counter() - self.step_start
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Divide by the weight of the whole window over all ranks, whose mean DDP has taken; before any clipping."""
+        weight = self._over_ranks(self.window.clone())
+        factor = self.constant * self.trainer.world_size / weight
+        self.window.zero_()
+        if factor.device.type == "cpu" and factor == 1:
+            return
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
+
+    def on_train_epoch_end(self) -> None:
+        """Write down the epoch; the run is over when its last phase is."""
+        total, weight = self._over_ranks(self.train_loss.clone()).tolist()
+        record = {
+            "epoch": self.current_epoch,
+            "phase": self.running.name,
+            "seconds": time.perf_counter() - self.epoch_start,
+            "steps": self.steps,
+            "step_seconds": self.step_seconds,
+            "peak_memory_bytes": self.peak.increase(),
+            "train": {"loss": total / weight},
+            "val": self.figures,
+        }
+        self.history.append(self.trainer.strategy.broadcast(record))  # one history, so one decision, on all ranks
+        self.log_dict({f"{split}/{k}": v for split in ("train", "val") for k, v in record[split].items()})
+        self.log_dict({f"rate/{g['stage']}": g["lr"] for g in self.optimizers(False).param_groups})  # type: ignore[union-attr]
+        self.trainer.should_stop = is_over(self.plan.phases, self.losses)
+
+    # --- validation
+
+    figures: dict[str, float] = {}  # noqa: RUF012  (replaced, never changed, at each validation)
+
+    def on_validation_epoch_start(self) -> None:
+        self.evaluation.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.evaluation.update(self.model(batch), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self.figures, caught = self.evaluation.figures(self._over_ranks(self.evaluation.loss.clone()))
+        for text in caught:
+            self.warned[text] = self.warned.get(text, 0) + 1
+
+    # --- state
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[STATE] = {"history": self.history}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = list(checkpoint[STATE]["history"])
+
+    def _over_ranks(self, value: Tensor) -> Tensor:
+        return self.trainer.strategy.reduce(value, reduce_op="sum")  # type: ignore[return-value]
+
+    def _not_finite(self, value: float, batch_idx: int) -> str:
+        return (
+            f"the training loss is {value} in epoch {self.current_epoch}, step {batch_idx}, phase '{self.running.name}', "
+            "before the optimizer's step; the last checkpoint is as it was. Try a smaller optimizer.lr, "
+            "trainer.gradient_clip_val=1.0 or trainer.precision=32-true, and look for bad values in the data."
+        )
+
+
+def monitor_sign(monitor: str, evaluation: Evaluation) -> float:
+    """1 if a lower value of `monitor` is better, -1 if a higher one is. Raises: UserError for an unknown name."""
+    from ftlab.errors import choices
+
+    better = {"loss": False, **{name: metric.higher_is_better for name, metric in evaluation.metrics.items()}}
+    if monitor not in better:
+        raise UserError(f"monitor={monitor}: no such figure of the validation split; {choices(monitor, better)}")
+    return -1.0 if better[monitor] else 1.0

@@ -1,0 +1,80 @@
+"""The one definition of "frozen": no gradient, evaluation mode, unchanged buffers.
+
+requires_grad=False alone does not freeze: running statistics drift, dropout and drop path stay active, and an optimizer
+moves a parameter whose gradient is zero instead of None.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ftlab.model import Model
+from ftlab.strategies.base import BatchNorm
+
+
+def owners(model: Model) -> dict[str, set[str]]:
+    """The stages that each module belongs to, by the module's name.
+
+    A module belongs to the stages of the parameters below it. One without parameters (dropout, drop path) belongs to
+    its closest ancestor that lies in one stage, else to the stage of the parameters registered before it.
+    """
+    stage_of = {name: stage.name for stage in model.stages for name in stage.parameters}
+    found: dict[str, set[str]] = {}
+    before = {model.addresses[0]}
+    for name, module in model.named_modules():
+        below = {stage_of[f"{name}.{p}".lstrip(".")] for p, _ in module.named_parameters()}
+        parent = found[name.rpartition(".")[0]] if name else set()
+        found[name] = below or (parent if len(parent) == 1 else before)
+        own = [stage_of[f"{name}.{p}".lstrip(".")] for p, _ in module.named_parameters(recurse=False)]
+        before = {own[-1]} if own else before
+    return found
+
+
+def resting(model: Model, trainable: Collection[str], batchnorm: BatchNorm) -> list[nn.Module]:
+    """The modules that must be in evaluation mode while `trainable` stages train: the frozen ones, and every BatchNorm
+    under the policy `frozen`."""
+    modules = dict(model.named_modules())
+    return [
+        modules[name]
+        for name, stages in owners(model).items()
+        if stages.isdisjoint(trainable) or (batchnorm == "frozen" and isinstance(modules[name], _BatchNorm))
+    ]
+
+
+@dataclass
+class Freezing:
+    """What is frozen now, and the means to keep it so."""
+
+    resting: list[nn.Module]
+    frozen: list[nn.Parameter]
+
+    def enforce(self) -> None:
+        """Put the frozen modules back into evaluation mode, whoever has called train() since. Cheap: once a step."""
+        for module in self.resting:
+            module.training = False
+
+    def release_gradients(self) -> None:
+        """Frozen parameters have the gradient None, never zero: an optimizer skips None and moves zero."""
+        for parameter in self.frozen:
+            parameter.grad = None
+
+
+def freeze(model: Model, trainable: Collection[str], batchnorm: BatchNorm) -> Freezing:
+    """Make exactly the stages `trainable` (addresses) train and everything else frozen."""
+    names = {name for stage in model.stages if stage.name in trainable for name in stage.parameters}
+    model.train()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in names)
+    held = Freezing(resting(model, trainable, batchnorm), [p for p in model.parameters() if not p.requires_grad])
+    held.enforce()
+    held.release_gradients()
+    return held
+
+
+def forget(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> None:
+    """Drop the optimizer's state of `parameters`: a thawed one must not move by the momentum of its earlier life."""
+    for parameter in parameters:
+        optimizer.state.pop(parameter, None)

@@ -1,0 +1,50 @@
+"""What has happened so far, one plain record an epoch: the run's only state beside weights and optimizer.
+
+The phase, the rates and the end of a run are pure functions of it, so a resumed run stands where it stood.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ftlab.strategies.base import Phase, Span, spans
+
+Record = dict[str, Any]  # epoch, phase, seconds, steps, step_seconds, peak_memory_bytes, train: {}, val: {}
+
+
+def losses(history: Sequence[Record], monitor: str, sign: float) -> list[float | None]:
+    """The monitored value of each epoch with lower being better; None where it is missing or not a number."""
+    values = [record["val"].get(monitor) if record["val"] else None for record in history]
+    return [None if value is None or math.isnan(value) else sign * value for value in values]
+
+
+def best_epoch(values: Sequence[float | None], first: int = 0) -> int | None:
+    """The earliest epoch from `first` on with the lowest value; None if there is no value."""
+    candidates = [(value, epoch) for epoch, value in enumerate(values) if value is not None and epoch >= first]
+    return min(candidates)[1] if candidates else None
+
+
+def phase_records(
+    phases: Sequence[Phase], history: Sequence[Record], values: Sequence[float | None], sizes: dict[str, int]
+) -> list[Record]:
+    """One record a phase that was begun, as report.json has it. `sizes`: parameters of each stage."""
+    begun = [span for span in spans(phases, values) if span.epochs]
+    return [_phase_record(phases[span.phase], span, history, sizes) for span in begun]
+
+
+def _phase_record(phase: Phase, span: Span, history: Sequence[Record], sizes: dict[str, int]) -> Record:
+    records = history[span.first_epoch : span.first_epoch + span.epochs]
+    steps = sum(record["steps"] for record in records)
+    peaks = [record["peak_memory_bytes"] for record in records if record["peak_memory_bytes"] is not None]
+    return {
+        "name": phase.name,
+        "first_epoch": span.first_epoch,
+        "last_epoch": span.first_epoch + span.epochs - 1,
+        "trainable_stages": list(phase.trainable),
+        "trainable_parameters": sum(sizes[stage] for stage in phase.trainable),
+        "total_parameters": sum(sizes.values()),
+        "seconds": sum(record["seconds"] for record in records),
+        "seconds_per_step": sum(record["step_seconds"] for record in records) / max(1, steps),
+        "peak_memory_bytes": max(peaks) if peaks else None,
+        "ended_by": span.ended_by or "interrupted",
+    }
