@@ -5,8 +5,8 @@ Shapes: n samples, b batch, c channels, h height, w width, k classes.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -24,6 +24,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory; a DataLoader pins only what it knows or what has this method."""
+        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        pinned: dict[str, Any] = {name: part if part is None else part.pin_memory() for name, part in parts.items()}
+        return Batch(**pinned)
 
 
 @dataclass(frozen=True)
@@ -48,19 +54,27 @@ class DataSpec:
     warnings: tuple[str, ...] = ()  # what a person should know, each with its count
 
 
+class Images(Protocol):
+    """Images that are loaded on access: images[i] is a PIL image (RGB) or a uint8 tensor (c, h, w)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
 @dataclass
 class Samples:
-    """One split: images that are loaded on access, their targets and names.
+    """One split: images that are loaded on access, their targets and names."""
 
-    images[i] is a PIL image (RGB) or a uint8 tensor (c, h, w).
-    """
-
-    images: Sequence[Any]
+    images: Images
     targets: Tensor  # (n,) int64 or (n, k) float32
     names: Sequence[str] = field(default_factory=list)  # file path, or "digits/17"
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def name(self, index: int) -> str:
+        return self.names[index] if len(self.names) else f"sample {index}"
 
 
 @dataclass

@@ -1,0 +1,123 @@
+"""The user's own torch data sets of (image, label) pairs as splits.
+
+Shapes: n samples, k classes, c channels, h height, w width.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Subset
+
+from ftlab.data.base import Samples, Splits
+from ftlab.data.images import rgb
+from ftlab.errors import UserError
+
+
+class Pairs(Protocol):
+    """A map-style data set: dataset[i] is (image, label)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+def from_datasets(
+    train: Pairs, val: Pairs | None = None, test: Pairs | None = None, classes: Sequence[str] | None = None
+) -> Splits:
+    """Splits of map-style data sets whose items are (image, label).
+
+    image: Pillow, uint8 (c, h, w) tensor, float (c, h, w) tensor of 0 to 1, or uint8 (h, w) or (h, w, 3) array; not
+    normalised, since that is the network's preprocessing. label: a whole number from 0, or a vector of k labels.
+    classes: names; else the train set's own `classes`, else the numbers. Labels are taken from `.targets` or `.labels`
+    where the data set has them, else each item is read once.
+    Raises: UserError, naming the split and the item.
+    """
+    train_samples = _samples("train", train)
+    known = classes if classes is not None else getattr(train, "classes", None)
+    return Splits(
+        train_samples,
+        None if val is None else _samples("val", val),
+        None if test is None else _samples("test", test),
+        tuple(map(str, known)) if known is not None else _numbers(train_samples.targets),
+    )
+
+
+def _numbers(targets: Tensor) -> tuple[str, ...]:
+    count = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1 if len(targets) else 0
+    return tuple(str(label) for label in range(count))
+
+
+class DatasetImages:
+    """The images of a data set of pairs, read on access."""
+
+    def __init__(self, dataset: Pairs) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Image.Image | Tensor:
+        return pixels(self.dataset[index][0])
+
+
+def pixels(image: Any) -> Image.Image | Tensor:
+    """An RGB Pillow image or a uint8 tensor (3, h, w). Raises: UserError for anything else."""
+    if isinstance(image, Image.Image):
+        return rgb(image)
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8:
+        return rgb(Image.fromarray(image))
+    if not isinstance(image, Tensor) or image.ndim != 3 or image.shape[0] not in (1, 3):
+        shape = tuple(getattr(image, "shape", ()))
+        raise UserError(
+            f"the image is a {type(image).__name__} {shape}; accepted: Pillow, tensor (3, h, w), uint8 array."
+        )
+    if image.dtype != torch.uint8:
+        if not image.is_floating_point() or image.min() < 0 or image.max() > 1:
+            raise UserError("the image's values are not 0 to 1; leave normalisation out, the network brings its own.")
+        image = (image * 255).round().to(torch.uint8)
+    return image.expand(3, -1, -1)
+
+
+def _samples(split: str, dataset: Pairs) -> Samples:
+    names = [f"{split}/{index}" for index in range(len(dataset))]
+    return Samples(DatasetImages(dataset), _targets(split, _labels(dataset)), names)
+
+
+def _labels(dataset: Any) -> Iterable[Any]:
+    if isinstance(dataset, Subset):
+        labels = _stored_labels(dataset.dataset)
+        if labels is not None:
+            return [labels[index] for index in dataset.indices]
+    labels = _stored_labels(dataset)
+    return labels if labels is not None else [dataset[index][1] for index in range(len(dataset))]
+
+
+def _stored_labels(dataset: Any) -> Any:
+    """`.targets` or `.labels`, as torchvision's sets name them; not where a transform changes them on access."""
+    joint = getattr(dataset, "transforms", None)  # of image and label; StandardTransform keeps the two apart
+    if getattr(dataset, "target_transform", None) or (joint and not hasattr(joint, "target_transform")):
+        return None
+    for name in ("targets", "labels", "_labels"):
+        labels = getattr(dataset, name, None)
+        if labels is not None and len(labels) == len(dataset):
+            return labels
+    return None
+
+
+def _targets(split: str, labels: Iterable[Any]) -> Tensor:
+    """(n,) int64 or (n, k) float32."""
+    try:
+        targets = torch.as_tensor(np.array([np.asarray(label) for label in labels]))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"labels of {split} are not whole numbers or vectors of one length ({error}).") from error
+    if targets.ndim == 2:
+        return targets.float()
+    if targets.ndim != 1 or (len(targets) and targets.is_floating_point()):
+        raise UserError(
+            f"labels of {split} are {targets.dtype} of shape {tuple(targets.shape)}; accepted: int or (k,)."
+        )
+    return targets.long()

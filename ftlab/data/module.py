@@ -1,0 +1,182 @@
+"""Batches of all splits for a network, and what a data source turned out to hold.
+
+Shapes: n samples, b batch, k classes.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torchvision.transforms.v2 import functional as tvf
+
+from ftlab.data.augment import Augment
+from ftlab.data.base import Batch, DataSpec, Preprocessing, Samples, Source, Splits
+from ftlab.data.sampling import KeyedBatchSampler, KeyedDataset
+from ftlab.data.splits import subset as take
+from ftlab.data.transforms import evaluation_transform, training_transform
+from ftlab.errors import UserError, choices
+
+IMBALANCE = 10  # the largest class over the smallest from which a person is warned
+
+
+def read(source: Source, seed: int, subset: str | float | int | None = None) -> tuple[Splits, DataSpec]:
+    """What a source holds, checked; `subset` takes part of the training samples (see splits.subset).
+
+    Raises: UserError, naming the split or the sample.
+    """
+    return describe(type(source).__module__.rpartition(".")[2], source.read(seed), seed, subset)
+
+
+def describe(name: str, splits: Splits, seed: int, subset: str | float | int | None = None) -> tuple[Splits, DataSpec]:
+    """As `read`, for splits that are already there (see datasets.from_datasets)."""
+    if len(splits.train) < 2:
+        raise UserError(f"data={name}: the train split holds {len(splits.train)} samples; at least 2 are needed.")
+    for split, samples in _parts(splits).items():
+        _check(name, split, samples, len(splits.classes))
+    train, said = take(splits.train, subset, seed)
+    counts = class_counts(train.targets, len(splits.classes))
+    warnings = (*splits.warnings, *said, *_imbalance(counts, splits.classes))
+    checked = Splits(train, splits.val, splits.test, splits.classes, warnings)
+    sizes = {split: len(samples) for split, samples in _parts(checked).items()}
+    return checked, DataSpec(name, splits.classes, sizes, counts, warnings)
+
+
+def _parts(splits: Splits) -> dict[str, Samples]:
+    """The splits that are there, by name."""
+    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    return {name: samples for name, samples in parts.items() if samples is not None}
+
+
+def _check(name: str, split: str, samples: Samples, classes: int) -> None:
+    targets = samples.targets
+    if not len(samples):
+        raise UserError(f"data={name}: the {split} split is empty; fill it or leave it out.")
+    if len(samples.images) != len(samples):
+        raise UserError(f"data={name}, {split}: {len(samples.images)} images and {len(samples)} targets.")
+    if targets.ndim == 1 and classes < 2:
+        raise UserError(f"data={name}: {classes} class; at least 2 are needed to tell apart.")
+    if targets.ndim == 2 and targets.shape[1] != classes:
+        raise UserError(f"data={name}, {split}: targets have {targets.shape[1]} columns for {classes} classes.")
+    bad = wrong_targets(targets, classes)
+    if len(bad):
+        first = int(bad[0])
+        accepted = f"0 to {classes - 1}" if targets.ndim == 1 else "values from 0 to 1"
+        raise UserError(
+            f"data={name}, {split}: {samples.name(first)} has the target {targets[first].tolist()}; accepted: "
+            f"{accepted} ({len(bad)} samples are wrong)."
+        )
+
+
+def wrong_targets(targets: Tensor, classes: int) -> Tensor:
+    """Indices of samples whose target is no class (n,) or no label vector (n, k) of values from 0 to 1."""
+    if targets.ndim == 1:
+        return torch.where((targets < 0) | (targets >= classes))[0]
+    return torch.where(~((targets >= 0) & (targets <= 1)).all(dim=1))[0]  # NaN is neither
+
+
+def class_counts(targets: Tensor, classes: int) -> tuple[int, ...]:
+    """Samples of each class; of multilabel targets those that have the label."""
+    counts = torch.bincount(targets, minlength=classes) if targets.ndim == 1 else (targets > 0.5).sum(dim=0)
+    return tuple(counts.tolist())
+
+
+def _imbalance(counts: tuple[int, ...], classes: tuple[str, ...]) -> tuple[str, ...]:
+    absent = [label for label, count in zip(classes, counts, strict=True) if not count]
+    warnings: tuple[str, ...] = (
+        (f"no training sample of {len(absent)} classes: {', '.join(absent[:5])}",) if absent else ()
+    )
+    present = [count for count in counts if count]
+    largest, smallest = max(present, default=0), min(present, default=0)
+    if largest > IMBALANCE * smallest:
+        names = classes[counts.index(largest)], classes[counts.index(smallest)]
+        said = f"classes are imbalanced: {largest} training samples of {names[0]}, {smallest} of {names[1]}"
+        warnings += (f"{said}; see the task's class weights",)
+    return warnings
+
+
+def collate(items: list[tuple[Tensor, Tensor, int]]) -> Batch:
+    images, targets, index = zip(*items, strict=True)
+    return Batch(targets=torch.stack(targets), index=torch.tensor(index), images=torch.stack(images))
+
+
+class Loader(DataLoader[Batch]):
+    """A DataLoader in which a worker's UserError reads as it does without workers."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # the base promises its own iterator class
+        try:
+            yield from super().__iter__()
+        except UserError as error:
+            # torch puts the worker's traceback before the text.
+            text = str(error).rpartition(f"{UserError.__module__}.{UserError.__name__}: ")[2].rstrip()
+            raise UserError(text) from error
+
+
+class DataModule:
+    """Batches of each split as a network wants them.
+
+    batch_size: samples of a global batch, over all `world` processes. Augmentation is of shuffled training batches
+    only. Order and augmentation depend on (seed, epoch, index) alone.
+    """
+
+    def __init__(
+        self,
+        splits: Splits,
+        spec: DataSpec,
+        preprocessing: Preprocessing,
+        augment: Augment,
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if batch_size < 1:
+            raise UserError(f"data.batch_size={batch_size}: accepted is 1 or more.")
+        if num_workers < 0:
+            raise UserError(f"data.num_workers={num_workers}: accepted is 0 (no extra process) or more.")
+        self.splits = splits
+        self.spec = spec
+        self.preprocessing = preprocessing
+        self.augment = augment
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.rank = rank
+        self.world = world
+
+    def samples(self, split: str) -> Samples:
+        """Raises: UserError if the data has no such split."""
+        there = _parts(self.splits)
+        if split not in there:
+            raise UserError(f"data={self.spec.name} has no split '{split}': {choices(split, there)}")
+        return there[split]
+
+    def loader(self, split: str, shuffle: bool) -> DataLoader[Batch]:
+        """Raises: UserError if the split is not there or has fewer samples than there are processes."""
+        samples = self.samples(split)
+        if len(samples) < self.world:
+            raise UserError(f"the {split} split holds {len(samples)} samples for {self.world} processes; use fewer.")
+        if split == "train" and shuffle:
+            transform = training_transform(self.preprocessing, self.augment)
+        else:
+            transform = evaluation_transform(self.preprocessing)
+        return Loader(
+            KeyedDataset(samples, transform, self.seed),  # type: ignore[arg-type]  # collate makes the Batch
+            batch_sampler=KeyedBatchSampler(
+                len(samples), self.batch_size, shuffle, self.seed, rank=self.rank, world=self.world
+            ),
+            collate_fn=collate,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            # The workers' base seed would be drawn from the global generator, which is keyed by the step.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def sample_image(self, split: str, index: int, longest: int = 160) -> Image.Image:
+        """A copy of a sample's raw image for a gallery, `longest` pixels on its longer side."""
+        image = self.samples(split).images[index]
+        image = image if isinstance(image, Image.Image) else tvf.to_pil_image(image)
+        return ImageOps.contain(image, (longest, longest))

@@ -1,0 +1,102 @@
+"""Sample order and augmentation keyed by (seed, epoch, index): no generator's state to save, workers do not matter."""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from ftlab.data.base import Samples
+from ftlab.data.transforms import Transform
+from ftlab.errors import UserError
+
+Key = tuple[int, int]  # epoch, index of the sample in its split
+
+
+def key(*parts: int) -> int:
+    """A hash of whole numbers to 63 bits, the same in every process; about 1 microsecond (SeedSequence: 10)."""
+    digest = blake2b(",".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+class KeyedBatchSampler(Sampler[list[Key]]):
+    """Batches of keys (epoch, index) of one process; every process of a run sees its part of the same global batches.
+
+    `batch_size` counts the samples of a global batch over all `world` processes; process `rank` takes the positions
+    rank, rank + world, ... of each. Nothing is padded and nothing dropped: a last batch that would leave a process
+    without samples, or in training (shuffle) with fewer than the two that BatchNorm needs, joins the one before.
+    """
+
+    def __init__(self, size: int, batch_size: int, shuffle: bool, seed: int, rank: int = 0, world: int = 1) -> None:
+        if batch_size < world:
+            raise UserError(f"data.batch_size={batch_size} is shared by {world} processes: give at least {world}.")
+        self.size = size
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rank = rank
+        self.world = world
+        self.epoch = 0
+
+    @property
+    def sampler(self) -> "KeyedBatchSampler":
+        """Lightning looks for `set_epoch` on `batch_sampler.sampler` (fabric/utilities/data.py)."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch of the next iteration; it counts only where the order is shuffled."""
+        self.epoch = epoch if self.shuffle else 0
+
+    def __len__(self) -> int:
+        full, rest = divmod(self.size, self.batch_size)
+        smallest = 2 * self.world if self.shuffle else self.world
+        return full + (rest >= smallest or (full == 0 and rest > 0))
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        epoch, order, batches = self.epoch, self.order(), len(self)
+        for batch in range(batches):
+            end = self.size if batch == batches - 1 else (batch + 1) * self.batch_size
+            mine = order[batch * self.batch_size : end][self.rank :: self.world]
+            yield [(epoch, index) for index in mine]
+
+    def order(self) -> list[int]:
+        """All indices in this epoch's order."""
+        if not self.shuffle:
+            return list(range(self.size))
+        generator = torch.Generator().manual_seed(key(self.seed, self.epoch))
+        return torch.randperm(self.size, generator=generator).tolist()
+
+
+class KeyedDataset(Dataset[tuple[Tensor, Tensor, int]]):
+    """Samples by (epoch, index) as (image (c, h, w), target, index); what is random depends on seed and key alone.
+
+    Raises: UserError, naming the sample, if it cannot be loaded or transformed.
+    """
+
+    def __init__(self, samples: Samples, transform: Transform, seed: int) -> None:
+        self.samples = samples
+        self.transform = transform
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, place: Key) -> tuple[Tensor, Tensor, int]:
+        epoch, index = place
+        if not self.transform.random:
+            return self.image(index), self.samples.targets[index], index
+        with torch.random.fork_rng(devices=[]):
+            # Not torch.manual_seed: it would set the generators of all GPUs too, and they are not forked here.
+            torch.default_generator.manual_seed(key(self.seed, epoch, index))
+            return self.image(index), self.samples.targets[index], index
+
+    def image(self, index: int) -> Tensor:
+        try:
+            return self.transform(self.samples.images[index])
+        except UserError as error:
+            name = self.samples.name(index)
+            raise (error if name in str(error) else UserError(f"{name}: {error}")) from error
+        except Exception as error:
+            name = self.samples.name(index)
+            raise UserError(f"{name} cannot be prepared: {type(error).__name__}: {error}") from error

@@ -1,0 +1,160 @@
+"""Splits and subsets by seed, stratified over the classes.
+
+scikit-learn's stratified splits refuse a class of one sample and splits smaller than the number of classes, both
+usual in a folder of one's own photos; here each class is cut on its own, so one of three or more is in every split.
+
+Shapes: n samples, k classes.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ftlab.data.base import Images, Samples
+from ftlab.errors import UserError
+
+SUBSET = "a fraction of the training split such as 0.1, a number of samples such as 300, or '20/class'"
+
+
+class Selected:
+    """Some of the images of another sequence, by index."""
+
+    def __init__(self, images: Images, indices: Sequence[int]) -> None:
+        self.images = images
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.images[self.indices[index]]
+
+
+def select(samples: Samples, indices: Tensor) -> Samples:
+    """The samples at `indices` (m,), in that order."""
+    places = indices.tolist()
+    names = [samples.names[place] for place in places] if len(samples.names) else []
+    return Samples(Selected(samples.images, places), samples.targets[indices], names)
+
+
+def complete(
+    train: Samples, val: Samples | None, test: Samples | None, split: Sequence[float], seed: int
+) -> tuple[Samples, Samples | None, Samples | None, tuple[str, ...]]:
+    """(train, val, test, warnings): a validation split that a source lacks is split off train, by seed.
+
+    Without val and test, `split` holds the shares of all three; with a test split of the source's own, only the ratio
+    of its first two counts; where there is a val split, train stays whole.
+    """
+    shares = _shares(split)
+    if val is not None or shares[0] == 1:
+        return train, val, test, ()
+    if test is not None:
+        both = shares[0] + shares[1]
+        shares = (shares[0] / both, shares[1] / both, 0.0)
+    parts, warnings = split_indices(train.targets, shares, seed)
+    first, second, third = (select(train, part) if len(part) else None for part in parts)
+    if first is None:
+        raise UserError(f"data.split={list(split)} leaves nothing to train on: there are {len(train)} samples.")
+    return first, second, third if test is None else test, warnings
+
+
+def _shares(split: Sequence[float]) -> tuple[float, float, float]:
+    good = len(split) == 3 and all(share >= 0 for share in split) and abs(sum(split) - 1) < 1e-6
+    if not good or split[0] == 0:
+        raise UserError(
+            f"data.split={list(split)}: accepted are three shares, train (above 0), val and test, that add up to 1, "
+            "for example [0.7,0.15,0.15]."
+        )
+    return split[0], split[1], split[2]
+
+
+def split_indices(
+    targets: Tensor, shares: tuple[float, float, float], seed: int
+) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[str, ...]]:
+    """Indices of train, val and test, each sorted, and warnings.
+
+    targets: (n,) classes, cut class by class to the nearest whole number (at least one where there are three samples;
+    smaller classes go to train), or (n, k) labels, cut at random.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    warnings: tuple[str, ...] = ()
+    if targets.ndim == 2:
+        groups, warnings = [torch.arange(len(targets))], ("multilabel targets are split at random, not stratified",)
+    else:
+        groups = [torch.where(targets == label)[0] for label in targets.unique()]
+        small = sum(len(group) < 3 for group in groups)
+        if small:
+            warnings = (f"{small} of {len(groups)} classes have fewer than 3 samples and are in train only",)
+    cuts = [_cut(group[torch.randperm(len(group), generator=generator)], shares) for group in groups]
+    train, val, test = (torch.cat(parts).sort().values for parts in zip(*cuts, strict=True))
+    return (train, val, test), warnings
+
+
+def _cut(group: Tensor, shares: tuple[float, float, float]) -> tuple[Tensor, Tensor, Tensor]:
+    n = len(group)
+    if n < 3:
+        return group, group[:0], group[:0]
+    val, test = (max(1, round(share * n)) if share else 0 for share in shares[1:])
+    while val + test >= n:  # a train share of next to nothing still keeps one sample
+        val, test = (val - 1, test) if val > test else (val, test - 1)
+    return group[val + test :], group[:val], group[val : val + test]
+
+
+def subset(samples: Samples, spec: str | float | int | None, seed: int) -> tuple[Samples, tuple[str, ...]]:
+    """Part of the training samples for few-shot runs and quick tries, and warnings. A smaller part is inside a larger.
+
+    spec: a share (0.1), a number of samples (300), samples of each class ("20/class"), None for all. Classes keep
+    their shares, none is lost; multilabel samples are drawn at random.
+    Raises: UserError for what is out of range.
+    """
+    if spec is None:
+        return samples, ()
+    each = re.fullmatch(r"(\d+)/class", str(spec).replace(" ", ""))
+    if each:
+        return _of_each_class(samples, int(each[1]), seed), ()
+    count = _count(spec, len(samples))
+    if samples.targets.ndim == 2:
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(samples), generator=generator)[:count].sort().values
+        return select(samples, chosen), (f"subset={spec} is drawn at random: multilabel targets are not stratified",)
+    classes = len(samples.targets.unique())
+    if count < classes:
+        raise UserError(f"subset={spec} is {count} samples, fewer than the {classes} classes; ask for more.")
+    return select(samples, stratified_order(samples.targets, seed)[:count].sort().values), ()
+
+
+def _count(spec: str | float | int, size: int) -> int:
+    try:
+        number = float(spec)
+    except ValueError:
+        raise UserError(f"subset={spec}: accepted are {SUBSET}.") from None
+    share = isinstance(spec, float) or (isinstance(spec, str) and not spec.strip().isdigit())
+    count = round(number * size) if share and 0 < number <= 1 else number
+    if isinstance(spec, bool) or count != int(count) or not 1 <= count <= size:
+        raise UserError(f"subset={spec}: accepted are {SUBSET}; there are {size} training samples.")
+    return int(count)
+
+
+def stratified_order(targets: Tensor, seed: int) -> Tensor:
+    """A permutation (n,) of which every beginning holds each class in its share, one of each class first."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(targets), generator=generator)
+    place = torch.empty(len(targets), dtype=torch.float64)
+    for label in targets.unique():
+        members = order[targets[order] == label]
+        place[members] = torch.arange(len(members), dtype=torch.float64) / len(members)
+    return order[place[order].argsort(stable=True)]
+
+
+def _of_each_class(samples: Samples, each: int, seed: int) -> Samples:
+    if samples.targets.ndim == 2:
+        raise UserError(f"subset={each}/class needs one class a sample; for multilabel give a share or a number.")
+    smallest = int(samples.targets.unique(return_counts=True)[1].min())
+    if not 1 <= each <= smallest:
+        raise UserError(f"subset={each}/class: accepted is 1 to {smallest}, the size of the smallest class.")
+    order = stratified_order(samples.targets, seed)
+    members = [order[samples.targets[order] == label][:each] for label in samples.targets.unique()]
+    return select(samples, torch.cat(members).sort().values)
