@@ -1,0 +1,187 @@
+"""Cuts a network at its freeze border, so that what the frozen part computes can be kept.
+
+A node of the traced graph is frozen if it owns no trainable parameter and all its inputs are frozen. The border is the
+frozen values that the rest needs: the prefix computes them, the suffix goes on from them. Nothing here knows a family
+of networks, and freezing need not be a plain prefix.
+"""
+
+import inspect
+import operator
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from timm.layers import get_notrace_functions, get_notrace_modules
+from torch import Tensor, fx, nn
+
+from ftlab.errors import UserError
+
+SIZE_ATTRIBUTES = {"shape", "ndim", "dtype", "device"}
+SIZE_METHODS = {"size", "dim"}
+
+Run = Callable[..., Any]
+
+
+class Part(nn.Module):
+    """One side of the cut: runs the network's own modules and owns nothing.
+
+    It has no parameters, no children and an empty state_dict, so a module that holds it saves nothing twice. Its mode
+    (train, eval) only picks the trace; the layers follow their own modes, which freezing decides.
+    """
+
+    def __init__(self, in_training: Run, in_evaluation: Run, finish: Run | None = None) -> None:
+        super().__init__()
+        self._runs = {True: in_training, False: in_evaluation}
+        self._finish = finish
+
+    def forward(self, *values: Any) -> Any:
+        result = self._runs[self.training](*values)
+        return self._finish(result) if self._finish else result
+
+
+def cut(
+    network: nn.Module, trainable: set[str], method: str = "forward", finish: Run | None = None
+) -> tuple[nn.Module, nn.Module]:
+    """(prefix, suffix) of `network.method(x)` around the parameters named in `trainable`.
+
+    `prefix(x)` is a tuple with the values at the border, without gradient; `suffix(*values)` is finish(what the method
+    gives). Branches of Python code on `self.training` are fixed by tracing, so the suffix holds two traces: one in
+    eval mode, and one with the modules that own a trainable parameter in train mode. The frozen part runs in eval mode
+    only. Both parts look parameters and buffers up in the network at each call, so moving the network is fine.
+
+    Raises: UserError where torch.fx cannot trace the network, or where its training branches move the border.
+    """
+    ids = {id(parameter) for name, parameter in network.named_parameters() if name in trainable}
+    border, before, after = split(network, trace(network, method, set()), ids)
+    training_border, _, training_after = split(network, trace(network, method, ids), ids)
+    if [node.name for node in border] != [node.name for node in training_border]:
+        raise not_cut(network, "it computes other values in train mode than in eval mode before the border")
+    evaluation = runner(network, before)
+    prefix = Part(torch.no_grad()(evaluation), torch.no_grad()(evaluation))
+    return prefix, Part(runner(network, training_after), runner(network, after), finish)
+
+
+def not_cut(network: nn.Module, reason: str) -> UserError:
+    return UserError(
+        f"The network {type(network).__name__} cannot be cut at the freeze border: {reason}. "
+        "Train it without a cache of frozen features."
+    )
+
+
+def trace(network: nn.Module, method: str, trainable_ids: set[int]) -> fx.Graph:
+    """The graph of `network.method`; modules that own one of `trainable_ids` are traced in train mode."""
+    modes = {module: module.training for module in network.modules()}
+    arguments = inspect.signature(getattr(network, method)).parameters.values()
+    # An optional argument left open would be traced as given: `if mask is not None` would take the wrong branch.
+    closed = {a.name: a.default for a in arguments if a.default is not inspect.Parameter.empty}
+    try:
+        set_modes(network, trainable_ids, False)
+        return BorderTracer(method).trace(network, concrete_args=closed or None)
+    except Exception as error:  # tracing runs the network's own code on stand-ins, which may fail in any way
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise not_cut(network, f"torch.fx says '{reason}'") from error
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def set_modes(module: nn.Module, trainable_ids: set[int], inherited: bool) -> None:
+    """Train mode where a trainable parameter lives; modules without parameters (dropout) follow their parent."""
+    ids = {id(parameter) for parameter in module.parameters()}
+    module.training = bool(ids & trainable_ids) if ids else inherited
+    for child in module.children():
+        set_modes(child, trainable_ids, module.training)
+
+
+class BorderTracer(fx.Tracer):
+    def __init__(self, method: str) -> None:
+        super().__init__(autowrap_functions=tuple(get_notrace_functions()))
+        self.traced_func_name = method
+        self._whole = tuple(get_notrace_modules())  # modules that timm declares untraceable
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return isinstance(module, self._whole) or super().is_leaf_module(module, name)
+
+
+def split(network: nn.Module, graph: fx.Graph, trainable_ids: set[int]) -> tuple[list[fx.Node], fx.Graph, fx.Graph]:
+    """The border's nodes in order, the graph before them and the graph after them."""
+    keep = storable(network, graph, trainable_ids)
+    after, border = upstream([graph.output_node()], keep)
+    before, _ = upstream(list(border), set())
+    inputs = {node for node in graph.nodes if node.op == "placeholder"}
+    ordered = [node for node in graph.nodes if node in border]
+    return ordered, copy_before(graph, before | inputs, ordered), copy_after(graph, after, ordered)
+
+
+def storable(network: nn.Module, graph: fx.Graph, trainable_ids: set[int]) -> set[fx.Node]:
+    """Nodes whose values are tensors that depend on the input and on no trainable parameter.
+
+    Sizes are left out: they would tie what is stored to one batch size, and the suffix can ask for them again.
+    """
+    frozen: dict[fx.Node, bool] = {}
+    from_pixels: dict[fx.Node, bool] = {}
+    for node in graph.nodes:
+        inputs = node.all_input_nodes
+        frozen[node] = not (own_ids(network, node) & trainable_ids) and all(frozen[i] for i in inputs)
+        from_pixels[node] = is_input(node) or (any(from_pixels[i] for i in inputs) and not asks_size(node))
+    return {node for node in graph.nodes if frozen[node] and from_pixels[node] and node.op != "output"}
+
+
+def is_input(node: fx.Node) -> bool:
+    return node.op == "placeholder" and not node.args  # closed optional arguments have their default as args
+
+
+def asks_size(node: fx.Node) -> bool:
+    if node.op == "call_function" and node.target in (getattr, operator.attrgetter):
+        return node.args[1] in SIZE_ATTRIBUTES
+    return node.op == "call_method" and node.target in SIZE_METHODS
+
+
+def own_ids(network: nn.Module, node: fx.Node) -> set[int]:
+    """Identities, not names: a shared parameter has several names."""
+    if node.op == "get_attr":
+        return {id(operator.attrgetter(str(node.target))(network))}
+    if node.op == "call_module":
+        return {id(parameter) for parameter in network.get_submodule(str(node.target)).parameters()}
+    return set()
+
+
+def upstream(nodes: list[fx.Node], stop: set[fx.Node]) -> tuple[set[fx.Node], set[fx.Node]]:
+    """What `nodes` need, themselves included, and the nodes of `stop` at which the walk ended."""
+    seen, ends, stack = set(nodes), set(), list(nodes)
+    while stack:
+        for node in stack.pop().all_input_nodes:
+            if node in stop:
+                ends.add(node)
+            elif node not in seen:
+                seen.add(node)
+                stack.append(node)
+    return seen, ends
+
+
+def copy_before(graph: fx.Graph, wanted: set[fx.Node], border: list[fx.Node]) -> fx.Graph:
+    part, copied = fx.Graph(), {}
+    for node in graph.nodes:
+        if node in wanted and (node.op != "placeholder" or is_input(node)):
+            copied[node] = part.node_copy(node, copied.__getitem__)
+    part.output(tuple(copied[node] for node in border))
+    return part
+
+
+def copy_after(graph: fx.Graph, wanted: set[fx.Node], border: list[fx.Node]) -> fx.Graph:
+    part = fx.Graph()
+    copied = {node: part.placeholder(node.name) for node in border}
+    for node in graph.nodes:
+        if node in wanted and node.op != "placeholder":
+            copied[node] = part.node_copy(node, copied.__getitem__)
+    return part
+
+
+def runner(network: nn.Module, graph: fx.Graph) -> Callable[..., Tensor]:
+    """The graph as a function of its inputs.
+
+    GraphModule is only the compiler here: its code runs on the network itself, because a GraphModule keeps its own
+    reference to every buffer and would go on with the old one after `network.to(device)`.
+    """
+    return partial(type(fx.GraphModule(network, graph)).forward, network)

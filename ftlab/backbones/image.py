@@ -1,0 +1,241 @@
+"""Any image network of timm as a backbone.
+
+Shapes: b batch, c channels of the features, h height, w width, t tokens, d channels after the neck.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
+from difflib import get_close_matches
+from typing import Any
+
+import timm
+import torch
+from timm.data import resolve_model_data_config
+from timm.layers import PatchEmbed
+from torch import Tensor, nn
+
+from ftlab.backbones import hub
+from ftlab.backbones import weights as weights_of
+from ftlab.backbones.base import Backbone, Features
+from ftlab.backbones.border import cut
+from ftlab.backbones.checkpointing import enable
+from ftlab.backbones.stages import timm_stages
+from ftlab.data.base import Batch, Preprocessing
+from ftlab.errors import UserError
+
+# timm's names of poolings without parameters, and ours
+POOLINGS = {"token": "token", "avg": "average", "fast": "average", "max": "max", "avgmax": "average_max"}
+
+
+class TimmBackbone(Backbone):
+    """A timm network without its pooling and classifier; what it computes after its pooling is `neck`.
+
+    The network is the child `model`, with timm's plain parameter names; parameters of stages are named model.*.
+    """
+
+    classifier_name: str | None  # timm's name of the removed linear layer; None where timm has none or two
+
+    def __init__(
+        self,
+        name: str = weights_of.PACKAGED,
+        pretrained: bool = True,
+        weights: str | None = None,
+        checkpointing: bool = False,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        image_size: int | Sequence[int] | None = None,
+        allow_missing: bool = False,
+        meta: bool = False,
+    ) -> None:
+        """`image_size` is in pixels (one number, or height and width); None: what the weights were trained on.
+
+        `meta` builds the network without memory and loads no weights: for names, shapes and stages only.
+
+        Raises: UserError for an unknown name, an image size that does not fit, weights that cannot be had.
+        """
+        super().__init__()
+        self.name = name
+        size = as_size(image_size)
+        settings = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
+        self.model = build(name, weights_of.from_hub(name, pretrained, weights), size, settings, meta)
+        classifier = as_names(self.model.pretrained_cfg.get("classifier"))
+        self.classifier_name = classifier[0] if len(classifier) == 1 else None
+        self.weights_source = "none: built on meta"
+        if not meta:
+            self.weights_source = weights_of.load(
+                self.model, name, pretrained, weights, allow_missing=allow_missing, classifier=classifier
+            )
+        self.preprocessing = preprocessing_of(self.model, size)
+        self.default_pool = remove_pooling(self.model)
+        self._pools_itself = self.default_pool == ""
+        self.default_pool = self.default_pool or "average"
+        self._channels_last = getattr(self.model, "output_fmt", "NCHW") == "NHWC"
+        self._prefix_tokens = prefix_tokens(self.model, self.default_pool)
+        self._fixed_size = is_fixed(self.model)
+        self.num_features = self.model.head_hidden_size
+        self.stages = timm_stages(self.model, "model")
+        self._first_pass = enable(self.model, name) if checkpointing else None
+
+    def forward(self, batch: Batch) -> Features:
+        """Features of batch.images (b, 3, height, width).
+
+        Raises: UserError if the network takes one image size only and this is another.
+        """
+        if batch.images is None:
+            raise UserError(f"The backbone '{self.name}' takes images, and the batch holds none.")
+        self._check_size(batch.images)
+        with self._first_pass or nullcontext():
+            return self._features(getattr(self.model, self._method)(batch.images))
+
+    def cut(self, trainable: set[str]) -> tuple[nn.Module, nn.Module]:
+        if self._first_pass:
+            raise UserError(
+                "backbone.checkpointing=true: a network that is cut at the freeze border is not checkpointed. "
+                "Set it to false, or train without a cache of frozen features."
+            )
+        names = {name.removeprefix("model.") for name in trainable}
+        return cut(self.model, names, self._method, self._features)
+
+    @property
+    def _method(self) -> str:
+        return "forward" if self._pools_itself else "forward_features"
+
+    def _features(self, output: Tensor) -> Features:
+        if self._pools_itself:
+            return Features(vector=output.flatten(1))
+        if output.ndim == 4:
+            maps = output.permute(0, 3, 1, 2) if self._channels_last else output
+            return Features(maps=maps, neck=self._neck_of_maps)
+        return Features(tokens=output, prefix_tokens=self._prefix_tokens, neck=self._neck)
+
+    def _neck_of_maps(self, pooled: Tensor) -> Tensor:
+        """(b, c) -> (b, d)."""
+        return self._neck(pooled[:, None, None, :] if self._channels_last else pooled[:, :, None, None])
+
+    def _neck(self, pooled: Tensor) -> Tensor:
+        with self._first_pass or nullcontext():
+            return self.model.forward_head(pooled, pre_logits=True).flatten(1)
+
+    def _check_size(self, images: Tensor) -> None:
+        expected, given = self.preprocessing.size, tuple(images.shape[-2:])
+        if self._fixed_size and given != expected:
+            raise UserError(
+                f"The backbone '{self.name}' was built for images of {expected[0]}x{expected[1]} pixels and got "
+                f"{given[0]}x{given[1]}. Set backbone.image_size={list(given)} or data.image_size={expected[0]}."
+            )
+
+
+def build(name: str, from_hub: bool, size: tuple[int, int] | None, settings: dict[str, float], meta: bool) -> Any:
+    """timm's network without classifier; its weights are loaded here only if they come from the hub."""
+    check_name(name, from_hub)
+    config = timm.get_pretrained_cfg(name)
+    arguments: dict[str, Any] = {key: value for key, value in settings.items() if value}
+    if size and config is not None and config.fixed_input_size:
+        arguments["img_size"] = size
+    needs_hub = (from_hub and not meta) or name.startswith("hf-hub:")
+    with ExitStack() as stack:
+        stack.enter_context(torch.device("meta") if meta else nullcontext())
+        stack.enter_context(hub.reach(name) if needs_hub else nullcontext())
+        try:
+            model = timm.create_model(name, pretrained=from_hub and not meta, num_classes=0, **arguments)
+        except (TypeError, AssertionError, ValueError) as error:
+            if not arguments:
+                raise
+            given = ", ".join(f"{key}={value}" for key, value in arguments.items())
+            raise UserError(f"timm's '{name}' does not accept {given}: {error}") from error
+    if size:
+        check_patches(model, name, size)
+    return model
+
+
+def check_name(name: str, from_hub: bool) -> None:
+    """Raises: UserError if timm has no such network, or no weights for it and they are asked for."""
+    if ":" in name:
+        return  # hf-hub:owner/name and local-dir:path name a place, not an entry of timm's list
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        near = get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UserError(
+            f"backbone.name={name}: timm {timm.__version__} has no such network; {hint}"
+            f"timm.list_models() names all {len(timm.list_models())}."
+        )
+    tags = [other.partition(".")[2] for other in timm.list_models(f"{architecture}.*", pretrained=True)]
+    if tag and tag not in tags:
+        raise UserError(f"backbone.name={name}: '{architecture}' has these weights: {', '.join(tags) or 'none'}.")
+    if from_hub and not tags:
+        raise UserError(f"backbone.name={name}: timm has no pretrained weights for it. {hub.WAYS_OUT}")
+
+
+def as_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    if image_size is None:
+        return None
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) != 2 or any(side < 1 for side in sides):
+        raise UserError(f"backbone.image_size={image_size}: give pixels, one number or [height, width].")
+    return sides[0], sides[1]
+
+
+def as_names(classifier: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
+
+
+def check_patches(model: nn.Module, name: str, size: tuple[int, int]) -> None:
+    for module in model.modules():
+        if isinstance(module, PatchEmbed) and not module.dynamic_img_pad:
+            height, width = module.patch_size
+            if size[0] % height or size[1] % width:
+                raise UserError(
+                    f"backbone.image_size={list(size)}: '{name}' cuts images into patches of {height}x{width} pixels; "
+                    f"both sides must be multiples, for example {near_multiple(size[0], height)}."
+                )
+
+
+def near_multiple(length: int, step: int) -> int:
+    return max(step, round(length / step) * step)
+
+
+def is_fixed(model: nn.Module) -> bool:
+    embed = next((module for module in model.modules() if isinstance(module, PatchEmbed)), None)
+    return bool(model.pretrained_cfg.get("fixed_input_size")) and (embed is None or embed.strict_img_size)
+
+
+def preprocessing_of(model: nn.Module, size: tuple[int, int] | None) -> Preprocessing:
+    config = resolve_model_data_config(model)
+    return Preprocessing(
+        size=size or tuple(config["input_size"][1:]),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=config["interpolation"],
+        crop_pct=config["crop_pct"],
+    )
+
+
+def remove_pooling(model: Any) -> str:
+    """Takes timm's pooling out and gives our name for it; "" if it stays.
+
+    It stays where it cannot be told apart from the pretrained network: attention pooling has weights, a distilled
+    network averages two classifiers, and a few families have no switch. Such a backbone gives one vector.
+    """
+    pooling = POOLINGS.get(own_pooling(model), "")
+    two_classifiers = len(as_names(model.pretrained_cfg.get("classifier"))) > 1
+    if not pooling or two_classifiers or getattr(model, "attn_pool", None) is not None:
+        return ""
+    try:
+        model.reset_classifier(0, global_pool="")
+    except (AssertionError, TypeError, NotImplementedError):
+        return ""
+    return pooling
+
+
+def own_pooling(model: Any) -> str:
+    for owner in (model, getattr(model, "head", None)):
+        pooling = getattr(owner, "global_pool", None)
+        pooling = getattr(pooling, "pool_type", pooling)
+        if isinstance(pooling, str) and pooling:
+            return pooling
+    return "avg"  # what timm does where the model does not say
+
+
+def prefix_tokens(model: Any, pooling: str) -> int:
+    return max(getattr(model, "num_prefix_tokens", 0), int(pooling == "token"))

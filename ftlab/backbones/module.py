@@ -1,0 +1,61 @@
+"""A person's own nn.Module as a backbone."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from ftlab.backbones.base import Backbone, Features
+from ftlab.backbones.border import cut
+from ftlab.backbones.stages import listed_stages
+from ftlab.data.base import Batch, Preprocessing
+from ftlab.errors import UserError
+
+
+class ModuleBackbone(Backbone):
+    """Wraps `module`; its output (b, c, h, w) is maps, (b, t, c) tokens, (b, c) one vector."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        stages: Mapping[str, Sequence[str]],
+        num_features: int,
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
+        """`stages` maps stage names, input end first, to prefixes of module or parameter names.
+
+        Raises: UserError if a parameter is in no stage or in two, or a prefix matches nothing.
+        """
+        super().__init__()
+        self.model = module
+        self.name = type(module).__name__
+        self.stages = listed_stages(module, stages, "model")
+        self.num_features = num_features
+        self.default_pool = "average"
+        self.preprocessing = preprocessing
+        self.weights_source = "the user's own module"
+
+    def forward(self, batch: Batch) -> Features:
+        return as_features(self.model(the_input(batch)))
+
+    def cut(self, trainable: set[str]) -> tuple[nn.Module, nn.Module]:
+        return cut(self.model, {name.removeprefix("model.") for name in trainable}, finish=as_features)
+
+
+def the_input(batch: Batch) -> Tensor:
+    for value in (batch.images, batch.vectors, batch.tokens):
+        if value is not None:
+            return value
+    raise UserError("The batch holds no images, vectors or tokens for the backbone.")
+
+
+def as_features(output: Tensor) -> Features:
+    """Raises: UserError for an output that is not a tensor of 2, 3 or 4 dimensions."""
+    match getattr(output, "ndim", None):
+        case 4:
+            return Features(maps=output)
+        case 3:
+            return Features(tokens=output)
+        case 2:
+            return Features(vector=output)
+    shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    raise UserError(f"A backbone must give (b, c, h, w), (b, t, c) or (b, c); this one gave {shape}.")

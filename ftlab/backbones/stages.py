@@ -1,0 +1,93 @@
+"""Which parameters freeze and thaw together, in order from the input to the output."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+
+from timm.models import group_parameters
+from torch import nn
+
+from ftlab.backbones.base import Stage
+from ftlab.errors import UserError
+
+LEAST_SHARE = 0.02  # of all parameters; timm's last group is a lone norm on convnext, eva02, swin and densenet
+
+
+def timm_stages(model: nn.Module, root: str) -> tuple[Stage, ...]:
+    """Stages as timm's `group_matcher(coarse=True)` declares them; one a child where a model has no matcher.
+
+    A last stage with less than LEAST_SHARE of the parameters joins the one before. Parameters are named `root`.name.
+    """
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    groups = merge_small_end(declared_groups(model), sizes)
+    names = stage_names(groups)
+    return tuple(Stage(name, tuple(f"{root}.{p}" for p in group)) for name, group in zip(names, groups, strict=True))
+
+
+def declared_groups(model: nn.Module) -> list[list[str]]:
+    if not hasattr(model, "group_matcher"):
+        groups: dict[str, list[str]] = {}
+        for name, _ in model.named_parameters():
+            groups.setdefault(name.split(".")[0], []).append(name)
+        return list(groups.values())
+    grouped = group_parameters(model, model.group_matcher(coarse=True))
+    return [list(grouped[index]) for index in sorted(grouped)]
+
+
+def merge_small_end(groups: Sequence[Sequence[str]], sizes: Mapping[str, int]) -> list[list[str]]:
+    merged = [list(group) for group in groups]
+    total = sum(sizes.values())
+    while len(merged) > 1 and sum(sizes[name] for name in merged[-1]) < LEAST_SHARE * total:
+        last = merged.pop()
+        merged[-1] += last
+    return merged
+
+
+def stage_names(groups: Sequence[Sequence[str]]) -> list[str]:
+    """For each group the shortest module prefix that its first parameter shares with no other group.
+
+    The first group is `stem` where that prefix does not cover all of it (cls_token, pos_embed, patch_embed).
+    """
+    owner = {name: number for number, group in enumerate(groups) for name in group}
+    names = [private_prefix(group[0], owner) for group in groups]
+    if groups and "stem" not in names and not all(is_under(name, names[0]) for name in groups[0]):
+        names[0] = "stem"
+    return names
+
+
+def private_prefix(name: str, owner: Mapping[str, int]) -> str:
+    for prefix in accumulate(name.split("."), "{}.{}".format):
+        if {number for other, number in owner.items() if is_under(other, prefix)} == {owner[name]}:
+            return prefix
+    return name
+
+
+def is_under(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")
+
+
+def listed_stages(module: nn.Module, stages: Mapping[str, Iterable[str]], root: str) -> tuple[Stage, ...]:
+    """Stages as a person lists them: stage name -> prefixes of module or parameter names.
+
+    Raises: UserError if a prefix matches nothing, or a parameter is in no stage or in two.
+    """
+    names = [name for name, _ in module.named_parameters()]
+    found: dict[str, list[str]] = {}
+    for stage, prefixes in stages.items():
+        for prefix in prefixes:
+            if not any(is_under(name, prefix) for name in names):
+                heads = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
+                raise UserError(f"Stage '{stage}': no parameter is under '{prefix}'. The module has: {heads}.")
+        found[stage] = [name for name in names if any(is_under(name, prefix) for prefix in prefixes)]
+    check_partition(names, found)
+    return tuple(Stage(stage, tuple(f"{root}.{name}" for name in group)) for stage, group in found.items())
+
+
+def check_partition(names: Sequence[str], found: Mapping[str, Sequence[str]]) -> None:
+    for name in names:
+        holders = [stage for stage, group in found.items() if name in group]
+        if len(holders) > 1:
+            raise UserError(f"Parameter '{name}' is in the stages {' and '.join(holders)}; name it in one only.")
+    left = [name for name in names if not any(name in group for group in found.values())]
+    if left:
+        shown = ", ".join(left[:5])
+        raise UserError(f"{len(left)} parameters are in no stage: {shown}. Every parameter must be in exactly one.")

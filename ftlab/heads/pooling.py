@@ -1,0 +1,62 @@
+"""Features to one vector a sample.
+
+Shapes: b batch, c channels, h height, w width, t tokens, d channels after the neck.
+"""
+
+from torch import Tensor
+
+from ftlab.backbones.base import Features
+from ftlab.errors import UserError, choices
+
+POOLINGS = ("auto", "average", "max", "average_max", "token")
+
+
+def check_pool(how: str) -> str:
+    """Raises: UserError for a pooling that does not exist."""
+    if how not in POOLINGS:
+        raise UserError(f"head.pool={how} is unknown: {choices(how, POOLINGS)}")
+    return how
+
+
+def pool(features: Features, how: str, own: str = "average") -> Tensor:
+    """(b, d): pooled over positions, then through the backbone's neck.
+
+    auto: `own`, the backbone's own pooling; average, max; average_max: the mean of both; token: the class token.
+    Class and register tokens are left out of all but token, as in timm's global_pool_nlc. One vector stays as it is.
+
+    Raises: UserError if the features have no such pooling.
+    """
+    if features.vector is not None:
+        if how != "auto":
+            raise UserError(f"head.pool={how}: this backbone pools by itself and gives one vector. Accepted: auto.")
+        return features.neck(features.vector)
+    return features.neck(pooled(features, own if how == "auto" else how))
+
+
+def pooled(features: Features, how: str) -> Tensor:
+    if how == "token":
+        return class_token(features)
+    positions = as_positions(features)
+    match how:
+        case "average":
+            return positions.mean(dim=1)
+        case "max":
+            return positions.amax(dim=1)
+        case "average_max":
+            return 0.5 * (positions.mean(dim=1) + positions.amax(dim=1))
+    raise UserError(f"head.pool={how} is unknown: {choices(how, POOLINGS)}")
+
+
+def class_token(features: Features) -> Tensor:
+    if features.tokens is None or not features.prefix_tokens:
+        raise UserError("head.pool=token: this backbone has no class token. Accepted: auto, average, max, average_max.")
+    return features.tokens[:, 0]
+
+
+def as_positions(features: Features) -> Tensor:
+    """(b, h * w, c) of maps, (b, t - prefix_tokens, c) of tokens."""
+    if features.maps is not None:
+        return features.maps.flatten(2).transpose(1, 2)
+    if features.tokens is not None:
+        return features.tokens[:, features.prefix_tokens :]
+    raise UserError("The backbone gave neither maps, tokens nor a vector.")
