@@ -1,0 +1,33 @@
+"""ftlab: fine-tune pretrained networks by phases, and prove that what is frozen stays frozen.
+
+The public names, imported on first use so that `import ftlab` stays quick.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "compose": "ftlab.compose",
+    "conf_dir": "ftlab.compose",
+    "train": "ftlab.run",
+    "plan": "ftlab.run",
+    "evaluate": "ftlab.run",
+    "load": "ftlab.predictor",
+    "from_datasets": "ftlab.data.datasets",
+    "ModuleBackbone": "ftlab.backbones.module",
+    "Preprocessing": "ftlab.data.base",
+    "UserError": "ftlab.errors",
+}
+__all__ = ["ModuleBackbone", "Preprocessing", "UserError", "compose", "conf_dir", "evaluate", "from_datasets", "load", "plan", "train"]  # noqa: E501
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ftlab' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -8,7 +8,7 @@ from ftlab.backbones.base import Backbone
 from ftlab.config import instantiate
 from ftlab.data.augment import Augment
 from ftlab.data.base import DataSpec, Preprocessing, Source, Splits
-from ftlab.data.module import read
+from ftlab.data.module import describe, read
 from ftlab.errors import UserError
 from ftlab.model import Model
 from ftlab.schedules.base import Schedule
@@ -50,7 +50,7 @@ def assemble(
     task: Task = instantiate(config["task"], spec=spec)
     size = config["data"]["image_size"]
     if backbone is None:
-        backbone = instantiate(config["backbone"], image_size=size, describe_only=describe_only)
+        backbone = instantiate({"image_size": size, **_given(config["backbone"])}, meta=describe_only)
     head = instantiate(
         config["head"],
         num_features=backbone.num_features,
@@ -73,8 +73,15 @@ def assemble(
 
 
 def _data(config: Mapping[str, Any], data: Splits | None) -> tuple[Splits, DataSpec]:
-    source: Source | Splits = data or instantiate({k: v for k, v in config["data"].items() if k not in LOADING})
-    return read(source, seed=config["seed"], subset=config["subset"])
+    if data is not None:
+        return describe("your own", data, config["seed"], config["subset"])
+    source: Source = instantiate({k: v for k, v in config["data"].items() if k not in LOADING})
+    return read(source, config["seed"], config["subset"])
+
+
+def _given(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A backbone's settings; the data's image size stands in for one that is not set."""
+    return {key: value for key, value in node.items() if key != "image_size" or value is not None}
 
 
 def _preprocessing(backbone: Backbone, size: int | list[int] | None, crop_pct: float | None) -> Preprocessing:

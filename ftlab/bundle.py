@@ -43,7 +43,7 @@ def tensors(model: Model) -> dict[str, Tensor]:
     The backbone keeps its own names; a single linear layer takes the name of timm's classifier, any other head is
     prefixed. So `timm.create_model(name, num_classes=k, checkpoint_path=...)` reads a bundle with a linear head.
     """
-    found = {name: t for name, t in model.backbone.model_state().items()}
+    found = {name: t for name, t in model.backbone.model.state_dict().items()}
     classifier = head_name(model)
     for name, tensor in model.head.state_dict().items():
         found[f"{classifier}.{name.removeprefix('fc.')}" if classifier else HEAD_PREFIX + name] = tensor
@@ -70,7 +70,7 @@ def restore(model: Model, found: Mapping[str, Tensor], where: Path) -> None:
     prefix = f"{classifier}." if classifier else HEAD_PREFIX
     head = {name: found[prefix + name.removeprefix("fc." if classifier else "")] for name in model.head.state_dict()}
     model.head.load_state_dict(head)
-    model.backbone.load_model_state({name: found[name] for name in model.backbone.model_state()})
+    model.backbone.model.load_state_dict({name: found[name] for name in model.backbone.model.state_dict()})
 
 
 def save(folder: Path, model: Model, description: Description) -> None:

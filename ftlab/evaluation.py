@@ -22,7 +22,7 @@ class Evaluation(nn.Module):
         """`mistakes`: how many of the worst to keep. `shared`: whether other ranks hold the rest of the split."""
         super().__init__()
         self.task = [task]  # in a list, so that its buffers are not registered twice
-        self.keep = mistakes
+        self.samples, self.keep = samples, mistakes
         self.metrics = task.metrics(samples)
         self.confusion = task.confusion() if mistakes else None
         for metric in [*self.metrics.values(), *([self.confusion] if self.confusion is not None else [])]:

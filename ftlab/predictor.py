@@ -63,8 +63,9 @@ class Predictor:
 
         if head_name(self.model) is None:
             raise UserError("to_timm: only a linear head on a timm backbone is a plain timm model")
-        size = {"img_size": self.preprocessing.size} if self.model.backbone.fixed_size else {}
-        model = timm.create_model(self.model.backbone.name, num_classes=len(self.classes), **size)
+        size = timm.get_pretrained_cfg(self.model.backbone.name)
+        fixed = {"img_size": self.preprocessing.size} if size is not None and size.fixed_input_size else {}
+        model = timm.create_model(self.model.backbone.name, num_classes=len(self.classes), **fixed)
         model.load_state_dict(tensors(self.model))
         return model.eval()
 

@@ -46,6 +46,9 @@ class Backbone(nn.Module, ABC):
     default_pool: str  # the pooling that the network was trained with: average | token
     preprocessing: Preprocessing | None  # what its weights were trained on; None for vectors
     weights_source: str  # where the weights come from, for the report
+    model: nn.Module  # the network itself, under the names that its own library gives
+    classifier_name: str | None = None  # what that library calls its last linear layer; None where it has none
+    no_weight_decay: frozenset[str] = frozenset()  # parameters that the library trains without weight decay
 
     @abstractmethod
     def forward(self, batch: Batch) -> Features: ...

@@ -5,9 +5,10 @@ Shapes: n samples, b batch, c channels, h height, w width, k classes.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -86,6 +87,23 @@ class Splits:
     test: Samples | None
     classes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+
+    def renumbered(self, classes: tuple[str, ...]) -> "Splits":
+        """The same samples with targets in the order of `classes`, which must hold all of the own ones."""
+        places = torch.tensor([classes.index(c) for c in self.classes])
+
+        def move(samples: Samples | None) -> Samples | None:
+            if samples is None:
+                return None
+            if samples.targets.ndim == 1:
+                return replace(samples, targets=places[samples.targets])
+            wider = samples.targets.new_zeros(len(samples), len(classes))
+            wider[:, places] = samples.targets
+            return replace(samples, targets=wider)
+
+        train, val, test = (move(samples) for samples in (self.train, self.val, self.test))
+        assert train is not None
+        return Splits(train, val, test, classes, self.warnings)
 
 
 class Source(ABC):

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from ftlab.data.base import Batch
+from ftlab.data.module import DataModule
 from ftlab.data.sampling import key
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation
@@ -43,13 +45,15 @@ class FineTuner(LightningModule):
         mix: Callable[[Batch], Batch],
         seed: int,
         monitor: str,
+        data: Callable[..., DataModule],
         val_samples: int,
         batch_size: int,
     ) -> None:
+        """`data(rank=, world=)` makes the batches of one process of a run."""
         super().__init__()
         self.model, self.task = model, task
         self.optimizer_settings, self.plan, self.mix = optimizer, plan, mix
-        self.seed, self.monitor = seed, monitor
+        self.seed, self.monitor, self.data = seed, monitor, data
         self.evaluation = Evaluation(task, val_samples)
         self.sign = monitor_sign(monitor, self.evaluation)
         self.history: list[Record] = []
@@ -70,6 +74,15 @@ class FineTuner(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimizer_settings.build(self.model)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return self._batches().loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Batch] | list:
+        return self._batches().loader("val", shuffle=False) if self.evaluation.samples else []
+
+    def _batches(self) -> DataModule:
+        return self.data(rank=self.global_rank, world=self.trainer.world_size)
 
     # --- training
 

@@ -25,7 +25,7 @@ class TrainerSettings:
     deterministic: bool
 
 
-def build(settings: TrainerSettings, epochs: int, folder: Path, callbacks: Sequence[Callback], bar: bool) -> Trainer:
+def build(settings: TrainerSettings, epochs: int, folder: Path, callbacks: Sequence[Callback]) -> Trainer:
     """A Trainer that logs to metrics.csv and TensorBoard events in `folder` and saves only what our callbacks save."""
     # Lightning's banners say what ftlab's own lines say better; its real warnings stay.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -43,7 +43,7 @@ def build(settings: TrainerSettings, epochs: int, folder: Path, callbacks: Seque
             CSVLogger(folder, name="", version="", flush_logs_every_n_steps=1),
             TensorBoardLogger(folder, name="", version="tensorboard"),
         ],
-        enable_progress_bar=bar,
+        enable_progress_bar=False,  # EpochLines draws one on a terminal
         enable_model_summary=False,  # the plan says what trains
         enable_checkpointing=True,
         num_sanity_val_steps=0,  # the data is checked before

@@ -1,0 +1,40 @@
+"""Going on with a run: only with the config that it was begun with, except for keys that are named."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ftlab.errors import UserError
+
+OWN = ("resume", "resume_allow", "plan")  # keys that say how to resume or print, not what to train
+
+
+def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
+    """The folder, if `settings` differ from its run's only in keys of resume_allow.
+
+    Raises: UserError naming the keys that differ, or what is missing in the folder.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"resume={folder}: no run there (config.yaml is missing)")
+    if not (folder / "checkpoints" / "last.ckpt").is_file():
+        raise UserError(f"resume={folder}: the run has no finished checkpoint; start it anew in another folder")
+    if (folder / "report.json").is_file() and not settings["resume_allow"]:
+        raise UserError(f"resume={folder}: the run is finished; to train on, allow a key: resume_allow=[trainer.max_epochs]")
+    before, now = flat(yaml.safe_load(path.read_text(encoding="utf8"))), flat(settings)
+    differ = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k) and k.split(".")[0] not in OWN)
+    refused = [k for k in differ if k not in settings["resume_allow"]]
+    if refused:
+        shown = ", ".join(f"{k} ({before.get(k)} -> {now.get(k)})" for k in refused[:4])
+        more = f" and {len(refused) - 4} more" if len(refused) > 4 else ""
+        raise UserError(f"resume={folder}: the config differs in {shown}{more}; name a key in resume_allow=[...] to allow it")
+    return folder
+
+
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted keys."""
+    if not isinstance(node, Mapping) or not node:
+        return {prefix.rstrip("."): node}
+    return {k: v for key, value in node.items() for k, v in flat(value, f"{prefix}{key}.").items()}

@@ -1,0 +1,233 @@
+"""Fit the parts of a run, and tell what came of it."""
+
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from ftlab.assembly import Parts
+from ftlab.bundle import Description
+from ftlab.data.module import DataModule
+from ftlab.data.sampling import KeyedBatchSampler
+from ftlab.data.transforms import mix
+from ftlab.errors import UserError
+from ftlab.evaluation import Evaluation, evaluate
+from ftlab.training import trainer as trainers
+from ftlab.training.checkpoints import BEST, LAST, Checkpoints
+from ftlab.training.finetuner import FineTuner
+from ftlab.training.history import best_epoch, phase_records
+from ftlab.training.progress import EpochLines
+from ftlab.training.rates import RatePlan
+from ftlab.training.unfreezing import Unfreezing
+
+PACKAGES = ("ftlab", "torch", "torchvision", "lightning", "timm", "torchmetrics", "hydra-core", "numpy")
+MISTAKES = 24  # in the gallery of the report
+
+Report = dict[str, Any]
+
+
+def fit(
+    parts: Parts, settings: Mapping[str, Any], make_data: Callable[..., DataModule], folder: Path, console: Console
+) -> "Fitted":
+    """Train all phases; afterwards the model holds the best weights of the run.
+
+    Raises: UserError for a run without steps, or numbers that go bad.
+    """
+    checkpoints = folder / "checkpoints"
+    trainer = trainers.build(
+        trainers.TrainerSettings(**settings["trainer"]),
+        epochs=sum(phase.epochs for phase in parts.phases),
+        folder=folder,
+        callbacks=[Unfreezing(checkpoints), EpochLines(console), Checkpoints(checkpoints)],
+    )
+    finetuner = FineTuner(
+        model=parts.model,
+        task=parts.task,
+        optimizer=parts.optimizer,
+        plan=rate_plan(parts, settings, trainer.world_size),
+        mix=partial(mix, augment=parts.augment, num_classes=parts.task.num_outputs),
+        seed=settings["seed"],
+        monitor=settings["monitor"],
+        data=make_data,
+        val_samples=parts.spec.sizes.get("val", 0),
+        batch_size=settings["data"]["batch_size"],
+    )
+    try:
+        trainer.fit(finetuner, ckpt_path=checkpoints / LAST if settings["resume"] else None)
+    except SystemExit as stop:  # Lightning turns Ctrl-C into exit code 1
+        raise (stop.__context__ if isinstance(stop.__context__, KeyboardInterrupt) else stop) from None
+    if not finetuner.history:
+        raise UserError("the run took no step: there is nothing to train on; look at the data's sizes and trainer.max_epochs")
+    best = torch.load(checkpoints / BEST, map_location="cpu", weights_only=True)
+    finetuner.load_state_dict(best["state_dict"])
+    device = trainer.strategy.root_device
+    finetuner.model.to(device), finetuner.task.to(device)
+    return Fitted(parts, settings, finetuner, trainer.is_global_zero, folder)
+
+
+def rate_plan(parts: Parts, settings: Mapping[str, Any], world: int) -> RatePlan:
+    size, batch_size = parts.spec.sizes["train"], settings["data"]["batch_size"]
+    batches = len(KeyedBatchSampler(size, batch_size, True, settings["seed"], 0, world))
+    steps = -(-batches // settings["trainer"]["accumulate_grad_batches"])  # the last window may be incomplete
+    return RatePlan(parts.optimizer.lr, parts.rates, parts.schedule, parts.phases, max(1, steps))
+
+
+@dataclass
+class Fitted:
+    """A run that has trained."""
+
+    parts: Parts
+    settings: Mapping[str, Any]
+    finetuner: FineTuner
+    is_main: bool  # whether this process writes the report
+    folder: Path
+
+    def evaluate(self, data: DataModule) -> dict[str, Evaluation]:
+        """The best weights on val and test, where there are such splits."""
+        splits = [split for split in ("val", "test") if split in self.parts.spec.sizes]
+        return {
+            split: evaluate(
+                self.parts.model, self.parts.task, data.loader(split, False), self.parts.spec.sizes[split], MISTAKES
+            )
+            for split in splits
+        }
+
+    def report(self, evaluations: Mapping[str, Evaluation]) -> Report:
+        """What report.json says, but for times and config."""
+        from ftlab.run import plan_table, stage_table
+
+        tuner, parts = self.finetuner, self.parts
+        values = tuner.losses
+        figures = {split: evaluation.figures() for split, evaluation in evaluations.items()}
+        metrics = {split: found[0] for split, found in figures.items()}
+        undefined = {text: 1 for _, found in figures.values() for text in found} | tuner.warned
+        sizes = parts.model.sizes()
+        judged = "val" if "val" in metrics else "test" if "test" in metrics else None
+        return {
+            "schema_version": 1,
+            "task": parts.task.name,
+            "command": " ".join(["ftlab", *sys.argv[1:]]),
+            "backbone": {
+                "name": parts.model.backbone.name,
+                "weights": parts.model.backbone.weights_source,
+                "parameters": sum(p.numel() for p in parts.model.backbone.parameters()),
+            },
+            "head": type(parts.model.head).__name__.lower(),
+            "strategy": str(self.settings["strategy"]["_target_"]).split(".")[-2],
+            "objective": {
+                "name": parts.task.objective,
+                "value": metrics[judged][parts.task.objective] if judged else None,
+                "mode": parts.task.mode,
+                "split": judged,
+            },
+            "metrics": metrics,
+            "stages": stage_table(parts),
+            "plan": plan_table(parts),
+            "phases": phase_records(parts.phases, tuner.history, values, sizes),
+            "history": tuner.history,
+            "rates": tuner.plan.curve(values),
+            "best": self._best(values),
+            "data": {
+                "name": parts.spec.name,
+                "sizes": dict(parts.spec.sizes),
+                "classes": list(parts.spec.classes),
+                "warnings": list(parts.spec.warnings),
+            },
+            **confusion(evaluations, parts),
+            "versions": versions(),
+            "environment": environment(),
+            "warnings": [f"{text} ({count} times)" for text, count in undefined.items()],
+        }
+
+    def _best(self, values: list[float | None]) -> Report | None:
+        epoch = best_epoch(values)
+        if epoch is None:
+            return None
+        record, monitor = self.finetuner.history[epoch], self.settings["monitor"]
+        return {"epoch": epoch, "phase": record["phase"], "monitor": monitor, "value": record["val"][monitor]}
+
+    def gallery(self, evaluations: Mapping[str, Evaluation], data: DataModule) -> list[Report]:
+        """The most confident mistakes of the test split, or of val, with their images."""
+        split = shown(evaluations)
+        if split is None:
+            return []
+        samples = data.samples(split)
+        return [
+            {**m, "name": samples.name(m["index"]), "image": data.sample_image(split, m["index"])}
+            for m in evaluations[split].worst
+        ]
+
+    def description(self, report: Report, own_backbone: bool) -> Description:
+        """bundle.json of the run. The backbone's weights are in the bundle, so it is built without any."""
+        backbone = {**self.settings["backbone"], "pretrained": False, "weights": None, "checkpointing": False}
+        preprocessing = self.parts.preprocessing
+        return Description(
+            task=report["task"],
+            targets={"classes": list(self.parts.spec.classes)},
+            preprocessing=asdict(preprocessing),
+            backbone={} if own_backbone else {**backbone, "image_size": list(preprocessing.size)},
+            head=dict(self.settings["head"]),
+            task_settings={**self.settings["task"], **unweighted(self.settings["task"])},
+            num_outputs=self.parts.task.num_outputs,
+            metrics=report["metrics"],
+            versions=report["versions"],
+            config=dict(self.settings),
+        )
+
+
+def unweighted(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights of the training loss, which need the counts of the training data, are not a bundle's."""
+    return {key: "none" for key in ("class_weights", "pos_weight") if key in task}
+
+
+def shown(evaluations: Mapping[str, Evaluation]) -> str | None:
+    return "test" if "test" in evaluations else "val" if "val" in evaluations else None
+
+
+def confusion(evaluations: Mapping[str, Evaluation], parts: Parts) -> Report:
+    """The confusion matrix of the split that is shown; for several labels one row of figures a label."""
+    split = shown(evaluations)
+    if split is None or evaluations[split].confusion is None:
+        return {}
+    matrix = evaluations[split].confusion.compute()  # type: ignore[union-attr]
+    if matrix.ndim == 2:
+        return {"confusion": {"split": split, "matrix": matrix.tolist()}}
+    return {"labels": [label_figures(c, m) for c, m in zip(parts.spec.classes, matrix.tolist(), strict=True)]}
+
+
+def label_figures(label: str, matrix: list[list[int]]) -> Report:
+    """Precision, recall and f1 of a label from its 2 by 2 counts; None where a figure is undefined."""
+    (_, false_positive), (false_negative, hits) = matrix
+
+    def ratio(count: int, total: int) -> float | None:
+        return count / total if total else None
+
+    return {
+        "label": label,
+        "precision": ratio(hits, hits + false_positive),
+        "recall": ratio(hits, hits + false_negative),
+        "f1": ratio(2 * hits, 2 * hits + false_positive + false_negative),
+        "support": hits + false_negative,
+    }
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def environment() -> dict[str, Any]:
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"system": platform.platform(), "processor": platform.machine(), "threads": torch.get_num_threads(), "gpus": gpus}
