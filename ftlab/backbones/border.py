@@ -161,7 +161,8 @@ def upstream(nodes: list[fx.Node], stop: set[fx.Node]) -> tuple[set[fx.Node], se
 
 
 def copy_before(graph: fx.Graph, wanted: set[fx.Node], border: list[fx.Node]) -> fx.Graph:
-    part, copied = fx.Graph(), {}
+    part = fx.Graph()
+    copied: dict[fx.Node, fx.Node] = {}
     for node in graph.nodes:
         if node in wanted and (node.op != "placeholder" or is_input(node)):
             copied[node] = part.node_copy(node, copied.__getitem__)

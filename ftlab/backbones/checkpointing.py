@@ -41,7 +41,7 @@ class FirstPass:
             module.num_batches_tracked -= 1
 
 
-def enable(model: nn.Module, name: str) -> FirstPass:
+def enable(model: Any, name: str) -> FirstPass:
     """Switches timm's checkpointing on (non-reentrant).
 
     A block whose input and parameters need no gradient keeps nothing for the backward pass, so it is never run

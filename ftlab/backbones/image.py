@@ -33,6 +33,7 @@ class TimmBackbone(Backbone):
     The network is the child `model`, with timm's plain parameter names; parameters of stages are named model.*.
     """
 
+    preprocessing: Preprocessing
     classifier_name: str | None  # timm's name of the removed linear layer; None where timm has none or two
 
     def __init__(
@@ -195,7 +196,7 @@ def near_multiple(length: int, step: int) -> int:
     return max(step, round(length / step) * step)
 
 
-def is_fixed(model: nn.Module) -> bool:
+def is_fixed(model: Any) -> bool:
     embed = next((module for module in model.modules() if isinstance(module, PatchEmbed)), None)
     return bool(model.pretrained_cfg.get("fixed_input_size")) and (embed is None or embed.strict_img_size)
 

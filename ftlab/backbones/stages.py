@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 from timm.models import group_parameters
 from torch import nn
@@ -12,7 +13,7 @@ from ftlab.errors import UserError
 LEAST_SHARE = 0.02  # of all parameters; timm's last group is a lone norm on convnext, eva02, swin and densenet
 
 
-def timm_stages(model: nn.Module, root: str) -> tuple[Stage, ...]:
+def timm_stages(model: Any, root: str) -> tuple[Stage, ...]:
     """Stages as timm's `group_matcher(coarse=True)` declares them; one a child where a model has no matcher.
 
     A last stage with less than LEAST_SHARE of the parameters joins the one before. Parameters are named `root`.name.
@@ -23,7 +24,7 @@ def timm_stages(model: nn.Module, root: str) -> tuple[Stage, ...]:
     return tuple(Stage(name, tuple(f"{root}.{p}" for p in group)) for name, group in zip(names, groups, strict=True))
 
 
-def declared_groups(model: nn.Module) -> list[list[str]]:
+def declared_groups(model: Any) -> list[list[str]]:
     if not hasattr(model, "group_matcher"):
         groups: dict[str, list[str]] = {}
         for name, _ in model.named_parameters():

@@ -1,12 +1,14 @@
 """Where a network's weights come from: a file, the package that ships with ftlab, timm's hub, or chance."""
 
 import pickle
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
 from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +29,7 @@ def from_hub(name: str, pretrained: bool, weights: str | None) -> bool:
 
 
 def load(
-    model: nn.Module,
+    model: Any,
     name: str,
     pretrained: bool,
     weights: str | None,
@@ -56,7 +58,7 @@ def load(
 
 
 def load_packaged(model: nn.Module) -> None:
-    """The package's tensors have other names than timm's, in the same order: every pair's last name and shape must fit."""
+    """The package has timm's tensors in the same order under other names; last part and shape of each pair must fit."""
     spec = find_spec(PACKAGE)  # finds the folder without running the package's code
     if spec is None or spec.origin is None:
         raise UserError(
@@ -198,8 +200,6 @@ def same_shapes(mine: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> boo
 
 def converted(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """timm's own conversion for the family: it resizes position embeddings to another image size."""
-    import sys
-
     home: ModuleType | None = sys.modules.get(type(model).__module__)
     convert = getattr(home, "checkpoint_filter_fn", None)
     try:
