@@ -75,7 +75,7 @@ def epoch_line(record: dict[str, Any], metric: str | None = None) -> str:
 
 def table_of(*columns: str, left: Sequence[str] = ()) -> Table:
     """A calm table: one rule under the header, figures to the right, columns named in `left` to the left."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     for name in columns:
         table.add_column(Text(name), justify="left" if name in left else "right", overflow="fold")
     return table
@@ -94,26 +94,24 @@ def _by_stage(shared: Sequence[Row], plan: Plan) -> Table:
 
 def _by_phase(stages: Stages, plan: Plan, collapse: bool) -> Table:
     """Rows: phases, each with the runs of stages that train in it."""
-    table = table_of("", "phase", "epochs", "trains", "parameters", "rate", "decay", left=("phase", "trains"))
+    one_decay = len(weight_decays(plan)) <= 1  # then the footer tells it, and the names have more room
+    decay = () if one_decay else ("decay",)
+    table = table_of("phase", "epochs", "trains", "parameters", "rate", *decay, left=("phase", "trains"))
     for place, phase in enumerate(plan, start=1):
-        head = (str(place), Text(str(phase["phase"])), str(phase["epochs"]))
+        head = (Text(f"{place:>2} {phase['phase']}"), str(phase["epochs"]))
         for run in runs(stages, phase, collapse) or [None]:
-            table.add_row(*head, *_run_cells(run))
-            head = ("", Text(""), "")
+            table.add_row(*head, *_run_cells(run)[: 3 if one_decay else 4])
+            head = (Text(""), "")
     return table
 
 
 def _run_cells(run: Run | None) -> tuple[Text | str, ...]:
+    """Stages, parameters, rates, weight decays."""
     if run is None:
-        return (Text("nothing", style="dim"), "0", "", "")
-    rates = [setting.rate for setting in run.settings]
-    decays = [setting.weight_decay for setting in run.settings]
-    return (
-        Text(run.label),
-        numbers.count(run.parameters),
-        _range([numbers.rate(rate) for rate in rates]),
-        _range([numbers.decay(decay) for decay in decays]),
-    )
+        return Text("nothing", style="dim"), "0", "", ""
+    rates = [numbers.rate(setting.rate) for setting in run.settings]
+    decays = [numbers.decay(setting.weight_decay) for setting in run.settings]
+    return Text(run.label), numbers.count(run.parameters), Text(_range(rates), style="green"), _range(decays)
 
 
 def _range(texts: Sequence[str]) -> str:
