@@ -21,16 +21,14 @@ class Confusion(NamedTuple):
 
     truth: str
     prediction: str
-    count: int
+    samples: int
     share: float  # of the samples of the true class
 
 
 def per_class(matrix: Matrix, classes: Sequence[str]) -> list[ClassFigures]:
     """Precision, recall and F1 of every class, in the order of the classes."""
     predicted = [sum(column) for column in zip(*matrix, strict=True)]
-    return [
-        _figures(name, matrix[k][k], predicted[k], sum(matrix[k])) for k, name in _named(matrix, classes)
-    ]
+    return [_figures(name, matrix[k][k], predicted[k], sum(matrix[k])) for k, name in _named(matrix, classes)]
 
 
 def from_labels(labels: Sequence[dict[str, Any]]) -> list[ClassFigures]:
@@ -46,7 +44,7 @@ def worst_pairs(matrix: Matrix, classes: Sequence[str], limit: int = 15) -> list
         for p, prediction in enumerate(classes)
         if t != p and matrix[t][p]
     ]
-    return sorted(pairs, key=lambda pair: (-pair.count, -pair.share))[:limit]
+    return sorted(pairs, key=lambda pair: (-pair.samples, -pair.share))[:limit]
 
 
 def _figures(label: str, hits: int, predicted: int, support: int) -> ClassFigures:

@@ -18,7 +18,9 @@ def curves_figure(report: dict[str, Any]) -> str:
     """Loss of train and val, and the metrics of val, over the epochs, with the borders of the phases."""
     history = report["history"]
     epochs = [record["epoch"] for record in history]
-    losses = {split: [_number((record.get(split) or {}).get("loss")) for record in history] for split in ("train", "val")}
+    losses = {
+        split: [_number((record.get(split) or {}).get("loss")) for record in history] for split in ("train", "val")
+    }
     with style():
         figure = canvas(WIDTH, 2.9)
         left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.16})
@@ -96,9 +98,9 @@ def _borders(axes: "Axes", phases: Sequence[dict[str, Any]], width: float, befor
     room = all(len(name) * CHARACTER < width * (stop - first) / (end - start) for name, first, stop in spans)
     for place, (name, first, stop) in enumerate(spans, start=1):
         if first > start:
-            axes.axvline(first, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
+            axes.axvline(first, color=MUTED, alpha=0.6, linewidth=0.7, linestyle=(0, (3, 3)))
         text = numbers.readable(name) if room else str(place)
-        where = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+        where: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
         axes.text((first + stop) / 2, 1.02, text, color=MUTED, fontsize=7.5, **where)
 
 

@@ -51,7 +51,9 @@ def read_report(run_dir: Path) -> dict[str, Any]:
     report = read_json(path)
     version = report.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise UserError(f"'{path}' has schema_version {version}. Accepted: {SCHEMA_VERSION}; read it with its own ftlab.")
+        raise UserError(
+            f"'{path}' has schema_version {version}. Accepted: {SCHEMA_VERSION}; read it with its own ftlab."
+        )
     return report
 
 

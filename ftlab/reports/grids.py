@@ -36,7 +36,7 @@ def confusion_figure(matrix: Matrix, classes: Sequence[str]) -> str:
     """Confusion matrix: rows are the truth, the colour is the share of the row (k classes, k x k counts)."""
     side = min(8.6, max(1.6, 0.42 * len(classes))) if len(classes) <= COUNTS_AT_MOST else 8.2
     with style():
-        figure = canvas(side, side)
+        figure = canvas(side, side, fill=False)
         axes = figure.subplots()
         axes.imshow(_shares(matrix), interpolation="none", aspect="equal")
         axes.grid(False)
@@ -47,7 +47,9 @@ def confusion_figure(matrix: Matrix, classes: Sequence[str]) -> str:
         return svg(figure, "Confusion matrix: rows truth, columns prediction")
 
 
-def _cell(axes: "Axes", x: int, y: int, row: Row, strength: float | None, ran: dict[str, Any] | None, phases: int) -> None:
+def _cell(
+    axes: "Axes", x: int, y: int, row: Row, strength: float | None, ran: dict[str, Any] | None, phases: int
+) -> None:
     """One stage in one phase: coloured when it trained, pale when frozen, outlined when the phase never came."""
     from matplotlib.patches import Rectangle
 
@@ -62,7 +64,9 @@ def _cell(axes: "Axes", x: int, y: int, row: Row, strength: float | None, ran: d
     axes.add_patch(box)
     setting = row.settings[x]
     if trained and setting is not None and phases <= 16:
-        axes.text(x + 0.5, y + 0.53, numbers.rate(setting.rate), ha="center", va="center", fontsize=8 if phases <= 9 else 7)
+        axes.text(
+            x + 0.5, y + 0.53, numbers.rate(setting.rate), ha="center", va="center", fontsize=8 if phases <= 9 else 7
+        )
 
 
 def _strength(row: Row, place: int, plan: Sequence[dict[str, Any]]) -> float | None:
@@ -89,8 +93,12 @@ def _plan_labels(axes: "Axes", shared: Sequence[Row], titles: Sequence[str]) -> 
     axes.set_xticks([place + 0.5 for place in range(len(titles))], titles)
     axes.set_yticks(
         [place + 0.5 for place in range(len(shared))],
-        [f"{numbers.shorten(row.label, 40)}   {numbers.count(row.parameters):>6}" for row in shared],
+        [numbers.shorten(row.label, 40) for row in shared],
     )
+    for place, row in enumerate(shared):  # a column of its own between the names and the cells
+        beside: dict[str, Any] = {"xytext": (-8, 0), "textcoords": "offset points", "ha": "right", "va": "center"}
+        axes.annotate(numbers.count(row.parameters), (0, place + 0.53), color=MUTED, fontsize=8, **beside)
+    axes.tick_params(axis="y", pad=56)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelcolor=INK)
     axes.grid(False)

@@ -1,6 +1,6 @@
 """How figures are written, on the page and in the terminal alike."""
 
-NOTHING = "–"
+NOTHING = "-"
 
 
 def rate(value: float) -> str:
@@ -19,7 +19,7 @@ def figure(value: float | None) -> str:
     """A loss or a metric: four decimals, or four digits where four decimals would say nothing."""
     if value is None:
         return NOTHING
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 100 else f"{value:.4g}"
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10 else f"{value:.4g}"
 
 
 def count(value: int) -> str:

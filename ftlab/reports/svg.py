@@ -19,7 +19,7 @@ VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", FROZEN: "--frozen",
 SERIES = ("#3b7dd8", "#e0803a", "#3a9d78", "#9a6dd0", "#cf5570", "#8a8f98")  # readable on white and on near-black
 WIDTH = 9.6  # inches: the width of the page's column at 96 pixels an inch
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "svg.hashsalt": "ftlab",  # ids do not change from one run to the next
     "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
     "text.parse_math": False,  # a class may be called $x$
@@ -55,10 +55,12 @@ def style() -> Iterator[None]:
         yield
 
 
-def canvas(width: float, height: float) -> "Figure":
+def canvas(width: float, height: float, fill: bool = True) -> "Figure":
+    """An empty figure, in inches; `fill`: its axes shrink to make room for their labels, otherwise the figure grows."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height))  # not pyplot: no global state, no display
+    # Not pyplot: no global state, no display.
+    return Figure(figsize=(width, height), layout="constrained" if fill else None)
 
 
 def svg(figure: "Figure", label: str) -> str:
@@ -69,4 +71,7 @@ def svg(figure: "Figure", label: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
     text = re.sub(r' id="[\w.]+_\d+"', "", text)  # figure_1, axes_1, ...: the same in every figure of the page
+    text = re.sub(
+        r" font-family: [^;\"]*;|(?<=\") ?transform=\"rotate\(-0 [^\"]*\"", "", text
+    )  # the page's font; no turn
     return re.sub("|".join(VARIABLES), lambda found: f"var({VARIABLES[found[0]]})", text)

@@ -16,6 +16,7 @@ from ftlab.reports.plan import Row, Run, Setting, rows, runs, weight_decays
 Stages = Sequence[dict[str, Any]]
 Plan = Sequence[dict[str, Any]]
 UNBOUNDED = 100_000  # characters
+LINE = 80  # characters of a line an epoch
 
 
 def print_plan(stages: Stages, plan: Plan, console: Console, detail: str = "stages") -> None:
@@ -64,13 +65,15 @@ def epoch_line(record: dict[str, Any], metric: str | None = None) -> str:
     """One line an epoch for logs, at most 80 characters; `metric` defaults to the first one of the val split."""
     val = record.get("val") or {}
     metric = metric or next((name for name in val if name != "loss"), None)
-    words = [f"epoch {record['epoch']:>3}", f"{numbers.shorten(record['phase'], 16):<16}"]
-    words.append(f"train {numbers.figure(record['train'].get('loss'))}")
+    words = [f"train {numbers.figure(record['train'].get('loss'))}"]
     if "loss" in val:
         words.append(f"val {numbers.figure(val['loss'])}")
     if metric is not None and metric != "loss":
         words.append(f"{numbers.shorten(metric, 12)} {numbers.figure(val.get(metric))}")
-    return "  ".join([*words, numbers.duration(record["seconds"])])
+    figures = "  ".join([*words, numbers.duration(record["seconds"])])
+    start = f"epoch {record['epoch']:>3}  "
+    room = min(16, LINE - len(start) - len(figures) - 2)  # the name of the phase gives way, figures never do
+    return f"{start}{numbers.shorten(record['phase'], room):<{room}}  {figures}"
 
 
 def table_of(*columns: str, left: Sequence[str] = ()) -> Table:
@@ -99,7 +102,8 @@ def _by_phase(stages: Stages, plan: Plan, collapse: bool) -> Table:
     table = table_of("phase", "epochs", "trains", "parameters", "rate", *decay, left=("phase", "trains"))
     for place, phase in enumerate(plan, start=1):
         head = (Text(f"{place:>2} {phase['phase']}"), str(phase["epochs"]))
-        for run in runs(stages, phase, collapse) or [None]:
+        found: Sequence[Run | None] = runs(stages, phase, collapse) or [None]
+        for run in found:
             table.add_row(*head, *_run_cells(run)[: 3 if one_decay else 4])
             head = (Text(""), "")
     return table

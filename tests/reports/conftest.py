@@ -105,7 +105,9 @@ def deep_plan() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """13 stages and 14 phases: the longest plan that must be readable at 80 columns."""
     names = ["backbone/patch_embed", *(f"backbone/blocks.{place}" for place in range(11)), "head/fc"]
     stages = [{"address": name, "parameters": 444_864} for name in names]
-    plan = [planned("head" if place == 12 else names[place].split("/")[1], 2, place, stages) for place in range(12, -1, -1)]
+    plan = [
+        planned("head" if place == 12 else names[place].split("/")[1], 2, place, stages) for place in range(12, -1, -1)
+    ]
     return stages, [*plan, planned("everything again", 3, 0, stages)]
 
 
