@@ -44,9 +44,12 @@ def rates_figure(report: dict[str, Any]) -> str:
         figure = canvas(WIDTH, max(2.6, 0.5 + 0.19 * len(lines)))
         axes = figure.subplots()
         for place, (label, values) in enumerate(lines):
-            colour = colormaps["plasma"](0.2 + 0.55 * place / max(1, len(lines) - 1))
+            depth = place / max(1, len(lines) - 1)  # 0 at the input, 1 at the head
+            colour = colormaps["plasma"](0.3 + 0.46 * depth)
             positive = [value if value else math.nan for value in map(_number, values)]  # 0 has no logarithm
-            axes.plot(ticks[::step], positive[::step], color=colour, label=label)
+            # Lines that meet stay visible: the one nearer to the input, which thaws later, is thinner and on top.
+            width, order = 1.3 + 2.0 * depth, 3 - depth
+            axes.plot(ticks[::step], positive[::step], color=colour, label=label, linewidth=width, zorder=order)
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.rate(value)))
         axes.yaxis.set_minor_formatter(NullFormatter())

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ftlab.reports.grids import plan_figure
 from ftlab.reports.page import data_uri, render, write_page
 
 
@@ -122,7 +123,16 @@ def test_a_run_that_was_interrupted_before_its_first_epoch_still_has_a_page(repo
     report |= {"history": [], "phases": [], "metrics": {}, "rates": {"epoch": [], "groups": {}}, "best": None}
     report["objective"]["value"] = None
     del report["confusion"]
-    assert Page(render(report, [])).tags.count("svg") == 1  # the plan, of which nothing ran
+    page = Page(render(report, []))
+    assert page.tags.count("svg") == 1  # the plan
+    assert page.words.count("not run") == 3 + 1  # its three phases, and the legend
+
+
+def test_the_picture_shows_what_was_executed_not_what_was_planned(report: dict[str, Any]) -> None:
+    planned = plan_figure(report).count("var(--accent)")
+    assert planned == sum(len(phase["trainable_stages"]) for phase in report["phases"]) == 13
+    report["phases"][1]["trainable_stages"] = ["head/fc"]  # blocks.5 and blocks.6 stayed frozen
+    assert plan_figure(report).count("var(--accent)") == planned - 2
 
 
 def test_figures_that_are_null_leave_gaps(report: dict[str, Any]) -> None:
