@@ -1,0 +1,122 @@
+"""Curves of the page: loss and metrics, and the rate of every group, over the epochs."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ftlab.reports import numbers
+from ftlab.reports.svg import INK, MUTED, SERIES, WIDTH, canvas, style, svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CHARACTER = 0.072  # inches that a character of the small labels takes
+POINTS_AT_MOST = 400  # of a curve: more cannot be seen and only makes the page large
+
+
+def curves_figure(report: dict[str, Any]) -> str:
+    """Loss of train and val, and the metrics of val, over the epochs, with the borders of the phases."""
+    history = report["history"]
+    epochs = [record["epoch"] for record in history]
+    losses = {
+        split: [_number((record.get(split) or {}).get("loss")) for record in history] for split in ("train", "val")
+    }
+    with style():
+        figure = canvas(WIDTH, 2.9)
+        left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.16})
+        _curves(left, epochs, losses, "loss")
+        _curves(right, epochs, _metric_series(report), "metrics of val")
+        _mark_best(left, right, report)
+        for axes in (left, right):
+            _borders(axes, report["phases"], WIDTH * 0.36, before=0.5)
+            axes.set_xlabel("epoch")
+        return svg(figure, "Loss and metrics over the epochs")
+
+
+def rates_figure(report: dict[str, Any]) -> str:
+    """The rate of every group over the epochs, on a logarithmic scale; groups that are always alike share a line."""
+    from matplotlib import colormaps
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    lines = _shared_lines(report["rates"]["groups"])
+    ticks, step = report["rates"]["epoch"], max(1, math.ceil(len(report["rates"]["epoch"]) / POINTS_AT_MOST))
+    with style():
+        figure = canvas(WIDTH, max(2.6, 0.5 + 0.19 * len(lines)))
+        axes = figure.subplots()
+        for place, (label, values) in enumerate(lines):
+            depth = place / max(1, len(lines) - 1)  # 0 at the input, 1 at the head
+            colour = colormaps["plasma"](0.3 + 0.46 * depth)
+            positive = [value if value else math.nan for value in map(_number, values)]  # 0 has no logarithm
+            # Lines that meet stay visible: the one nearer to the input, which thaws later, is thinner and on top.
+            width, order = 1.3 + 2.0 * depth, 3 - depth
+            axes.plot(ticks[::step], positive[::step], color=colour, label=label, linewidth=width, zorder=order)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.rate(value)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set(xlabel="epoch", ylabel="learning rate")
+        _borders(axes, report["phases"], WIDTH * 0.6, before=0.0)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), labelspacing=0.3, handlelength=1.2)
+        return svg(figure, "Learning rate of every group over the epochs")
+
+
+def _curves(axes: "Axes", epochs: Sequence[int], series: dict[str, list[float]], title: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for place, (name, values) in enumerate(series.items()):
+        if not all(map(math.isnan, values)):
+            marker = "o" if len(epochs) <= 30 else None
+            axes.plot(epochs, values, color=SERIES[place % len(SERIES)], label=name, marker=marker, markersize=3.2)
+    axes.set_title(title, loc="left", pad=18)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if axes.lines:
+        axes.legend(loc="best", handlelength=1.2)
+
+
+def _metric_series(report: dict[str, Any]) -> dict[str, list[float]]:
+    """The objective first; the other metrics of val only where they share its scale, 0 to 1."""
+    history, objective = report["history"], report["objective"]["name"]
+    names = dict.fromkeys(name for record in history for name in record.get("val") or {} if name != "loss")
+    series = {name: [_number((record.get("val") or {}).get(name)) for record in history] for name in names}
+    shares = {name: values for name, values in series.items() if all(math.isnan(v) or 0 <= v <= 1 for v in values)}
+    kept = shares if objective in shares else {name: series[name] for name in names if name == objective} or shares
+    return dict(sorted(kept.items(), key=lambda item: item[0] != objective)[: len(SERIES)])
+
+
+def _mark_best(left: "Axes", right: "Axes", report: dict[str, Any]) -> None:
+    best = report.get("best")
+    if not best or best.get("value") is None:
+        return
+    axes = left if best["monitor"].endswith("loss") else right
+    axes.plot(best["epoch"], best["value"], "o", markersize=9, fillstyle="none", color=INK, markeredgewidth=1.2)
+
+
+def _borders(axes: "Axes", phases: Sequence[dict[str, Any]], width: float, before: float) -> None:
+    """A line where a phase starts, and above it the phase's name, or its number where names have no room."""
+    spans = [(p["name"], p["first_epoch"] - before, p["last_epoch"] + 1 - before) for p in phases]
+    spans = [span for span in spans if span[2] > span[1]]
+    if not spans:
+        return
+    start, end = spans[0][1], max(stop for _, _, stop in spans)
+    axes.set_xlim(start, end)
+    room = all(len(name) * CHARACTER < width * (stop - first) / (end - start) for name, first, stop in spans)
+    for place, (name, first, stop) in enumerate(spans, start=1):
+        if first > start:
+            axes.axvline(first, color=MUTED, alpha=0.6, linewidth=0.7, linestyle=(0, (3, 3)))
+        text = numbers.readable(name) if room else str(place)
+        where: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+        axes.text((first + stop) / 2, 1.02, text, color=MUTED, fontsize=7.5, **where)
+
+
+def _shared_lines(groups: dict[str, list[float | None]]) -> list[tuple[str, list[float | None]]]:
+    """Groups whose rates are always equal hide each other: one line, under the first and the last name."""
+    alike: dict[tuple[float | None, ...], list[str]] = {}
+    for name, values in groups.items():
+        alike.setdefault(tuple(values), []).append(name)
+    return [
+        (numbers.shorten(names[0] if len(names) == 1 else f"{names[0]} … {names[-1]} ({len(names)})", 44), list(values))
+        for values, names in alike.items()
+    ]
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,168 @@
+"""What a person reads in the terminal: the plan before a run, a line an epoch, the result after it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ftlab.errors import UserError, choices
+from ftlab.reports import numbers
+from ftlab.reports.plan import Row, Run, Setting, rows, runs, weight_decays
+
+Stages = Sequence[dict[str, Any]]
+Plan = Sequence[dict[str, Any]]
+UNBOUNDED = 100_000  # characters
+LINE = 80  # characters of a line an epoch
+
+
+def print_plan(stages: Stages, plan: Plan, console: Console, detail: str = "stages") -> None:
+    """The plan, stage by stage and phase by phase; with many phases a row is a phase.
+
+    detail: "stages" lets neighbours that are treated alike share a row, "layers" gives each stage its own.
+
+    Raises: UserError for another `detail`.
+    """
+    if detail not in ("stages", "layers"):
+        raise UserError(f"plan.detail: '{detail}' is unknown; {choices(detail, ('stages', 'layers'))}")
+    collapse = detail == "stages"
+    table = _by_stage(rows(stages, plan, collapse), plan)
+    unbounded = console.options.update(max_width=UNBOUNDED)  # otherwise the measure is cut to the console's width
+    if console.measure(table, options=unbounded).maximum > console.width:
+        table = _by_phase(stages, plan, collapse)
+    console.print(table)
+    console.print()
+    console.print(_footer(stages, plan), style="dim")
+
+
+def print_summary(report: dict[str, Any], console: Console) -> None:
+    """The result of a run: objective, metrics, phases with time and memory, and where everything lies."""
+    objective = report["objective"]
+    console.print(
+        Text.assemble(
+            (f"{objective['name']} {numbers.figure(objective['value'])}", "bold"),
+            f" ({'higher' if objective['mode'] == 'max' else 'lower'} is better), ",
+            numbers.duration(sum(report["seconds"].values())),
+        )
+    )
+    for table in (_metrics(report["metrics"]), _phases(report["phases"])):
+        console.print()
+        console.print(table)
+    console.print()
+    for warning in report.get("warnings", []):
+        console.print(Text(f"warning: {numbers.readable(warning)}", style="yellow"))
+    for name in ("report.html", "report.json", "bundle"):
+        path = Path(report["run_dir"]) / name
+        if path.exists():  # an interrupted run has no bundle
+            # soft_wrap: a path broken into lines cannot be copied
+            console.print(Text(f"{name:<12}{numbers.readable(path)}"), soft_wrap=True)
+
+
+def epoch_line(record: dict[str, Any], metric: str | None = None) -> str:
+    """One line an epoch for logs, at most 80 characters; `metric` defaults to the first one of the val split."""
+    val = record.get("val") or {}
+    metric = metric or next((name for name in val if name != "loss"), None)
+    words = [f"train {numbers.figure(record['train'].get('loss'))}"]
+    if "loss" in val:
+        words.append(f"val {numbers.figure(val['loss'])}")
+    if metric is not None and metric != "loss":
+        words.append(f"{numbers.shorten(metric, 12)} {numbers.figure(val.get(metric))}")
+    figures = "  ".join([*words, numbers.duration(record["seconds"])])
+    start = f"epoch {record['epoch']:>3}  "
+    room = min(16, LINE - len(start) - len(figures) - 2)  # the name of the phase gives way, figures never do
+    return f"{start}{numbers.shorten(record['phase'], room):<{room}}  {figures}"
+
+
+def table_of(*columns: str, left: Sequence[str] = ()) -> Table:
+    """A calm table: one rule under the header, figures to the right, columns named in `left` to the left."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(Text(name), justify="left" if name in left else "right", overflow="fold")
+    return table
+
+
+def _by_stage(shared: Sequence[Row], plan: Plan) -> Table:
+    """Rows: stages from the input to the output. Columns: phases."""
+    headers = [f"{place} {phase['phase']}\n{_epochs(phase)}" for place, phase in enumerate(plan, start=1)]
+    table = table_of("stage", "parameters", *headers, left=("stage",))
+    one_decay = len(weight_decays(plan)) <= 1
+    for row in shared:
+        cells = (_cell(setting, one_decay) for setting in row.settings)
+        table.add_row(Text(row.label), numbers.count(row.parameters), *cells)
+    return table
+
+
+def _by_phase(stages: Stages, plan: Plan, collapse: bool) -> Table:
+    """Rows: phases, each with the runs of stages that train in it."""
+    one_decay = len(weight_decays(plan)) <= 1  # then the footer tells it, and the names have more room
+    decay = () if one_decay else ("decay",)
+    table = table_of("phase", "epochs", "trains", "parameters", "rate", *decay, left=("phase", "trains"))
+    for place, phase in enumerate(plan, start=1):
+        head = (Text(f"{place:>2} {phase['phase']}"), str(phase["epochs"]))
+        found: Sequence[Run | None] = runs(stages, phase, collapse) or [None]
+        for run in found:
+            table.add_row(*head, *_run_cells(run)[: 3 if one_decay else 4])
+            head = (Text(""), "")
+    return table
+
+
+def _run_cells(run: Run | None) -> tuple[Text | str, ...]:
+    """Stages, parameters, rates, weight decays."""
+    if run is None:
+        return Text("nothing", style="dim"), "0", "", ""
+    rates = [numbers.rate(setting.rate) for setting in run.settings]
+    decays = [numbers.decay(setting.weight_decay) for setting in run.settings]
+    return Text(run.label), numbers.count(run.parameters), Text(_range(rates), style="green"), _range(decays)
+
+
+def _range(texts: Sequence[str]) -> str:
+    """From the input's end to the output's."""
+    return texts[0] if len(set(texts)) == 1 else f"{texts[0]} … {texts[-1]}"
+
+
+def _cell(setting: Setting | None, one_decay: bool) -> Text:
+    if setting is None:
+        return Text("frozen", style="dim")
+    rate = Text(numbers.rate(setting.rate), style="green")
+    return rate if one_decay else rate.append(f"\ndecay {numbers.decay(setting.weight_decay)}", style="dim")
+
+
+def _epochs(phase: dict[str, Any]) -> str:
+    return f"{phase['epochs']} epoch" + ("" if phase["epochs"] == 1 else "s")
+
+
+def _footer(stages: Stages, plan: Plan) -> Text:
+    decays = weight_decays(plan)
+    words = [
+        f"{numbers.count(sum(stage['parameters'] for stage in stages))} parameters in {len(stages)} stages",
+        f"{sum(phase['epochs'] for phase in plan)} epochs in {len(plan)} phase" + ("" if len(plan) == 1 else "s"),
+    ]
+    if decays:
+        words.append(f"weight decay {_range([numbers.decay(decay) for decay in decays])}")
+    return Text("; ".join(words))
+
+
+def _metrics(metrics: dict[str, dict[str, float | None]]) -> Table:
+    splits = [split for split in metrics if metrics[split]]
+    table = table_of("metric", *splits, left=("metric",))
+    for name in dict.fromkeys(name for split in splits for name in metrics[split]):
+        table.add_row(Text(name), *(numbers.figure(metrics[split].get(name)) for split in splits))
+    return table
+
+
+def _phases(phases: Sequence[dict[str, Any]]) -> Table:
+    table = table_of("phase", "epochs", "trainable", "time", "a step", "memory", "ended by", left=("phase", "ended by"))
+    for phase in phases:
+        table.add_row(
+            Text(numbers.readable(phase["name"])),
+            numbers.epochs(phase["first_epoch"], phase["last_epoch"]),
+            numbers.count(phase["trainable_parameters"]),
+            numbers.duration(phase["seconds"]),
+            numbers.duration(phase["seconds_per_step"]),
+            numbers.memory(phase["peak_memory_bytes"]),
+            phase["ended_by"],
+        )
+    return table

@@ -1,0 +1,178 @@
+import base64
+import io
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ftlab.reports.grids import plan_figure
+from ftlab.reports.page import data_uri, render, write_page
+
+
+class Page(HTMLParser):
+    """Tags, the text of the page, and whatever it would load."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loaded: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loaded += [value or "" for name, value in attributes if name in ("src", "href", "xlink:href")]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data.strip())
+
+
+def test_the_page_shows_the_figures_of_the_report(report: dict[str, Any], mistakes: list[dict[str, Any]]) -> None:
+    report["objective"]["value"] = 0.91234
+    report["phases"][1]["seconds"] = 77
+    page = Page(render(report, mistakes))
+    # accuracy val and test, a phase's time, epochs, memory, a rate of the plan, counts of the confusion matrix
+    for shown in ("0.9123", "0.9668", "1 min 17 s", "epoch 2-4", "412 MB", "1e-3", "118", "121"):
+        assert shown in page.words, shown
+    text = " ".join(page.words)
+    for shown in (
+        "1,149 train",
+        "2 files are copies of others",
+        "ftlab train data=image_folder",
+        "97.0 %",
+        "patience: 3",
+    ):
+        assert shown in text, shown
+
+
+def test_every_figure_is_there_and_gives_its_purpose(report: dict[str, Any]) -> None:
+    text = render(report, [])
+    assert Page(text).tags.count("svg") == 4
+    assert len(re.findall(r'<svg role="img" aria-label="[^"]+"', text)) == 4
+    assert "#010101" not in text  # every placeholder colour has become a variable
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_runs_no_script(
+    report: dict[str, Any], mistakes: list[dict[str, Any]]
+) -> None:
+    text = render(report, mistakes)
+    page = Page(text)
+    assert len(page.loaded) > len(mistakes)
+    assert all(address.startswith(("data:image/png;base64,", "#")) for address in page.loaded)
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", text)
+    assert not re.search(r"url\((?!#)", text)
+
+
+def test_markup_in_names_is_text_everywhere(report: dict[str, Any], mistakes: list[dict[str, Any]]) -> None:
+    evil = "<script>alert(1)</script>"
+    report["data"]["classes"][0] = evil
+    report["data"]["warnings"] = [evil]
+    report["phases"][0]["name"] = report["plan"][0]["phase"] = evil
+    report["config"] = {evil: evil}
+    mistakes[0] |= {"name": f'"><{evil}', "truth": evil, "prediction": evil}
+    text = render(report, mistakes)
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") >= 6
+    assert '"><&lt;' not in text
+    assert 'alt="&#34;&gt;&lt;' in text
+
+
+def test_names_that_matplotlib_would_typeset_or_cannot_draw_stay_as_they_are(report: dict[str, Any]) -> None:
+    report["data"]["classes"] = ["$x^2$", "栗鼠", "caf\udce9"]
+    page = Page(render(report, []))
+    for name in ("$x^2$", "栗鼠", "caf\\udce9"):
+        assert page.words.count(name) == 3, name  # both sides of the matrix, and the table
+
+
+def test_equal_reports_give_equal_pages(report: dict[str, Any], mistakes: list[dict[str, Any]], tmp_path: Path) -> None:
+    for name in ("a.html", "b.html"):
+        write_page(report, mistakes, tmp_path / name)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_a_hundred_classes_get_a_table_of_the_worst_confused_pairs(report: dict[str, Any]) -> None:
+    matrix = np.diag([50] * 100)
+    matrix[7, 9] = 31
+    report["data"]["classes"] = [f"kind {place}" for place in range(100)]
+    report["confusion"]["matrix"] = matrix.tolist()
+    text = render(report, [])
+    page = Page(text)
+    start = page.words.index("Most frequent mistakes")
+    cells = [word for word in page.words[start:] if word][5:9]
+    assert cells == ["kind 7", "kind 9", "31", f"{100 * 31 / 81:.1f} %"]
+    assert not re.search(r"<text[^>]*>50</text>", text)  # the matrix itself has no room for its counts
+
+
+def test_long_plans_name_their_phases_by_number(
+    report: dict[str, Any], deep_plan: tuple[list[dict[str, Any]], list[dict[str, Any]]]
+) -> None:
+    report["stages"], report["plan"] = deep_plan
+    words = Page(render(report, [])).words
+    assert {str(place) for place in range(1, 15)} <= set(words)
+    assert {stage["address"] for stage in report["stages"]} <= set(words)
+
+
+def test_a_run_that_was_interrupted_before_its_first_epoch_still_has_a_page(report: dict[str, Any]) -> None:
+    report |= {"history": [], "phases": [], "metrics": {}, "rates": {"epoch": [], "groups": {}}, "best": None}
+    report["objective"]["value"] = None
+    del report["confusion"]
+    page = Page(render(report, []))
+    assert page.tags.count("svg") == 1  # the plan
+    assert page.words.count("not run") == 3 + 1  # its three phases, and the legend
+
+
+def test_the_picture_shows_what_was_executed_not_what_was_planned(report: dict[str, Any]) -> None:
+    planned = plan_figure(report).count("var(--accent)")
+    assert planned == sum(len(phase["trainable_stages"]) for phase in report["phases"]) == 13
+    report["phases"][1]["trainable_stages"] = ["head/fc"]  # blocks.5 and blocks.6 stayed frozen
+    assert plan_figure(report).count("var(--accent)") == planned - 2
+
+
+def test_figures_that_are_null_leave_gaps(report: dict[str, Any]) -> None:
+    for record in report["history"][4:]:
+        record["train"]["loss"] = record["val"]["loss"] = record["val"]["accuracy"] = None
+    report["best"]["value"] = None
+    assert Page(render(report, [])).tags.count("svg") == 4
+
+
+def test_a_multilabel_run_shows_the_figures_that_it_counted_itself(report: dict[str, Any]) -> None:
+    del report["confusion"]
+    report["labels"] = [{"label": "sky", "precision": 0.5, "recall": None, "f1": 0.25, "support": 12345}]
+    words = Page(render(report, [])).words
+    place = words.index("sky")
+    assert [word for word in words[place:] if word][:5] == ["sky", "0.5000", "-", "0.2500", "12345"]
+
+
+def test_a_photograph_takes_a_few_kilobytes(report: dict[str, Any]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)  # nothing compresses worse
+    uri = data_uri(Image.fromarray(noise))
+    image = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+    assert image.size == (112, 84)
+    assert len(uri) < 14_000
+
+
+def test_reports_import_no_network_library_and_draw_late() -> None:
+    code = (
+        "import sys, ftlab.reports.page, ftlab.reports.sweep, ftlab.reports.terminal\n"
+        "print(sorted({'torch', 'lightning', 'timm', 'matplotlib', 'jinja2', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("phases", [1, 14])
+def test_no_text_of_the_plan_lies_outside_its_picture(report: dict[str, Any], phases: int) -> None:
+    report["plan"] = [{**report["plan"][0], "phase": f"phase {place}"} for place in range(phases)]
+    svg = re.search(r"<svg.*?</svg>", render(report, []), re.S)
+    assert svg is not None
+    width = float(re.findall(r'viewBox="0 0 ([\d.]+)', svg[0])[0])
+    places = [float(x) for x in re.findall(r'<text[^>]* x="([-\d.]+)"', svg[0])]
+    assert places
+    assert 0 <= min(places) <= max(places) <= width

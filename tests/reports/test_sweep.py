@@ -1,0 +1,117 @@
+import csv
+import io
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ftlab.errors import UserError
+from ftlab.reports.sweep import best_job, collect, over_seeds, print_sweep, write_csv
+from tests.reports.conftest import dump
+
+SCORES = {("full", 0): 0.91, ("full", 1): 0.95, ("head_only", 0): 0.90, ("head_only", 1): None}
+
+
+@pytest.fixture
+def sweep(report: dict[str, Any], tmp_path: Path) -> Path:
+    """Four jobs, strategy by seed; the last one failed."""
+    folder = tmp_path / "sweep"
+    for number, ((strategy, seed), score) in enumerate(SCORES.items()):
+        job = folder / str(number)
+        (job / ".hydra").mkdir(parents=True)
+        overrides = ["data=digits", f"strategy={strategy}", f"seed={seed}"]
+        (job / ".hydra" / "overrides.yaml").write_text("".join(f"- {text}\n" for text in overrides))
+        if score is None:
+            dump(job / "failed.json", {"error": "loss is not finite\nat step 3", "overrides": overrides})
+        else:
+            report["objective"]["value"] = score
+            dump(job / "report.json", report)
+    (folder / "notes").mkdir()  # not a job
+    return folder
+
+
+def test_every_job_gives_a_row_the_failed_one_too(sweep: Path, report: dict[str, Any]) -> None:
+    rows = collect(sweep)
+    assert [row["job"] for row in rows] == ["0", "1", "2", "3"]
+    assert [row["objective"] for row in rows] == [0.91, 0.95, 0.90, None]
+    assert rows[2]["overrides"] == {"data": "digits", "strategy": "head_only", "seed": "0"}
+    assert rows[3]["error"] == "loss is not finite\nat step 3"
+    assert rows[0]["seconds"] == 1.5 + 20 + 0.75
+    assert rows[0]["peak_memory_bytes"] == 412_000_000  # the first phase could not measure
+    assert rows[0]["trainable_parameters"] == sum(stage["parameters"] for stage in report["stages"])
+
+
+def test_jobs_are_in_the_order_of_their_numbers(report: dict[str, Any], tmp_path: Path) -> None:
+    for number in (10, 9, 2):
+        dump(tmp_path / str(number) / "report.json", report)
+    assert [row["job"] for row in collect(tmp_path)] == ["2", "9", "10"]
+
+
+def test_the_best_job_depends_on_what_is_better(sweep: Path) -> None:
+    rows = collect(sweep)
+    best = best_job(rows)
+    assert best is not None
+    assert best["job"] == "1"
+    lowest = best_job([{**row, "mode": "min"} for row in rows])
+    assert lowest is not None
+    assert lowest["job"] == "2"
+    assert best_job([rows[0], {**rows[1], "name": "f1"}]) is None  # nothing to compare
+
+
+def test_the_table_marks_the_best_job_and_lists_the_failed_one(sweep: Path) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_sweep(collect(sweep), console)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    cells = [line.split() for line in lines]
+    assert ["1", "strategy=full", "seed=1", "0.9500", "22.2", "s", "412", "MB", "259", "k", "best"] in cells
+    assert ["3", "strategy=head_only", "seed=1", "-", "failed"] in cells
+    assert sum("best" in line for line in lines) == 1
+    assert "job 3 failed: loss is not finite at step 3" in lines
+    assert not any("data=digits" in line for line in lines)  # the same in every job
+
+
+def test_the_spread_over_seeds_leaves_failed_jobs_out_of_the_mean(sweep: Path) -> None:
+    full, head_only = over_seeds(collect(sweep))
+    assert full["overrides"] == {"data": "digits", "strategy": "full"}
+    assert full["mean"] == pytest.approx((0.91 + 0.95) / 2)
+    assert full["std"] == pytest.approx(statistics.stdev([0.91, 0.95]))
+    assert (head_only["mean"], head_only["std"], head_only["seeds"], head_only["failed"]) == (0.90, None, 1, 1)
+
+
+def test_the_csv_files_hold_a_column_an_override(sweep: Path) -> None:
+    write_csv(collect(sweep), sweep / "sweep.csv")
+    with open(sweep / "sweep.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["strategy"] for line in lines] == ["full", "full", "head_only", "head_only"]
+    assert [line["objective"] for line in lines] == ["0.91", "0.95", "0.9", ""]
+    assert lines[3]["error"] == "loss is not finite\nat step 3"
+    with open(sweep / "sweep_summary.csv", newline="") as file:
+        summary = list(csv.DictReader(file))
+    assert [(line["strategy"], line["seeds"]) for line in summary] == [("full", "2"), ("head_only", "1")]
+    assert float(summary[0]["mean"]) == pytest.approx(0.93)
+
+
+def test_a_sweep_without_seeds_has_no_summary(report: dict[str, Any], tmp_path: Path) -> None:
+    dump(tmp_path / "0" / "report.json", report)
+    write_csv(collect(tmp_path), tmp_path / "sweep.csv")
+    assert not (tmp_path / "sweep_summary.csv").exists()
+
+
+def test_a_killed_job_and_a_broken_report_are_rows_with_an_error(sweep: Path) -> None:
+    (sweep / "0" / "report.json").unlink()
+    (sweep / "1" / "report.json").write_text("{")
+    rows = collect(sweep)
+    assert "ended before" in rows[0]["error"]
+    assert "cannot be read" in rows[1]["error"]
+    assert rows[2]["error"] is None
+
+
+def test_a_folder_without_jobs_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        collect(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="No job in"):
+        collect(tmp_path)

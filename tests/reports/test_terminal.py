@@ -1,0 +1,146 @@
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ftlab.errors import UserError
+from ftlab.reports import numbers
+from ftlab.reports.terminal import epoch_line, print_plan, print_summary
+
+Deep = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=80)
+
+
+def printed(console: Console) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def test_the_plan_shows_each_stage_in_each_phase(report: dict[str, Any], console: Console) -> None:
+    print_plan(report["stages"], report["plan"], console)
+    cells = [line.split() for line in printed(console)]
+    total = sum(stage["parameters"] for stage in report["stages"])
+    # stem and blocks.0 to blocks.4 are alike in every phase and share a row of 1000 * (1 + 2 + ... + 32) parameters
+    assert ["backbone/stem", "…", "blocks.4", "63", "k", "frozen", "frozen", "1e-4"] in cells
+    assert ["backbone/blocks.5", "…", "blocks.6", "192", "k", "frozen", "1e-4", "1e-4"] in cells
+    assert ["head/fc", "3.84", "k", "1e-3", "1e-3", "1e-3"] in cells
+    assert " ".join(cells[-1]).startswith(numbers.count(total))
+    assert cells[-1][-3:] == ["weight", "decay", "0.01"]
+
+
+def test_detail_layers_gives_each_stage_a_row_of_its_own(report: dict[str, Any], console: Console) -> None:
+    print_plan(report["stages"], report["plan"], console, detail="layers")
+    first = [line.split()[0] for line in printed(console) if line.strip()]
+    assert [word for word in first if "/" in word] == [stage["address"] for stage in report["stages"]]
+
+
+def test_an_unknown_detail_names_the_key_and_what_is_accepted(report: dict[str, Any], console: Console) -> None:
+    with pytest.raises(UserError, match=r"plan\.detail: 'layer'.*did you mean 'layers'.*stages"):
+        print_plan(report["stages"], report["plan"], console, detail="layer")
+
+
+def test_weight_decays_that_differ_are_shown_where_they_apply(report: dict[str, Any], console: Console) -> None:
+    report["plan"][2]["stages"]["head/fc"]["weight_decay"] = 0.05
+    print_plan(report["stages"], report["plan"], console)
+    lines = printed(console)
+    head = next(place for place, line in enumerate(lines) if line.startswith("head/fc"))
+    assert lines[head + 1].split() == ["decay", "0.01", "decay", "0.01", "decay", "0.05"]
+
+
+@pytest.mark.parametrize("detail", ["stages", "layers"])
+def test_fourteen_phases_of_thirteen_stages_fit_80_columns_unbroken(
+    deep_plan: Deep, console: Console, detail: str
+) -> None:
+    stages, plan = deep_plan
+    print_plan(stages, plan, console, detail)
+    lines = printed(console)
+    assert max(map(len, lines)) <= 80
+    for place, phase in enumerate(plan, start=1):
+        assert any(line.strip().startswith(f"{place} {phase['phase']} ") for line in lines), phase["phase"]
+    if detail == "stages":  # phases 2 to 14 train one run of the backbone, and the head
+        assert sum(line.rstrip().endswith("1e-4") for line in lines) == 13
+        assert sum("head/fc" in line for line in lines) == 14
+    else:  # 1 stage in the first phase, 13 in the thirteenth, and 13 when everything trains again
+        assert sum(line.rstrip().endswith(("1e-4", "1e-3")) for line in lines) == sum(range(14)) + 13
+
+
+def test_rates_that_differ_within_a_run_are_given_as_their_range(deep_plan: Deep, console: Console) -> None:
+    stages, plan = deep_plan
+    for place, stage in enumerate(stages[:-1]):
+        plan[-1]["stages"][stage["address"]]["rate"] = 1e-6 * 2**place
+    print_plan(stages, plan, console)
+    assert any(line.rstrip().endswith("1e-6 … 2e-3") for line in printed(console))  # 1e-6 * 2 ** 11 is 2.0e-3
+
+
+def test_square_brackets_in_names_are_no_markup(report: dict[str, Any], console: Console) -> None:
+    report["plan"][0]["phase"] = report["phases"][0]["name"] = "[red]"
+    print_plan(report["stages"], report["plan"], console)
+    print_summary(report, console)
+    assert sum("[red]" in line for line in printed(console)) == 2
+
+
+def test_the_summary_shows_metrics_phases_and_paths_that_exist(
+    report: dict[str, Any], console: Console, tmp_path: Path
+) -> None:
+    (tmp_path / "report.html").touch()
+    print_summary(report, console)
+    lines = printed(console)
+    cells = [line.split() for line in lines]
+    assert lines[0] == "accuracy 0.9753 (higher is better), 22.2 s"  # 1.5 + 20 + 0.75 s
+    assert ["accuracy", "0.9753", "0.9668"] in cells
+    assert ["head", "0-1", "3.84", "k", "5.0", "s", "125", "ms", "-", "epochs"] in cells
+    assert ["all", "5-7", "259", "k", "7.5", "s", "125", "ms", "412", "MB", "epochs"] in cells
+    assert ["report.html", str(tmp_path / "report.html")] in cells
+    assert not any(line.startswith("bundle") for line in lines)
+
+
+def test_an_epoch_is_one_line_of_at_most_80_characters(report: dict[str, Any]) -> None:
+    line = epoch_line(report["history"][2])
+    # the fixture's curves at epoch 2: 0.8 ** 2, 0.9 * 0.49, 1 - 0.3 * 0.49
+    assert line.split() == [
+        "epoch",
+        "2",
+        "blocks.5",
+        "train",
+        "0.6400",
+        "val",
+        "0.4410",
+        "accuracy",
+        "0.8530",
+        "2.5",
+        "s",
+    ]
+    longest = {**report["history"][2], "epoch": 999, "phase": "backbone/blocks.11 and all", "seconds": 3599.0}
+    longest["train"], longest["val"] = {"loss": 12.34567}, {"loss": 12.34567, "a_very_long_metric": 0.5}
+    assert len(epoch_line(longest)) <= 80
+
+
+def test_an_epoch_without_val_is_a_line_too() -> None:
+    record = {"epoch": 0, "phase": "head", "seconds": 0.04, "train": {"loss": None}}
+    assert epoch_line(record).split() == ["epoch", "0", "head", "train", "-", "40", "ms"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (numbers.rate(1e-4), "1e-4"),
+        (numbers.rate(2.5e-4), "2.5e-4"),
+        (numbers.rate(0.0), "0"),
+        (numbers.count(999), "999"),
+        (numbers.count(3_371_234), "3.37 M"),
+        (numbers.count(999_900), "1000 k"),
+        (numbers.duration(59.97), "1 min 00 s"),
+        (numbers.duration(7440), "2 h 04 min"),
+        (numbers.memory(1.24e9), "1.24 GB"),
+        (numbers.figure(0.00004), "4e-05"),
+        (numbers.shorten("abcdefghij", 5), "ab…ij"),
+    ],
+)
+def test_figures_are_short_and_have_units(shown: str, expected: str) -> None:
+    assert shown == expected
