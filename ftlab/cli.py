@@ -1,0 +1,210 @@
+"""The command line: ftlab MODE key=value ...; the only place that starts Hydra's application and makes exit codes.
+
+0 done, 2 the user's input is wrong, 1 anything else, 130 Ctrl-C.
+"""
+
+import os
+import sys
+import traceback
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ftlab.errors import UserError, choices
+
+MODES = {
+    "train": "fine-tune by phases; leaves a report and a bundle",
+    "plan": "print which stage trains when, and at which rate",
+    "evaluate": "the metrics of a bundle on some data",
+    "predict": "one JSON line an image",
+}
+RUN_FILES = ("config.yaml", "report.json", "checkpoints", "multirun.yaml")  # any of these: the folder holds a run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`ftlab MODE ...`; gives the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] in (["--help"], ["-h"]):
+        print(usage())
+        return 0
+    if words[:1] == ["--version"]:
+        print(f"ftlab {_version()}")
+        return 0
+    if not words or words[0] not in MODES:
+        said = f"ftlab: mode '{words[0]}': no such mode; {choices(words[0], MODES)}\n" if words else ""
+        print(f"{said}Usage: ftlab MODE [key=value ...]; ftlab --help lists the modes.", file=sys.stderr)
+        return 2
+    return guard(lambda: _mode(words[0], words[1:]))
+
+
+def train() -> int:
+    """The script ftlab-train, behind which tab completion works."""
+    return guard(lambda: _mode("train", sys.argv[1:]))
+
+
+def usage() -> str:
+    modes = "\n".join(f"  {name:<10}{text}" for name, text in MODES.items())
+    return (
+        f"Usage: ftlab MODE [key=value ...] [flags]\n\nModes:\n{modes}\n\n"
+        "ftlab MODE --help lists the mode's keys with examples.\n"
+        'Tab completion for bash: eval "$(ftlab-train -sc install=bash)"'
+    )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("ftlab")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def guard(run: Callable[[], int]) -> int:
+    """The exit code of `run`, with what a person should read of its error."""
+    try:
+        return run()
+    except UserError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        print(f"ftlab: {shorten(str(error))}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ftlab: interrupted", file=sys.stderr)
+        return 130
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+def shorten(text: str) -> str:
+    """At most six lines."""
+    lines = text.splitlines()
+    return "\n".join(lines if len(lines) <= 6 else [*lines[:5], f"and {len(lines) - 5} more lines"])
+
+
+def _mode(mode: str, words: list[str]) -> int:
+    args = _arguments(mode, words)
+    if args.help:
+        return _hydra(mode, ["--help"])
+    if args.hydra_help or args.shell_completion:
+        return _hydra(mode, words)
+    from ftlab.compose import prepare
+    from ftlab.overrides import quote
+
+    multirun = args.multirun or "hydra.mode=MULTIRUN" in args.overrides
+    if multirun and mode != "train":
+        raise UserError(f"ftlab {mode} -m: a multirun is for train; run ftlab {mode} once for each value")
+    show = args.cfg is not None or args.info is not None
+    prepared = prepare(args.overrides, mode, args.config_dir, args.config_name, multirun=multirun, missing_ok=show)
+    flags = [word for word in words if word not in args.overrides]
+    if show or mode != "train":
+        return _hydra(mode, flags + prepared.lines)
+    # ${now:...} is read once, here: the folder that is checked is the folder that is used.
+    key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
+    folder = fresh(key, Path(prepared.folder(key)))
+    code = _hydra(mode, [*flags, *prepared.lines, quote(key, str(folder))])
+    if not multirun or code == 130:
+        return code
+    from ftlab.sweep import finish
+
+    return max(code, finish(folder))
+
+
+def fresh(key: str, folder: Path) -> Path:
+    """The folder, which holds no run yet. Raises: UserError."""
+    held = [name for name in RUN_FILES if (folder / name).exists()]
+    if held:
+        raise UserError(f"{key}={folder}: holds a run already ({', '.join(held)}); choose another folder")
+    return folder
+
+
+def _arguments(mode: str, words: list[str]) -> Namespace:
+    """Hydra's own flags and the overrides, in any order. Raises: UserError."""
+    from hydra._internal.utils import get_args_parser  # there is no public way to read Hydra's flags
+
+    parser: ArgumentParser = get_args_parser()
+
+    def stop(message: str) -> NoReturn:
+        raise UserError(f"{message}; ftlab {mode} --hydra-help lists the flags")
+
+    parser.error = stop  # type: ignore[method-assign]
+    args = parser.parse_intermixed_args(words)
+    if args.config_path is not None:
+        raise UserError("--config-path: would hide the shipped options; add your own with --config-dir DIR")
+    if args.experimental_rerun is not None:
+        raise UserError("--experimental-rerun: reads a pickle, which can run any code; use resume=RUN_DIR")
+    return args
+
+
+def _hydra(mode: str, words: list[str]) -> int:
+    """Hydra's application for one mode."""
+    import hydra
+
+    from ftlab.config import conf_dir
+
+    application = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=mode)(JOBS[mode])
+    with _argv([f"ftlab-{mode}", *words]):
+        return guard(lambda: application() or 0)
+
+
+@contextmanager
+def _argv(words: list[str]) -> Iterator[None]:
+    """Hydra reads sys.argv and nothing else."""
+    before = sys.argv
+    sys.argv = words
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _job(mode: str, config: Any) -> Any:
+    """One job, inside Hydra. Its errors end here: Hydra would print its own text and exit with 1."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    running = HydraConfig.get()
+    folder = Path(running.runtime.output_dir)
+    if running.mode == RunMode.MULTIRUN:
+        from ftlab.sweep import run_job
+
+        return run_job(lambda: float(_run(mode, config, folder)), folder, running.overrides.task)
+    outcome: list[Any] = []
+    code = guard(lambda: outcome.append(_run(mode, config, folder)) or 0)
+    if code or (mode == "predict" and outcome[0]):
+        sys.exit(code or outcome[0])
+    return outcome[0]
+
+
+def _run(mode: str, config: Any, folder: Path) -> Any:
+    from ftlab.config import problems, stop_if
+
+    stop_if(problems(config, mode))  # again: a sweeper may have chosen values that nobody typed
+    run = import_module("ftlab.run")  # torch comes with it
+    if mode == "train":
+        return run.train(config, folder)["objective"]["value"]
+    return getattr(run, mode)(config)
+
+
+# Plain functions of this module, which launchers of other processes can pickle by name.
+def train_job(config: Any) -> Any:
+    return _job("train", config)
+
+
+def plan_job(config: Any) -> Any:
+    return _job("plan", config)
+
+
+def evaluate_job(config: Any) -> Any:
+    return _job("evaluate", config)
+
+
+def predict_job(config: Any) -> Any:
+    return _job("predict", config)
+
+
+JOBS = {"train": train_job, "plan": plan_job, "evaluate": evaluate_job, "predict": predict_job}

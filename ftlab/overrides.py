@@ -1,0 +1,115 @@
+"""What the user typed behind a mode: parsed one by one, so that every error is known before any is told."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString, Quote
+from hydra.errors import HydraException
+
+# Characters that Hydra's grammar lets a backslash escape; before any other a backslash is part of a path.
+_ESCAPED = tuple(f"\\{character}" for character in ",= ()[]{}:\t")
+
+
+@dataclass(frozen=True)
+class Typed:
+    """One override: as typed, and the values it stands for (several in a multirun)."""
+
+    text: str
+    line: str  # the same, quoted where that was needed
+    key: str  # without + or ++
+    values: tuple[Override, ...]
+    sweep: bool
+
+    def label(self, value: Override) -> str:
+        return f"{self.key}={value.get_value_element_as_str()}" if self.sweep else self.text
+
+
+def parse(texts: Sequence[str], multirun: bool, paths: frozenset[str]) -> tuple[list[Typed], list[str]]:
+    """All overrides that can be read, and one line about each that cannot. `paths`: keys whose values are paths."""
+    parser = OverridesParser.create()
+    typed, errors = [], []
+    for text in texts:
+        line = quoted(text, multirun, paths)
+        try:
+            override = parser.parse_override(line)
+            values = tuple(_values(parser, override))
+        except HydraException as error:
+            errors.append(f"{text}: {_unreadable(text, error)}")
+            continue
+        problem = _not_accepted(override, multirun)
+        if problem:
+            errors.append(f"{text}: {problem}")
+        else:
+            typed.append(Typed(text, line, override.key_or_group, values, override.is_sweep_override()))
+    return typed, errors
+
+
+def _unreadable(text: str, error: HydraException) -> str:
+    key, equals, value = text.partition("=")
+    if not equals:
+        return "expected key=value"
+    reason = " ".join(str(error).split())
+    return f"cannot be read ({reason}); a value with special characters needs quotes: '{key}=\"{value}\"'"
+
+
+def _not_accepted(override: Override, multirun: bool) -> str | None:
+    if override.is_delete():
+        return "a key cannot be taken away; where it accepts null, set it to null"
+    if override.package is not None:
+        return f"a package (@{override.package}) is not accepted; write {override.key_or_group}=..."
+    if override.is_sweep_override() and not multirun:
+        return "several values need -m (a multirun); a list is written [a,b], a text with a comma \"'a,b'\""
+    if override.is_sweep_override() and override.is_hydra_override():
+        return "Hydra's own keys accept one value"
+    return None
+
+
+def _values(parser: OverridesParser, override: Override) -> Iterator[Override]:
+    """Each value of a sweep as an override of its own; of an interval both ends."""
+    if not override.is_sweep_override():
+        yield override
+        return
+    if override.is_interval_sweep():
+        texts = [str(override.value().start), str(override.value().end)]  # type: ignore[union-attr]
+    else:
+        texts = list(override.sweep_string_iterator())
+    for text in texts:
+        yield parser.parse_override(f"{override.get_key_element()}={text}")
+
+
+def quoted(text: str, multirun: bool, paths: frozenset[str]) -> str:
+    """The override with its value in quotes where it is a path that Hydra's grammar would read as something else."""
+    key, equals, value = text.partition("=")
+    if not equals or key.lstrip("+") not in paths or value[:1] in ("'", '"') or value in ("", "null", "???"):
+        return text
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException:
+        return quote(key, value)
+    if override.is_sweep_override():
+        return text if multirun else quote(key, value)
+    meant = override.value()
+    if meant == value or isinstance(meant, list) or any(pair in value for pair in _ESCAPED):
+        return text
+    return quote(key, value)
+
+
+def quote(key: str, value: str) -> str:
+    """The override of `key` whose value is exactly this text."""
+    return f"{key}={QuotedString(value, Quote.single).with_quotes()}"
+
+
+def jobs(
+    groups: Sequence[Typed], keys: Sequence[Typed]
+) -> Iterator[tuple[list[Override], list[tuple[Typed, Override]]]]:
+    """The fewest jobs that hold every combination of options and every value of every key at least once.
+
+    Which keys there are depends on the options alone, so the values need not be combined with one another.
+    """
+    combinations = list(itertools.product(*(group.values for group in groups)))
+    longest = max([len(combinations), *(len(key.values) for key in keys)])
+    for index in range(longest):
+        chosen = combinations[index % len(combinations)]
+        yield list(chosen), [(key, key.values[index % len(key.values)]) for key in keys]

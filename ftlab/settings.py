@@ -1,0 +1,157 @@
+"""What a value may be: the type of its default in conf/, or a line of the table below.
+
+The YAML files are the one place of keys and defaults. The table holds what a default cannot say: keys whose default
+is null, that accept several types, or that have a range.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+
+from ftlab.errors import choices
+
+# The text at the end of an Annotated type is what a message calls it.
+Number = Annotated[float, Field(allow_inf_nan=False), "a number"]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), "a number above 0"]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), "a number of at least 0"]
+Fraction = Annotated[float, Field(ge=0, lt=1), "a number from 0 to below 1"]
+PositiveInt = Annotated[int, Field(gt=0), "a whole number above 0"]
+NonNegativeInt = Annotated[int, Field(ge=0), "a whole number of at least 0"]
+Seed = Annotated[int, Field(ge=0, lt=2**32), "a whole number from 0 to 4294967295"]
+PerClass = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*/class$"), "a text like 20/class"]
+Share = Annotated[float, Field(gt=0, lt=1), "a fraction between 0 and 1"]
+Path = Annotated[str, StringConstraints(min_length=1), "a path"]
+
+Precision = Literal[
+    "transformer-engine", "transformer-engine-float16",
+    "16-true", "16-mixed", "bf16-true", "bf16-mixed", "32-true", "64-true",
+    "64", "32", "16", "bf16", 64, 32, 16,
+]  # fmt: skip
+
+TYPES: dict[str, Any] = {
+    # the run
+    "seed": Seed,
+    "subset": Share | PositiveInt | PerClass | None,
+    "on_nonfinite": Literal["stop"],
+    "resume": Path | None,
+    "resume_allow": list[str],
+    "trusted_modules": list[str],
+    "early_stopping.patience": PositiveInt | None,
+    "early_stopping.min_delta": NonNegativeFloat,
+    "plan.detail": Literal["stages", "parameters"],
+    "plan.output": Path | None,
+    # the Trainer
+    "trainer.max_epochs": PositiveInt,
+    "trainer.precision": Precision,
+    "trainer.devices": PositiveInt | Literal["auto", -1] | list[NonNegativeInt],
+    "trainer.accumulate_grad_batches": PositiveInt,
+    "trainer.gradient_clip_val": PositiveFloat | None,
+    "trainer.log_every_n_steps": PositiveInt,
+    "trainer.deterministic": bool | Literal["warn"],
+    # optimizers
+    "optimizer.lr": PositiveFloat,
+    "optimizer.weight_decay": NonNegativeFloat,
+    "optimizer.betas": Annotated[list[Fraction], Field(min_length=2, max_length=2), "two numbers from 0 to below 1"],
+    "optimizer.eps": PositiveFloat,
+    "optimizer.momentum": Fraction,
+    "optimizer.alpha": Fraction,
+    # modes on a bundle
+    "bundle": Path,
+    "input": Path | list[Path],
+    "output": Path | None,
+    "split": Literal["train", "val", "test"],
+    "batch_size": PositiveInt,
+    "num_workers": NonNegativeInt,
+    "top_k": PositiveInt,
+    # data
+    "data.root": Path | None,
+    "data.file": Path | None,
+    "data.batch_size": PositiveInt,
+    "data.num_workers": NonNegativeInt,
+    "data.image_size": PositiveInt | list[PositiveInt] | None,
+    # backbones
+    "backbone.weights": Path | None,
+    # tasks
+    "task.loss": Literal["cross_entropy", "focal"],
+    "task.label_smoothing": Fraction,
+    "task.focal_gamma": NonNegativeFloat,
+    "task.class_weights": Literal["none", "balanced"] | list[NonNegativeFloat],
+    "task.pos_weight": Literal["none", "balanced"] | list[PositiveFloat],
+    "task.threshold": Share,
+    # strategies, rates, schedules
+    "strategy.batchnorm": Literal["frozen", "train"],
+    "strategy.groups": PositiveInt | None,
+    "strategy.head_share": Share,
+    "strategy.patience": PositiveInt | None,
+    "strategy.last": NonNegativeInt,
+    "strategy.patterns": list[str],
+    "strategy.file": Path | None,
+    "strategy.inline": list[dict[str, Any]],
+    "rates.patterns": dict[str, NonNegativeFloat],
+    "rates.decay": Annotated[float, Field(gt=0, le=1), "a number above 0, at most 1"],
+    "schedule.warmup": NonNegativeFloat,
+}
+
+# Paths hold commas, spaces and brackets, which mean something else in Hydra's grammar: overrides.py quotes them.
+PATHS = frozenset({name for name, kind in TYPES.items() if kind is Path or Path in get_args(kind)}) | {
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+}
+
+
+def describe(kind: Any) -> str:
+    """A type in a person's words."""
+    if get_origin(kind) is Annotated:
+        return next((note for note in reversed(get_args(kind)) if isinstance(note, str)), describe(get_args(kind)[0]))
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(describe(part) for part in get_args(kind))
+    if get_origin(kind) is Literal:
+        return " | ".join(dict.fromkeys(str(value) for value in get_args(kind)))
+    if get_origin(kind) is list:
+        return f"a list (each {describe(get_args(kind)[0])})"
+    if get_origin(kind) is dict:
+        return f"a mapping (each value {describe(get_args(kind)[1])})"
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", NoneType: "null"}
+    return names.get(kind, "anything")
+
+
+def kind_of(default: Any) -> Any:
+    """The type that a default stands for; a default of null stands for none and needs a line in the table."""
+    if isinstance(default, float):
+        return Number
+    if isinstance(default, list):
+        kinds = list(dict.fromkeys(kind_of(item) for item in default))
+        return list[Union[tuple(kinds)]] if kinds else list[Any]  # type: ignore[misc]  # noqa: UP007
+    if isinstance(default, Mapping):
+        return dict[str, Any]
+    return Any if default is None else type(default)
+
+
+@lru_cache(maxsize=512)
+def _validator(kind: Any) -> Callable[..., Any]:
+    return TypeAdapter(kind).validate_python
+
+
+def accepts(kind: Any, value: Any) -> bool:
+    """Whether `value` is of `kind`; strict: "1" and true are no numbers, a whole number is a number."""
+    try:
+        _validator(kind)(value, strict=True)
+    except ValidationError:
+        return False
+    return True
+
+
+def mismatch(name: str, value: Any, defaults: list[Any]) -> str | None:
+    """What is wrong with the value of the key `name`, in one line; None where it is accepted.
+
+    `defaults` are the values of this key in the shipped options to which it may belong.
+    """
+    kinds = [TYPES[name]] if name in TYPES else [kind_of(default) for default in defaults]
+    if any(accepts(kind, value) for kind in kinds):
+        return None
+    if len(kinds) == 1 and get_origin(kinds[0]) is Literal and isinstance(value, str):
+        return f"no such value; {choices(value, dict.fromkeys(str(v) for v in get_args(kinds[0])))}"
+    return "expected " + " or ".join(dict.fromkeys(describe(kind) for kind in kinds))
