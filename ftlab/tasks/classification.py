@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EXACT_AUROC = 20_000_000  # scores; above it the curve is binned, which needs memory for the bins only
 BINS = 512
+ALONE = {"accuracy", "auroc", "accuracy_top5"}  # metrics that share no counts with others
 
 
 class Classification(Task):
@@ -88,7 +89,9 @@ class Classification(Task):
         }
         if k > 5:
             figures["accuracy_top5"] = MulticlassAccuracy(k, average="micro", top_k=5)
-        return MetricCollection(figures)
+        # Named groups: those that torchmetrics 1.9 finds by itself merge top-5 with f1 whenever the first batch is all
+        # right (their counts broadcast to equal values), and then f1, precision and recall are top-5's.
+        return MetricCollection(figures, compute_groups=[["precision", "recall", "f1"], *([n] for n in ALONE & set(figures))])
 
     def confusion(self) -> "Metric":
         from torchmetrics.classification import MulticlassConfusionMatrix

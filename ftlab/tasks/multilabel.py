@@ -71,7 +71,8 @@ class Multilabel(Task):
                 "f1": MultilabelF1Score(average="macro", **at),
                 "exact_match": MultilabelExactMatch(**at),
                 "auroc": MultilabelAUROC(k, average="macro", thresholds=bins),
-            }
+            },
+            compute_groups=[["accuracy", "precision", "recall", "f1"], ["exact_match"], ["auroc"]],  # see classification
         )
 
     def confusion(self) -> "Metric":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from rich.console import Console
 
 from ftlab.assembly import Parts
@@ -40,6 +41,24 @@ def fit(
 
     Raises: UserError for a run without steps, or numbers that go bad.
     """
+    with trainers.only_news():
+        trainer, finetuner = prepare(parts, settings, make_data, folder, console)
+        try:
+            trainer.fit(finetuner, ckpt_path=folder / "checkpoints" / LAST if settings["resume"] else None)
+        except SystemExit as stop:  # Lightning turns Ctrl-C into exit code 1
+            raise (stop.__context__ if isinstance(stop.__context__, KeyboardInterrupt) else stop) from None
+    if not finetuner.history:
+        raise UserError("the run took no step: there is nothing to train on; look at the data's sizes and trainer.max_epochs")
+    best = torch.load(folder / "checkpoints" / BEST, map_location="cpu", weights_only=True)
+    finetuner.load_state_dict(best["state_dict"])
+    device = trainer.strategy.root_device
+    finetuner.model.to(device), finetuner.task.to(device)
+    return Fitted(parts, settings, finetuner, trainer.is_global_zero, folder)
+
+
+def prepare(
+    parts: Parts, settings: Mapping[str, Any], make_data: Callable[..., DataModule], folder: Path, console: Console
+) -> tuple[Trainer, FineTuner]:
     checkpoints = folder / "checkpoints"
     trainer = trainers.build(
         trainers.TrainerSettings(**settings["trainer"]),
@@ -59,17 +78,7 @@ def fit(
         val_samples=parts.spec.sizes.get("val", 0),
         batch_size=settings["data"]["batch_size"],
     )
-    try:
-        trainer.fit(finetuner, ckpt_path=checkpoints / LAST if settings["resume"] else None)
-    except SystemExit as stop:  # Lightning turns Ctrl-C into exit code 1
-        raise (stop.__context__ if isinstance(stop.__context__, KeyboardInterrupt) else stop) from None
-    if not finetuner.history:
-        raise UserError("the run took no step: there is nothing to train on; look at the data's sizes and trainer.max_epochs")
-    best = torch.load(checkpoints / BEST, map_location="cpu", weights_only=True)
-    finetuner.load_state_dict(best["state_dict"])
-    device = trainer.strategy.root_device
-    finetuner.model.to(device), finetuner.task.to(device)
-    return Fitted(parts, settings, finetuner, trainer.is_global_zero, folder)
+    return trainer, finetuner
 
 
 def rate_plan(parts: Parts, settings: Mapping[str, Any], world: int) -> RatePlan:

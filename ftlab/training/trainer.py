@@ -2,7 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,32 @@ class TrainerSettings:
     deterministic: bool
 
 
+EXPECTED = (
+    r".*does not have many workers.*",  # the number of workers is the user's setting; small data needs none
+    r".*smaller than the logging interval.*",  # we log once an epoch
+    r".*module\(s\) in eval mode at the start of training.*",  # the frozen ones: our very purpose
+    r".*exists and is not empty.*",  # the run's folder is ours, and never another run's
+    r".*treespec, LeafSpec.*",  # Lightning 2.6 with torch 2.15: a deprecation between the two
+)
+
+
+@contextmanager
+def only_news() -> Iterator[None]:
+    """Without Lightning's banners, which ftlab's own lines replace, and its warnings of what is meant to be so."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for text in EXPECTED:
+                warnings.filterwarnings("ignore", text)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 def build(settings: TrainerSettings, epochs: int, folder: Path, callbacks: Sequence[Callback]) -> Trainer:
     """A Trainer that logs to metrics.csv and TensorBoard events in `folder` and saves only what our callbacks save."""
-    # Lightning's banners say what ftlab's own lines say better; its real warnings stay.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for known in (
-        r".*does not have many workers.*",  # the number of workers is the user's setting, small data needs none
-        r".*exists and is not empty.*",  # the run's folder is made by us, and never reused by another run
-        r".*number of training batches.*smaller than the logging interval.*",  # we log once an epoch
-    ):
-        warnings.filterwarnings("ignore", known)
     options: dict[str, Any] = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
     return Trainer(
         **{**options, "max_epochs": epochs},
