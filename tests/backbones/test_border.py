@@ -163,7 +163,7 @@ def test_a_network_that_branches_on_its_input_is_refused_with_a_way_out() -> Non
         def forward(self, x: Tensor) -> Tensor:
             return self.layer(x) if x.sum() > 0 else x
 
-    with pytest.raises(UserError, match="Branches cannot be cut.*without a cache"):
+    with pytest.raises(UserError, match=r"Branches cannot be cut.*without a cache"):
         cut(Branches(), {"layer.weight"})
 
 
@@ -175,9 +175,9 @@ def test_a_users_module_has_the_stages_of_its_dict_and_says_what_is_left() -> No
         ("model.2.weight", "model.2.bias"),
     ]
     assert backbone(batch_of(8)).maps.shape == (2, 8, 4, 4)
-    with pytest.raises(UserError, match="2 parameters are in no stage: 2.weight, 2.bias"):
+    with pytest.raises(UserError, match=r"2 parameters are in no stage: 2.weight, 2.bias"):
         ModuleBackbone(module, {"low": ["0"]}, num_features=8)
-    with pytest.raises(UserError, match="'0.weight' is in the stages low and high"):
+    with pytest.raises(UserError, match=r"'0.weight' is in the stages low and high"):
         ModuleBackbone(module, {"low": ["0"], "high": ["0", "2"]}, num_features=8)
     with pytest.raises(UserError, match="under '9'"):
         ModuleBackbone(module, {"low": ["0"], "high": ["9"]}, num_features=8)
