@@ -73,6 +73,26 @@ def test_values_kept_for_two_images_serve_a_batch_of_any_size() -> None:
         torch.testing.assert_close(part, backbone(batch).maps[1:2], atol=1e-5, rtol=1e-4)
 
 
+def test_sizes_of_frozen_values_are_asked_again_and_not_kept() -> None:
+    class AsksSize(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.frozen = nn.Linear(4, 4)
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.frozen(x)
+            count, width = x.shape[0], x.size(1)
+            return self.layer(x).reshape(count, 2, width // 2)
+
+    network = AsksSize()
+    prefix, suffix = cut(network, {"layer.weight"})
+    x = torch.randn(3, 4)
+    values = prefix(x)
+    assert [tuple(value.shape) for value in values] == [(3, 4)]
+    torch.testing.assert_close(suffix(*(value[:2] for value in values)), network(x)[:2])
+
+
 def test_a_trained_stage_uses_its_dropout_in_train_mode_and_a_frozen_one_does_not() -> None:
     backbone = ModuleBackbone(TwoDrops(), {"first": ["first"], "second": ["second"]}, 8)
     prefix, suffix = backbone.cut({"model.second.linear.weight"})

@@ -2,17 +2,22 @@
 
 import json
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from sklearn.datasets import load_sample_image
 from torch import Tensor
+from torchvision.transforms import v2
 
 from ftlab.backbones.image import TimmBackbone
+from ftlab.backbones.weights import PACKAGE, PACKAGED_FILE, read
 from ftlab.data.base import Batch
 from ftlab.errors import UserError
+from ftlab.heads.pooling import pool
 
 NAME = "resnet10t"
 
@@ -167,30 +172,21 @@ def test_meta_takes_no_memory_and_no_weights() -> None:
     assert all(parameter.is_meta for parameter in backbone.parameters())
 
 
-def test_the_default_network_knows_images_that_it_was_not_trained_on() -> None:
-    """A ridge classifier on its features of 32 digits of each class; random weights reach much less."""
-    shipped = TimmBackbone()
-    torch.manual_seed(0)
-    random = TimmBackbone(pretrained=False)
-    assert "efficientnet-lite0" in shipped.weights_source
-    assert all(bool((b > 0).all()) for name, b in shipped.named_buffers() if name.endswith("running_var"))
-    assert digits_accuracy(shipped) > 0.9
-    assert digits_accuracy(shipped) > digits_accuracy(random) + 0.1
-
-
-def digits_accuracy(backbone: TimmBackbone) -> float:
-    from sklearn.datasets import load_digits
-    from sklearn.linear_model import RidgeClassifier
-    from sklearn.preprocessing import StandardScaler
-
-    digits = load_digits()
-    pixels = torch.tensor(digits.images[:640], dtype=torch.float32)[:, None] / 16 * 2 - 1
-    images = torch.nn.functional.interpolate(pixels, size=64, mode="bilinear").expand(-1, 3, -1, -1)
-    batch = Batch(targets=torch.zeros(640), index=torch.arange(640), images=images)
+@pytest.mark.parametrize(("photograph", "imagenet_class"), [("china.jpg", 698), ("flower.jpg", 985)])
+def test_the_default_network_recognises_photographs(photograph: str, imagenet_class: int) -> None:
+    """scikit-learn's photographs of a palace (698) and of a daisy-like flower (985), with the package's classifier."""
+    backbone = TimmBackbone().eval()
+    assert "efficientnet-lite0" in backbone.weights_source
+    package = find_spec(PACKAGE)
+    assert package is not None
+    assert package.origin is not None
+    tensors = read(Path(package.origin).parent / PACKAGED_FILE)
+    pixels = torch.tensor(load_sample_image(photograph)).permute(2, 0, 1)
+    images = v2.CenterCrop(224)(v2.Resize(256)(pixels)).float()[None] / 127.5 - 1
     with torch.no_grad():
-        features = StandardScaler().fit_transform(backbone.eval()(batch).maps.mean((2, 3)).numpy())
-    model = RidgeClassifier(alpha=100.0).fit(features[:320], digits.target[:320])
-    return float(model.score(features[320:], digits.target[320:640]))
+        features = backbone(Batch(targets=torch.zeros(1), index=torch.arange(1), images=images))
+        logits = pool(features, "average") @ tensors["_fc.weight"].T + tensors["_fc.bias"]
+    assert logits.argmax().item() == imagenet_class
 
 
 @pytest.mark.parametrize(("offline", "reason"), [(False, "no network"), (True, "HF_HUB_OFFLINE")])
