@@ -73,7 +73,7 @@ def batch_of_meta(size: int) -> Batch:
     return Batch(targets=torch.zeros(2), index=torch.arange(2), images=torch.zeros(2, 3, size, size))
 
 
-@pytest.mark.parametrize("name", [*FAMILIES, *POOLS_ITSELF, "densenet121"])
+@pytest.mark.parametrize("name", [*FAMILIES, *POOLS_ITSELF, "densenet121", "rdnet_tiny"])
 def test_stages_hold_every_parameter_once_and_the_last_one_is_more_than_a_norm(name: str) -> None:
     backbone = TimmBackbone(name, pretrained=False, meta=True)
     sizes = {name: parameter.numel() for name, parameter in backbone.named_parameters()}
