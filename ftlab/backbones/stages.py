@@ -30,7 +30,11 @@ def declared_groups(model: Any) -> list[list[str]]:
         for name, _ in model.named_parameters():
             groups.setdefault(name.split(".")[0], []).append(name)
         return list(groups.values())
-    grouped = group_parameters(model, model.group_matcher(coarse=True))
+    try:
+        matcher = model.group_matcher(coarse=True)
+    except (AssertionError, NotImplementedError):  # rdnet declares single blocks only
+        matcher = model.group_matcher(coarse=False)
+    grouped = group_parameters(model, matcher)
     return [list(grouped[index]) for index in sorted(grouped)]
 
 

@@ -73,6 +73,26 @@ def test_values_kept_for_two_images_serve_a_batch_of_any_size() -> None:
         torch.testing.assert_close(part, backbone(batch).maps[1:2], atol=1e-5, rtol=1e-4)
 
 
+def test_sizes_of_frozen_values_are_asked_again_and_not_kept() -> None:
+    class AsksSize(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.frozen = nn.Linear(4, 4)
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.frozen(x)
+            count, width = x.shape[0], x.size(1)
+            return self.layer(x).reshape(count, 2, width // 2)
+
+    network = AsksSize()
+    prefix, suffix = cut(network, {"layer.weight"})
+    x = torch.randn(3, 4)
+    values = prefix(x)
+    assert [tuple(value.shape) for value in values] == [(3, 4)]
+    torch.testing.assert_close(suffix(*(value[:2] for value in values)), network(x)[:2])
+
+
 def test_a_trained_stage_uses_its_dropout_in_train_mode_and_a_frozen_one_does_not() -> None:
     backbone = ModuleBackbone(TwoDrops(), {"first": ["first"], "second": ["second"]}, 8)
     prefix, suffix = backbone.cut({"model.second.linear.weight"})
@@ -163,7 +183,7 @@ def test_a_network_that_branches_on_its_input_is_refused_with_a_way_out() -> Non
         def forward(self, x: Tensor) -> Tensor:
             return self.layer(x) if x.sum() > 0 else x
 
-    with pytest.raises(UserError, match="Branches cannot be cut.*without a cache"):
+    with pytest.raises(UserError, match=r"Branches cannot be cut.*without a cache"):
         cut(Branches(), {"layer.weight"})
 
 
@@ -175,9 +195,9 @@ def test_a_users_module_has_the_stages_of_its_dict_and_says_what_is_left() -> No
         ("model.2.weight", "model.2.bias"),
     ]
     assert backbone(batch_of(8)).maps.shape == (2, 8, 4, 4)
-    with pytest.raises(UserError, match="2 parameters are in no stage: 2.weight, 2.bias"):
+    with pytest.raises(UserError, match=r"2 parameters are in no stage: 2.weight, 2.bias"):
         ModuleBackbone(module, {"low": ["0"]}, num_features=8)
-    with pytest.raises(UserError, match="'0.weight' is in the stages low and high"):
+    with pytest.raises(UserError, match=r"'0.weight' is in the stages low and high"):
         ModuleBackbone(module, {"low": ["0"], "high": ["0", "2"]}, num_features=8)
     with pytest.raises(UserError, match="under '9'"):
         ModuleBackbone(module, {"low": ["0"], "high": ["9"]}, num_features=8)

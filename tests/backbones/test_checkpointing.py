@@ -46,11 +46,11 @@ def test_a_frozen_block_runs_once_a_step_and_a_trained_one_twice() -> None:
 
 
 def test_a_network_without_checkpointing_says_so() -> None:
-    with pytest.raises(UserError, match="backbone.checkpointing=true"):
+    with pytest.raises(UserError, match=r"backbone.checkpointing=true"):
         TimmBackbone("inception_v4", pretrained=False, checkpointing=True, meta=True)
 
 
 def test_a_checkpointed_network_is_not_cut() -> None:
     backbone = TimmBackbone("resnet18", pretrained=False, checkpointing=True, meta=True)
-    with pytest.raises(UserError, match="backbone.checkpointing=true.*without a cache"):
+    with pytest.raises(UserError, match=r"backbone.checkpointing=true.*without a cache"):
         backbone.cut(set())

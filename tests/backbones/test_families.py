@@ -73,7 +73,7 @@ def batch_of_meta(size: int) -> Batch:
     return Batch(targets=torch.zeros(2), index=torch.arange(2), images=torch.zeros(2, 3, size, size))
 
 
-@pytest.mark.parametrize("name", [*FAMILIES, *POOLS_ITSELF, "densenet121"])
+@pytest.mark.parametrize("name", [*FAMILIES, *POOLS_ITSELF, "densenet121", "rdnet_tiny"])
 def test_stages_hold_every_parameter_once_and_the_last_one_is_more_than_a_norm(name: str) -> None:
     backbone = TimmBackbone(name, pretrained=False, meta=True)
     sizes = {name: parameter.numel() for name, parameter in backbone.named_parameters()}
@@ -123,7 +123,7 @@ def test_preprocessing_is_what_timm_says_of_the_weights_and_the_size_can_be_set(
 
 
 def test_a_mistyped_network_is_answered_with_near_names() -> None:
-    with pytest.raises(UserError, match="resnt18.*did you mean.*resnet18"):
+    with pytest.raises(UserError, match=r"resnt18.*did you mean.*resnet18"):
         TimmBackbone("resnt18", pretrained=False)
 
 
@@ -144,5 +144,5 @@ def test_images_of_another_size_than_a_fixed_network_takes_are_refused() -> None
 
 
 def test_a_setting_that_the_network_does_not_know_is_named() -> None:
-    with pytest.raises(UserError, match="drop_path_rate=0.1"):
+    with pytest.raises(UserError, match=r"drop_path_rate=0.1"):
         TimmBackbone("vgg11", pretrained=False, drop_path_rate=0.1, meta=True)
