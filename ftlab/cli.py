@@ -107,11 +107,12 @@ def _mode(mode: str, words: list[str]) -> int:
     key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
     folder = fresh(key, Path(prepared.folder(key)))
     code = _hydra(mode, [*flags, *prepared.lines, quote(key, str(folder))])
-    if not multirun or code == 130:
+    if not multirun or code == 130 or not folder.is_dir():
         return code
     from ftlab.sweep import finish
 
-    return max(code, finish(folder))
+    summary = guard(lambda: finish(folder))
+    return code or summary
 
 
 def fresh(key: str, folder: Path) -> Path:
@@ -173,11 +174,15 @@ def _job(mode: str, config: Any) -> Any:
         from ftlab.sweep import run_job
 
         return run_job(lambda: float(_run(mode, config, folder)), folder, running.overrides.task)
-    outcome: list[Any] = []
-    code = guard(lambda: outcome.append(_run(mode, config, folder)) or 0)
-    if code or (mode == "predict" and outcome[0]):
-        sys.exit(code or outcome[0])
-    return outcome[0]
+    code = guard(lambda: _run(mode, config, folder) if mode == "predict" else _done(_run(mode, config, folder)))
+    if code:
+        sys.exit(code)
+    return None
+
+
+def _done(result: Any) -> int:
+    """Exit code of a mode whose result is no exit code."""
+    return 0
 
 
 def _run(mode: str, config: Any, folder: Path) -> Any:

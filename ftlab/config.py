@@ -20,6 +20,11 @@ MODES = ("train", "plan", "evaluate", "predict")
 Node = dict[str, Any]
 
 
+def plainly(config: Any, resolve: bool = False) -> Any:
+    """Plain containers of a node, interpolations filled in or as written."""
+    return OmegaConf.to_container(config, resolve=resolve) if OmegaConf.is_config(config) else config
+
+
 def conf_dir() -> Path:
     """The folder of the YAML files: beside the code in a wheel, beside the package in a checkout."""
     inside = Path(__file__).parent / "conf"
@@ -29,15 +34,14 @@ def conf_dir() -> Path:
 @lru_cache
 def _read(file: Path, group: str = "") -> Node:
     """A YAML file's own keys, with those of the files of the same folder that its defaults list names."""
-    raw = OmegaConf.to_container(OmegaConf.load(file)) or {}
-    assert isinstance(raw, dict)
+    raw = plainly(OmegaConf.load(file)) or {}
     node: Node = {}
     for entry in raw.pop("defaults", []):
         if isinstance(entry, str) and entry != "_self_":
             node |= _read(file.with_name(f"{entry}.yaml"), group)
     raw.pop("hydra", None)
     # An option in package _global_ holds its own keys under the name of its group.
-    return node | (raw.get(group, {}) if group and "@package _global_" in file.read_text() else raw)  # type: ignore[operator]
+    return node | (raw.get(group, {}) if group and "@package _global_" in file.read_text() else raw)
 
 
 @lru_cache
@@ -50,7 +54,7 @@ def options(group: str) -> dict[str, Node]:
 def groups(mode: str) -> dict[str, str | None]:
     """The groups of a mode with their default options."""
     found: dict[str, str | None] = {}
-    for entry in OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{mode}.yaml")).get("defaults", []):  # type: ignore[union-attr]
+    for entry in plainly(OmegaConf.load(conf_dir() / f"{mode}.yaml")).get("defaults", []):
         if isinstance(entry, str):
             found |= groups(entry) if entry != "_self_" else {}
         else:
@@ -97,8 +101,7 @@ class Checker:
         self.modules: list[str] = []
 
     def read(self, config: DictConfig) -> list[str]:
-        plain = OmegaConf.to_container(config, resolve=False)
-        assert isinstance(plain, dict)
+        plain = plainly(config)
         trusted = plain.get("trusted_modules")
         self.modules = [name for name in trusted if isinstance(name, str)] if isinstance(trusted, list) else []
         refused = self._refused_targets({key: value for key, value in plain.items() if key != "hydra"})
@@ -160,7 +163,7 @@ class Checker:
         group, _, rest = place.partition(".")
         if place == "experiment":
             return self.found.append("experiment: the first line of the file must be '# @package _global_'")
-        value = OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[call-overload]
+        value = plainly(node)[key]
         elsewhere = [name for name, option in options(group).items() if rest in option] if rest else []
         hint = f"{group}={' | '.join(elsewhere)} has it. " if elsewhere else ""
         self.found.append(
@@ -176,9 +179,9 @@ class Checker:
 
         try:
             value = node[key]
-            plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            plain = plainly(value, resolve=True)
         except OmegaConfBaseException as error:
-            raw = OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[call-overload]
+            raw = plainly(node)[key]
             return self.found.append(f"{self.label(place, raw)}: {str(error).splitlines()[0]}")
         nodes = [default for default in defaults if isinstance(default, dict)]
         if place in TYPES or not nodes or not isinstance(value, DictConfig):
@@ -223,8 +226,7 @@ def instantiate(node: Mapping[str, Any], /, *, trusted_modules: Sequence[str] = 
     Raises: UserError where the name is not ours nor of a trusted module, where the object behind it has its real
     home elsewhere (ftlab.x.os.system is os.system), and where its arguments do not fit.
     """
-    plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else dict(node)
-    assert isinstance(plain, dict)
+    plain = dict(plainly(node, resolve=True))
     name = plain.pop("_target_", None)
     if not isinstance(name, str):
         raise UserError(

@@ -27,7 +27,7 @@ def run_job(run: Callable[[], float], folder: Path, overrides: Sequence[str]) ->
 
 
 def finish(folder: Path) -> int:
-    """Prints the table of all jobs, writes sweep.csv beside them; 1 where a job failed or left no report, else 0."""
+    """Prints the table of all jobs, writes sweep.csv beside them; 1 where a job failed, else 0."""
     from rich.console import Console
 
     from ftlab.reports.sweep import collect, print_sweep, write_csv
@@ -35,10 +35,4 @@ def finish(folder: Path) -> int:
     rows = collect(folder)
     print_sweep(rows, Console())
     write_csv(rows, folder / "sweep.csv")
-    return int(any(not (job / "report.json").exists() for job in job_folders(folder)))
-
-
-def job_folders(folder: Path) -> list[Path]:
-    """The folders in which jobs of a multirun ran, also below a hydra.sweep.subdir of several levels."""
-    marks = ("report.json", "failed.json", ".hydra")
-    return sorted({mark.parent for name in marks for mark in folder.rglob(name)})
+    return int(any(row["error"] is not None for row in rows))
