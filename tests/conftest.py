@@ -30,9 +30,7 @@ Command = Callable[..., Ended]
 
 
 @pytest.fixture
-def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Command]:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """command("train", "seed=1") is `ftlab train seed=1` in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
