@@ -9,7 +9,8 @@ import traceback
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module, metadata
+from importlib import import_module
+from math import nan
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -55,6 +56,8 @@ def usage() -> str:
 
 
 def _version() -> str:
+    from importlib import metadata  # 50 ms that nothing else needs
+
     try:
         return metadata.version("ftlab")
     except metadata.PackageNotFoundError:
@@ -191,7 +194,8 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
     stop_if(problems(config, mode))  # again: a sweeper may have chosen values that nobody typed
     run = import_module("ftlab.run")  # torch comes with it
     if mode == "train":
-        return run.train(config, folder)["objective"]["value"]
+        value = run.train(config, folder)["objective"]["value"]
+        return nan if value is None else value  # without a validation split there is none
     return getattr(run, mode)(config)
 
 

@@ -16,7 +16,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from ftlab.config import MODES, conf_dir, groups, problems, stop_if
+from ftlab.config import conf_dir, groups, problems, stop_if
 from ftlab.errors import UserError, choices
 from ftlab.overrides import Typed, jobs, parse
 from ftlab.settings import PATHS, TYPES
@@ -31,8 +31,9 @@ def compose(
 
     Raises: UserError with everything that is wrong.
     """
-    if mode not in MODES:
-        raise UserError(f"mode '{mode}': no such mode; {choices(mode, MODES)}")
+    modes = [file.stem for file in conf_dir().glob("*.yaml")]
+    if mode not in modes:
+        raise UserError(f"mode '{mode}': no such mode; {choices(mode, modes)}")
     config = prepare(overrides or [], mode, config_dir=config_dir).config
     with open_dict(config):
         del config["hydra"]

@@ -16,7 +16,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ftlab.errors import UserError, choices
 
-MODES = ("train", "plan", "evaluate", "predict")
 Node = dict[str, Any]
 
 
@@ -251,7 +250,9 @@ def _locate(name: str, homes: Sequence[str]) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
             raise  # the module is there and misses another one
-        raise UserError(f"_target_={name}: there is no module {module}") from error
+        raise UserError(
+            f"_target_={name}: there is no module {module}; the folder of a module of your own belongs on PYTHONPATH"
+        ) from error
     except AttributeError as error:
         raise UserError(f"_target_={name}: {module} has no {attribute}") from error
     if not callable(thing) or not _trusted(getattr(thing, "__module__", None) or "", homes):

@@ -51,7 +51,8 @@ def _unreadable(text: str, error: HydraException) -> str:
     if not equals:
         return "expected key=value"
     reason = " ".join(str(error).split())
-    return f"cannot be read ({reason}); a value with special characters needs quotes: '{key}=\"{value}\"'"
+    hint = "" if value[:1] in ("[", "{") else f"; a value with special characters needs quotes: '{key}=\"{value}\"'"
+    return f"cannot be read ({reason}){hint}"
 
 
 def _not_accepted(override: Override, multirun: bool) -> str | None:

@@ -23,6 +23,7 @@ NonNegativeInt = Annotated[int, Field(ge=0), "a whole number of at least 0"]
 Seed = Annotated[int, Field(ge=0, lt=2**32), "a whole number from 0 to 4294967295"]
 PerClass = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*/class$"), "a text like 20/class"]
 Share = Annotated[float, Field(gt=0, lt=1), "a fraction between 0 and 1"]
+Probability = Annotated[float, Field(ge=0, le=1), "a number from 0 to 1"]
 Path = Annotated[str, StringConstraints(min_length=1), "a path"]
 
 Precision = Literal[
@@ -72,8 +73,26 @@ TYPES: dict[str, Any] = {
     "data.batch_size": PositiveInt,
     "data.num_workers": NonNegativeInt,
     "data.image_size": PositiveInt | list[PositiveInt] | None,
-    # backbones
+    "data.split": Annotated[list[Probability], Field(min_length=3, max_length=3), "three shares from 0 to 1"],
+    "data.split_column": str | None,
+    "data.crop_pct": Annotated[float, Field(gt=0, le=1), "a number above 0, at most 1"] | None,
+    "augment.rotation": NonNegativeFloat,
+    "augment.shift": Probability,
+    "augment.shear": NonNegativeFloat,
+    "augment.zoom": Fraction,
+    "augment.horizontal_flip": Probability,
+    "augment.randaugment": NonNegativeInt,
+    "augment.erasing": Probability,
+    "augment.mixup": NonNegativeFloat,
+    "augment.cutmix": NonNegativeFloat,
+    # backbones, heads
     "backbone.weights": Path | None,
+    "backbone.image_size": PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None,
+    "backbone.drop_rate": Fraction,
+    "backbone.drop_path_rate": Fraction,
+    "head.hidden": list[PositiveInt],
+    "head.dropout": Fraction | list[Fraction],
+    "head.weight_decay": NonNegativeFloat | None,
     # tasks
     "task.loss": Literal["cross_entropy", "focal"],
     "task.label_smoothing": Fraction,

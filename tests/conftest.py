@@ -1,0 +1,82 @@
+"""Shared by all tests: the command line in this process, in an empty folder."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from ftlab.cli import main
+from ftlab.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass
+class Ended:
+    """What a command left: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """command("train", "seed=1") is `ftlab train seed=1` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> Ended:
+        capsys.readouterr()
+        code = main(words)
+        written = capsys.readouterr()
+        return Ended(code, written.out, written.err)
+
+    yield run
+    # Hydra gives the root logger handlers of its own; the file among them must be closed before the next test.
+    for handler in list(logging.getLogger().handlers):
+        if type(handler) in (logging.StreamHandler, logging.FileHandler):
+            logging.getLogger().removeHandler(handler)
+            handler.close()
+
+
+@pytest.fixture
+def quick_run(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """ftlab.run replaced by one that trains nothing, for tests of what lies around a run; gives its calls.
+
+    Training ends with the objective 1 / (1 + seed); seed 7 is wrong input, seed 8 a defect, seed 9 a Ctrl-C.
+    """
+    calls: list[tuple[str, Any]] = []
+    phase = {"trainable_parameters": 5, "peak_memory_bytes": None}
+
+    def train(config: Any, run_dir: Path) -> dict[str, Any]:
+        calls.append(("train", config))
+        if config.seed == 7:
+            raise UserError("seed=7: wrong input")
+        if config.seed == 8:
+            raise RuntimeError("a defect")
+        if config.seed == 9:
+            raise KeyboardInterrupt
+        objective = {"name": "accuracy", "value": 1 / (1 + config.seed), "mode": "max"}
+        report = {"schema_version": 1, "objective": objective, "phases": [phase], "seconds": {"train": 1.0}}
+        (run_dir / "report.json").write_text(json.dumps(report))
+        return report
+
+    def mode(name: str, result: Any) -> Callable[[Any], Any]:
+        return lambda config: (calls.append((name, config)), result)[1]
+
+    module = ModuleType("ftlab.run")
+    module.train = train  # type: ignore[attr-defined]
+    module.plan = mode("plan", {})  # type: ignore[attr-defined]
+    module.evaluate = mode("evaluate", {"accuracy": 1.0})  # type: ignore[attr-defined]
+    module.predict = mode("predict", 2)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ftlab.run", module)
+    return calls
