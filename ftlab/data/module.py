@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as tvf
 
 from ftlab.data.augment import Augment
 from ftlab.data.base import Batch, DataSpec, Preprocessing, Samples, Source, Splits
-from ftlab.data.sampling import KeyedBatchSampler, KeyedDataset
+from ftlab.data.sampling import Item, KeyedBatchSampler, KeyedDataset
 from ftlab.data.splits import subset as take
 from ftlab.data.transforms import evaluation_transform, training_transform
 from ftlab.errors import UserError, choices
@@ -96,21 +96,26 @@ def _imbalance(counts: tuple[int, ...], classes: tuple[str, ...]) -> tuple[str, 
     return warnings
 
 
-def collate(items: list[tuple[Tensor, Tensor, int]]) -> Batch:
+def collate(items: list[Item] | UserError) -> Batch | UserError:
+    if isinstance(items, UserError):
+        return items
     images, targets, index = zip(*items, strict=True)
     return Batch(targets=torch.stack(targets), index=torch.tensor(index), images=torch.stack(images))
 
 
 class Loader(DataLoader[Batch]):
-    """A DataLoader in which a worker's UserError reads as it does without workers."""
+    """A DataLoader that raises the UserError which a KeyedDataset hands over in place of a batch."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # the base promises its own iterator class
-        try:
-            yield from super().__iter__()
-        except UserError as error:
-            # torch puts the worker's traceback before the text.
-            text = str(error).rpartition(f"{UserError.__module__}.{UserError.__name__}: ")[2].rstrip()
-            raise UserError(text) from error
+        batches = super().__iter__()
+        for batch in batches:
+            if isinstance(batch, UserError):
+                # Ends the workers now: the error's traceback would keep them, and the garbage collector, which takes
+                # their queues first, then waits 5 s for them.
+                self._iterator = None
+                del batches
+                raise batch
+            yield batch
 
 
 class DataModule:

@@ -12,6 +12,7 @@ from ftlab.data.transforms import Transform
 from ftlab.errors import UserError
 
 Key = tuple[int, int]  # epoch, index of the sample in its split
+Item = tuple[Tensor, Tensor, int]  # image (c, h, w), target () or (k,), index
 
 
 def key(*parts: int) -> int:
@@ -68,8 +69,8 @@ class KeyedBatchSampler(Sampler[list[Key]]):
         return torch.randperm(self.size, generator=generator).tolist()
 
 
-class KeyedDataset(Dataset[tuple[Tensor, Tensor, int]]):
-    """Samples by (epoch, index) as (image (c, h, w), target, index); what is random depends on seed and key alone.
+class KeyedDataset(Dataset[Item]):
+    """Samples by (epoch, index) as items; what is random depends on seed and key alone.
 
     Raises: UserError, naming the sample, if it cannot be loaded or transformed.
     """
@@ -82,7 +83,7 @@ class KeyedDataset(Dataset[tuple[Tensor, Tensor, int]]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, place: Key) -> tuple[Tensor, Tensor, int]:
+    def __getitem__(self, place: Key) -> Item:
         epoch, index = place
         if not self.transform.random:
             return self.image(index), self.samples.targets[index], index
@@ -90,6 +91,16 @@ class KeyedDataset(Dataset[tuple[Tensor, Tensor, int]]):
             # Not torch.manual_seed: it would set the generators of all GPUs too, and they are not forked here.
             torch.default_generator.manual_seed(key(self.seed, epoch, index))
             return self.image(index), self.samples.targets[index], index
+
+    def __getitems__(self, places: list[Key]) -> list[Item] | UserError:
+        """All items of a batch, as a DataLoader asks for them; what is wrong is handed over, for `Loader` to raise.
+
+        An error raised in a worker would arrive as a text with the worker's traceback in it.
+        """
+        try:
+            return [self[place] for place in places]
+        except UserError as error:
+            return error
 
     def image(self, index: int) -> Tensor:
         try:

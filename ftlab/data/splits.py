@@ -133,7 +133,7 @@ def _count(spec: str | float | int, size: int) -> int:
         raise UserError(f"subset={spec}: accepted are {SUBSET}.") from None
     share = isinstance(spec, float) or (isinstance(spec, str) and not spec.strip().isdigit())
     count = round(number * size) if share and 0 < number <= 1 else number
-    if isinstance(spec, bool) or count != int(count) or not 1 <= count <= size:
+    if isinstance(spec, bool) or not 1 <= count <= size or count != int(count):  # NaN is not in the range
         raise UserError(f"subset={spec}: accepted are {SUBSET}; there are {size} training samples.")
     return int(count)
 

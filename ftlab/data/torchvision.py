@@ -74,5 +74,6 @@ def loadable() -> dict[str, type]:
 def _fits(parameters: Any) -> bool:
     extra = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = {name for name, part in parameters.items() if part.default is part.empty and part.kind not in extra}
-    pairs = {"root", "target_transform"} <= set(parameters)  # flow and stereo sets have no transform of targets
-    return pairs and bool({"train", "split"} & set(parameters)) and needed <= {"root", "train", "split"}
+    # Flow and stereo sets have no transform of targets; ImageNet takes it among its keywords.
+    pairs = "target_transform" in parameters or any(part.kind in extra for part in parameters.values())
+    return pairs and bool({"train", "split"} & set(parameters)) and needed == {"root"}

@@ -1,0 +1,150 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from ftlab.data.image_folder import ImageFolder
+from ftlab.data.module import read
+from ftlab.errors import UserError
+from tests.data.pictures import COLOURS, write_classes, write_image
+
+SPLIT = (0.6, 0.2, 0.2)
+
+
+def folder_of(samples, index: int) -> str:
+    return Path(samples.names[index]).parent.name
+
+
+def test_one_folder_of_classes_is_split_stratified(tmp_path):
+    write_classes(tmp_path, cat=10, dog=5)
+    splits, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
+    assert spec.sizes == {"train": 9, "val": 3, "test": 3}
+    assert spec.counts == (6, 3)
+    for part in (splits.train, splits.val, splits.test):
+        for index, target in enumerate(part.targets.tolist()):
+            name = spec.classes[target]
+            assert folder_of(part, index) == name
+            assert part.images[index].getpixel((0, 0)) == COLOURS[name]
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+def test_split_folders_are_taken_as_they_are(tmp_path, val):
+    for split, count in (("train", 3), (val, 2), ("test", 1)):
+        write_classes(tmp_path / split, cat=count, dog=count)
+    splits, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
+    assert spec.sizes == {"train": 6, "val": 4, "test": 2}
+    assert all(f"/{val}/" in name for name in splits.val.names)
+    assert spec.warnings == ()
+
+
+def test_without_a_val_folder_it_is_split_off_train_and_test_stays(tmp_path):
+    write_classes(tmp_path / "train", cat=8, dog=8)
+    write_classes(tmp_path / "test", cat=1, dog=1)
+    _, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
+    assert spec.sizes == {"train": 12, "val": 4, "test": 2}  # 0.2 of 0.8 is a quarter
+
+
+def test_a_class_missing_from_val_keeps_the_mapping_of_train(tmp_path):
+    write_classes(tmp_path / "train", cat=2, dog=2, fox=2)
+    write_classes(tmp_path / "val", cat=1, fox=2)
+    splits, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
+    assert spec.classes == ("cat", "dog", "fox")
+    assert splits.val.targets.tolist() == [0, 2, 2]
+    assert any("lacks 1 classes of train: dog" in warning for warning in spec.warnings)
+
+
+def test_a_class_only_in_val_is_an_error_with_the_nearest_class(tmp_path):
+    write_classes(tmp_path / "train", cat=2, dog=2)
+    write_classes(tmp_path / "val", cat=1, dogs=1)
+    with pytest.raises(UserError, match=r"val has the class 'dogs'.*did you mean 'dog'"):
+        ImageFolder(str(tmp_path), SPLIT).read(0)
+
+
+def test_hidden_and_other_files_are_left_out_and_nested_images_found(tmp_path):
+    write_classes(tmp_path, cat=3, dog=3)
+    write_image(tmp_path / "cat" / "deep" / "deeper" / "x.JPG")
+    write_image(tmp_path / ".ipynb_checkpoints" / "x.png")
+    write_image(tmp_path / "dog" / ".ipynb_checkpoints" / "x.png")
+    write_image(tmp_path / "dog" / ".hidden.png")
+    (tmp_path / "dog" / "notes.txt").write_text("a dog")
+    (tmp_path / "readme.md").write_text("photos")
+    _, spec = read(ImageFolder(str(tmp_path), (1, 0, 0)), seed=0)
+    assert spec.classes == ("cat", "dog")
+    assert spec.counts == (4, 3)
+    assert len(spec.warnings) == 1
+    assert spec.warnings[0].startswith("2 files are not images")
+
+
+def test_a_link_back_to_a_folder_above_ends(tmp_path):
+    write_classes(tmp_path, cat=3, dog=3)
+    (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat", target_is_directory=True)
+    _, spec = read(ImageFolder(str(tmp_path), (1, 0, 0)), seed=0)
+    assert spec.counts == (3, 3)
+
+
+def test_a_name_that_is_not_utf8_can_be_printed_and_loaded(tmp_path):
+    write_classes(tmp_path, cat=2, dog=2)
+    os.rename(tmp_path / "cat" / "0.png", os.fsencode(tmp_path / "cat") + b"/caf\xe9.png")
+    splits, _ = read(ImageFolder(str(tmp_path), (1, 0, 0)), seed=0)
+    place = next(i for i, name in enumerate(splits.train.names) if name.endswith("caf\\xe9.png"))
+    splits.train.names[place].encode("utf-8")
+    assert splits.train.images[place].getpixel((0, 0)) == COLOURS["cat"]
+
+
+def test_empty_class_folders_are_counted_and_are_no_class(tmp_path):
+    write_classes(tmp_path, cat=3, dog=3)
+    (tmp_path / "fox").mkdir()
+    _, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
+    assert spec.classes == ("cat", "dog")
+    assert any("1 class folders" in warning and "fox" in warning for warning in spec.warnings)
+
+
+def test_a_class_of_two_is_in_train_only_with_a_warning(tmp_path):
+    write_classes(tmp_path, cat=5, dog=5, fox=2)
+    splits, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
+    assert spec.counts[2] == 2
+    assert 2 not in splits.val.targets
+    assert 2 not in splits.test.targets
+    assert any("1 of 3 classes have fewer than 3 samples" in warning for warning in spec.warnings)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    write_classes(tmp_path, train=3, car=3)
+    _, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
+    assert spec.classes == ("car", "train")
+
+
+def test_folders_beside_the_split_folders_are_named(tmp_path):
+    write_classes(tmp_path / "train", cat=2, dog=2)
+    write_classes(tmp_path / "val", cat=2, dog=2)
+    write_image(tmp_path / "unlabeled" / "x.png")
+    _, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
+    assert any("unlabeled" in warning for warning in spec.warnings)
+
+
+def test_a_mistyped_root_is_an_error_with_its_sibling(tmp_path):
+    write_classes(tmp_path / "photos", cat=2, dog=2)
+    with pytest.raises(UserError, match=r"fotos is not there.*'photos'"):
+        ImageFolder(str(tmp_path / "fotos"), SPLIT).read(0)
+    with pytest.raises(UserError, match="/nowhere"):
+        ImageFolder("/nowhere/at/all", SPLIT).read(0)
+
+
+def test_roots_without_two_classes_are_errors_that_say_why(tmp_path):
+    with pytest.raises(UserError, match=r"no images in class folders.*CLASS/IMAGE"):
+        ImageFolder(str(tmp_path), SPLIT).read(0)
+    write_classes(tmp_path, cat=3)
+    with pytest.raises(UserError, match=r"one class \(cat\)"):
+        ImageFolder(str(tmp_path), SPLIT).read(0)
+    with pytest.raises(UserError, match="is a file"):
+        ImageFolder(str(tmp_path / "cat" / "0.png"), SPLIT).read(0)
+
+
+def test_split_folders_that_do_not_fit_are_errors(tmp_path):
+    write_classes(tmp_path / "val", cat=2, dog=2)
+    with pytest.raises(UserError, match="no train folder"):
+        ImageFolder(str(tmp_path), SPLIT).read(0)
+    write_classes(tmp_path / "train", cat=2, dog=2)
+    (tmp_path / "valid").mkdir()
+    with pytest.raises(UserError, match="both val and valid"):
+        ImageFolder(str(tmp_path), SPLIT).read(0)
