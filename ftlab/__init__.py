@@ -20,7 +20,18 @@ _HOMES = {
     "Preprocessing": "ftlab.data.base",
     "UserError": "ftlab.errors",
 }
-__all__ = ["ModuleBackbone", "Preprocessing", "UserError", "compose", "conf_dir", "evaluate", "from_datasets", "load", "plan", "train"]  # noqa: E501
+__all__ = [
+    "ModuleBackbone",
+    "Preprocessing",
+    "UserError",
+    "compose",
+    "conf_dir",
+    "evaluate",
+    "from_datasets",
+    "load",
+    "plan",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

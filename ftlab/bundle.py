@@ -43,7 +43,7 @@ def tensors(model: Model) -> dict[str, Tensor]:
     The backbone keeps its own names; a single linear layer takes the name of timm's classifier, any other head is
     prefixed. So `timm.create_model(name, num_classes=k, checkpoint_path=...)` reads a bundle with a linear head.
     """
-    found = {name: t for name, t in model.backbone.model.state_dict().items()}
+    found = dict(model.backbone.model.state_dict().items())
     classifier = head_name(model)
     for name, tensor in model.head.state_dict().items():
         found[f"{classifier}.{name.removeprefix('fc.')}" if classifier else HEAD_PREFIX + name] = tensor
@@ -84,7 +84,9 @@ def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
     """What `save` wrote. Raises: UserError naming the file that is missing, broken or of a newer version."""
     path = folder / DESCRIPTION
     if not path.is_file():
-        raise UserError(f"bundle={folder}: no bundle there ({DESCRIPTION} is missing); a run leaves one at RUN_DIR/bundle")
+        raise UserError(
+            f"bundle={folder}: no bundle there ({DESCRIPTION} is missing); a run leaves one at RUN_DIR/bundle"
+        )
     try:
         data = json.loads(path.read_text(encoding="utf8"))
         version = data.get("schema_version")

@@ -18,6 +18,8 @@ from ftlab.tasks.base import Task
 class Evaluation(nn.Module):
     """Dataset-level state, never a mean of batch means."""
 
+    loss: Tensor  # (2,) sum of the losses, their weight
+
     def __init__(self, task: Task, samples: int, mistakes: int = 0, shared: bool = True) -> None:
         """`mistakes`: how many of the worst to keep. `shared`: whether other ranks hold the rest of the split."""
         super().__init__()

@@ -47,7 +47,11 @@ def lines(
     records: Iterable[dict[str, Any]] = iter(predictor.records(torch.stack(good), top_k) if good else [])
     for path, value in zip(paths, inputs, strict=True):
         name = str(path).encode("utf8", "backslashreplace").decode("utf8")  # a name may hold bytes that are no text
-        yield {"file": name, "error": str(value)} if isinstance(value, UserError) else {"file": name, **next(iter(records))}
+        yield (
+            {"file": name, "error": str(value)}
+            if isinstance(value, UserError)
+            else {"file": name, **next(iter(records))}
+        )
 
 
 @contextmanager

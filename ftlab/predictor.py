@@ -36,7 +36,9 @@ class Predictor:
     def classes(self) -> tuple[str, ...]:
         return self.task.spec.classes
 
-    def predict(self, images: Picture | Iterable[Picture], batch_size: int = 32, top_k: int = 5) -> list[dict[str, Any]]:
+    def predict(
+        self, images: Picture | Iterable[Picture], batch_size: int = 32, top_k: int = 5
+    ) -> list[dict[str, Any]]:
         """One record an image, in order: {class, probability, top: [{class, probability}]}; labels where several fit.
 
         Raises: UserError naming a file that cannot be read.
@@ -63,8 +65,8 @@ class Predictor:
 
         if head_name(self.model) is None:
             raise UserError("to_timm: only a linear head on a timm backbone is a plain timm model")
-        size = timm.get_pretrained_cfg(self.model.backbone.name)
-        fixed = {"img_size": self.preprocessing.size} if size is not None and size.fixed_input_size else {}
+        config = timm.get_pretrained_cfg(self.model.backbone.name)
+        fixed: dict[str, Any] = {"img_size": self.preprocessing.size} if config and config.fixed_input_size else {}
         model = timm.create_model(self.model.backbone.name, num_classes=len(self.classes), **fixed)
         model.load_state_dict(tensors(self.model))
         return model.eval()

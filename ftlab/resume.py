@@ -22,14 +22,18 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
     if not (folder / "checkpoints" / "last.ckpt").is_file():
         raise UserError(f"resume={folder}: the run has no finished checkpoint; start it anew in another folder")
     if (folder / "report.json").is_file() and not settings["resume_allow"]:
-        raise UserError(f"resume={folder}: the run is finished; to train on, allow a key: resume_allow=[trainer.max_epochs]")
+        raise UserError(
+            f"resume={folder}: the run is finished; to train on, allow a key: resume_allow=[trainer.max_epochs]"
+        )
     before, now = flat(yaml.safe_load(path.read_text(encoding="utf8"))), flat(settings)
     differ = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k) and k.split(".")[0] not in OWN)
     refused = [k for k in differ if k not in settings["resume_allow"]]
     if refused:
         shown = ", ".join(f"{k} ({before.get(k)} -> {now.get(k)})" for k in refused[:4])
         more = f" and {len(refused) - 4} more" if len(refused) > 4 else ""
-        raise UserError(f"resume={folder}: the config differs in {shown}{more}; name a key in resume_allow=[...] to allow it")
+        raise UserError(
+            f"resume={folder}: the config differs in {shown}{more}; name a key in resume_allow=[...] to allow it"
+        )
     return folder
 
 

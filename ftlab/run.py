@@ -103,7 +103,13 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     split = settings["split"]
     samples = len(parts.samples(split))
     figures, warnings = measure(predictor.model, predictor.task, parts.loader(split, False), samples).figures()
-    report = {"bundle": str(settings["bundle"]), "split": split, "samples": samples, "metrics": figures, "warnings": warnings}
+    report = {
+        "bundle": str(settings["bundle"]),
+        "split": split,
+        "samples": samples,
+        "metrics": figures,
+        "warnings": warnings,
+    }
     for line in (f"{split}: {samples} samples", *(f"  {k:<14} {v:.4f}" for k, v in figures.items()), *warnings):
         print(line)
     if settings["output"]:

@@ -42,7 +42,7 @@ TYPES: dict[str, Any] = {
     "trusted_modules": list[str],
     "early_stopping.patience": PositiveInt | None,
     "early_stopping.min_delta": NonNegativeFloat,
-    "plan.detail": Literal["stages", "parameters"],
+    "plan.detail": Literal["stages", "layers"],
     "plan.output": Path | None,
     # the Trainer
     "trainer.max_epochs": PositiveInt,
@@ -50,7 +50,6 @@ TYPES: dict[str, Any] = {
     "trainer.devices": PositiveInt | Literal["auto", -1] | list[NonNegativeInt],
     "trainer.accumulate_grad_batches": PositiveInt,
     "trainer.gradient_clip_val": PositiveFloat | None,
-    "trainer.log_every_n_steps": PositiveInt,
     "trainer.deterministic": bool | Literal["warn"],
     # optimizers
     "optimizer.lr": PositiveFloat,

@@ -6,6 +6,7 @@ Shapes: b batch, c channels, h height, w width, t tokens.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -46,7 +47,7 @@ class Backbone(nn.Module, ABC):
     default_pool: str  # the pooling that the network was trained with: average | token
     preprocessing: Preprocessing | None  # what its weights were trained on; None for vectors
     weights_source: str  # where the weights come from, for the report
-    model: nn.Module  # the network itself, under the names that its own library gives
+    model: Any  # the network itself, an nn.Module, under the names that its own library gives
     classifier_name: str | None = None  # what that library calls its last linear layer; None where it has none
     no_weight_decay: frozenset[str] = frozenset()  # parameters that the library trains without weight decay
 

@@ -54,7 +54,12 @@ def check_entry(entry: Mapping[str, Any], where: str) -> None:
     for key in ("name", "epochs", "stages"):
         if key not in entry:
             raise UserError(f"{where}: the key '{key}' is missing")
-    accepted = {"epochs": int, "patience": (int, type(None)), "min_delta": (int, float), "stages": Mapping}
+    accepted: dict[str, Any] = {
+        "epochs": int,
+        "patience": (int, type(None)),
+        "min_delta": (int, float),
+        "stages": Mapping,
+    }
     for key, kind in accepted.items():
         if key in entry and (not isinstance(entry[key], kind) or isinstance(entry[key], bool)):
             raise UserError(f"{where}: {key}={entry[key]!r} is of the wrong type")
@@ -74,7 +79,9 @@ def read(path: Path) -> Sequence[Mapping[str, Any]]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf8"))
     except FileNotFoundError:
-        raise UserError(f"strategy.file={path}: there is no such file; `ftlab plan plan.output=FILE` writes one") from None
+        raise UserError(
+            f"strategy.file={path}: there is no such file; `ftlab plan plan.output=FILE` writes one"
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"strategy.file={path}: cannot be read as YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(data, Mapping) or set(data) != {"phases"} or not isinstance(data["phases"], Sequence):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from ftlab.data.base import Batch, DataSpec
 from ftlab.errors import UserError
@@ -30,6 +30,7 @@ class Classification(Task):
     name = "classification"
     objective = "accuracy"
     mode: Literal["max", "min"] = "max"
+    weights: Tensor | None  # (k,)
 
     def __init__(
         self,
@@ -51,17 +52,21 @@ class Classification(Task):
         outputs = outputs.float()  # half precision loses the small probabilities
         targets = batch.targets
         if targets.ndim == 1 and not self.focal_gamma:
-            total = F.cross_entropy(outputs, targets, self.weights, reduction="sum", label_smoothing=self.label_smoothing)
+            total = functional.cross_entropy(
+                outputs, targets, self.weights, reduction="sum", label_smoothing=self.label_smoothing
+            )
             weight = outputs.new_tensor(len(targets)) if self.weights is None else self.weights[targets].sum()
             return total, weight
-        chances = F.one_hot(targets, self.num_outputs).to(outputs) if targets.ndim == 1 else targets.to(outputs)
+        chances = (
+            functional.one_hot(targets, self.num_outputs).to(outputs) if targets.ndim == 1 else targets.to(outputs)
+        )
         weighted = chances if self.weights is None else chances * self.weights
         return self._soft(outputs, chances), weighted.sum()
 
     def _soft(self, outputs: Tensor, chances: Tensor) -> Tensor:
         """Sum of the losses under targets (b, k) that are probabilities, as mixup makes them."""
         smooth = chances * (1 - self.label_smoothing) + self.label_smoothing / self.num_outputs
-        logs = F.log_softmax(outputs, dim=1)
+        logs = functional.log_softmax(outputs, dim=1)
         terms = -smooth * logs * (1 - logs.exp()) ** self.focal_gamma
         return (terms if self.weights is None else terms * self.weights).sum()
 
@@ -91,7 +96,9 @@ class Classification(Task):
             figures["accuracy_top5"] = MulticlassAccuracy(k, average="micro", top_k=5)
         # Named groups: those that torchmetrics 1.9 finds by itself merge top-5 with f1 whenever the first batch is all
         # right (their counts broadcast to equal values), and then f1, precision and recall are top-5's.
-        return MetricCollection(figures, compute_groups=[["precision", "recall", "f1"], *([n] for n in ALONE & set(figures))])
+        return MetricCollection(
+            figures, compute_groups=[["precision", "recall", "f1"], *([n] for n in ALONE & set(figures))]
+        )
 
     def confusion(self) -> "Metric":
         from torchmetrics.classification import MulticlassConfusionMatrix

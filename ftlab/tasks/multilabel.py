@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from ftlab.data.base import Batch, DataSpec
 from ftlab.errors import UserError
@@ -24,6 +24,7 @@ class Multilabel(Task):
     name = "multilabel"
     objective = "f1"
     mode: Literal["max", "min"] = "max"
+    pos_weight: Tensor | None  # (k,)
 
     def __init__(
         self,
@@ -41,9 +42,13 @@ class Multilabel(Task):
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         targets = batch.targets.to(outputs.device, torch.float32)
         if targets.shape != outputs.shape:
-            raise UserError("task=multilabel: each sample needs a 0 or 1 for each label; one class a sample is task=classification")
+            raise UserError(
+                "task=multilabel: each sample needs a 0 or 1 for each label; one class a sample is task=classification"
+            )
         smooth = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
-        terms = F.binary_cross_entropy_with_logits(outputs.float(), smooth, pos_weight=self.pos_weight, reduction="none")
+        terms = functional.binary_cross_entropy_with_logits(
+            outputs.float(), smooth, pos_weight=self.pos_weight, reduction="none"
+        )
         return terms.mean(dim=1).sum(), outputs.new_tensor(len(outputs), dtype=torch.float32)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
@@ -72,7 +77,11 @@ class Multilabel(Task):
                 "exact_match": MultilabelExactMatch(**at),
                 "auroc": MultilabelAUROC(k, average="macro", thresholds=bins),
             },
-            compute_groups=[["accuracy", "precision", "recall", "f1"], ["exact_match"], ["auroc"]],  # see classification
+            compute_groups=[
+                ["accuracy", "precision", "recall", "f1"],
+                ["exact_match"],
+                ["auroc"],
+            ],  # see classification
         )
 
     def confusion(self) -> "Metric":
@@ -85,7 +94,9 @@ class Multilabel(Task):
         return [
             {
                 "labels": [c for c, p in zip(self.spec.classes, row, strict=True) if p > self.threshold],
-                "top": [{"class": self.spec.classes[i], "probability": p} for i, p in zip(places, chances, strict=True)],
+                "top": [
+                    {"class": self.spec.classes[i], "probability": p} for i, p in zip(places, chances, strict=True)
+                ],
             }
             for row, places, chances in zip(
                 probabilities.tolist(), top.indices.tolist(), top.values.tolist(), strict=True

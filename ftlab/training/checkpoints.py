@@ -21,7 +21,7 @@ def phase_file(folder: Path, phase: int, name: str) -> Path:
 
 
 class Checkpoints(Checkpoint):
-    """Saves at the end of each epoch, after the history has been written (Lightning calls Checkpoint callbacks last)."""
+    """Saves at the end of each epoch, when the history has its record: Lightning calls Checkpoint callbacks last."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -60,5 +60,3 @@ def copy(source: Path, target: Path) -> None:
     except OSError:
         shutil.copyfile(source, new)
     os.replace(new, target)
-
-

@@ -36,6 +36,9 @@ class FineTuner(LightningModule):
     samples in the accumulation window over all ranks, is applied to the gradients just before the optimizer's step.
     """
 
+    window: Tensor  # weight of the samples since the last optimizer step
+    train_loss: Tensor  # (2,) sum of the epoch's losses, their weight
+
     def __init__(
         self,
         model: Model,
@@ -131,7 +134,7 @@ class FineTuner(LightningModule):
     def on_train_epoch_end(self) -> None:
         """Write down the epoch; the run is over when its last phase is."""
         total, weight = self._over_ranks(self.train_loss.clone()).tolist()
-        record = {
+        record: Record = {
             "epoch": self.current_epoch,
             "phase": self.running.name,
             "seconds": time.perf_counter() - self.epoch_start,
@@ -174,9 +177,10 @@ class FineTuner(LightningModule):
 
     def _not_finite(self, value: float, batch_idx: int) -> str:
         return (
-            f"the training loss is {value} in epoch {self.current_epoch}, step {batch_idx}, phase '{self.running.name}', "
-            "before the optimizer's step; the last checkpoint is as it was. Try a smaller optimizer.lr, "
-            "trainer.gradient_clip_val=1.0 or trainer.precision=32-true, and look for bad values in the data."
+            f"the training loss is {value} in epoch {self.current_epoch}, step {batch_idx}, "
+            f"phase '{self.running.name}', before the optimizer's step; the last checkpoint is as it was. "
+            "Try a smaller optimizer.lr, trainer.gradient_clip_val=1.0 or trainer.precision=32-true, "
+            "and look for bad values in the data."
         )
 
 

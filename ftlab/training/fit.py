@@ -48,7 +48,9 @@ def fit(
         except SystemExit as stop:  # Lightning turns Ctrl-C into exit code 1
             raise (stop.__context__ if isinstance(stop.__context__, KeyboardInterrupt) else stop) from None
     if not finetuner.history:
-        raise UserError("the run took no step: there is nothing to train on; look at the data's sizes and trainer.max_epochs")
+        raise UserError(
+            "the run took no step: there is nothing to train on; look at the data's sizes and trainer.max_epochs"
+        )
     best = torch.load(folder / "checkpoints" / BEST, map_location="cpu", weights_only=True)
     finetuner.load_state_dict(best["state_dict"])
     device = trainer.strategy.root_device
@@ -239,4 +241,9 @@ def versions() -> dict[str, str]:
 
 def environment() -> dict[str, Any]:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"system": platform.platform(), "processor": platform.machine(), "threads": torch.get_num_threads(), "gpus": gpus}
+    return {
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "gpus": gpus,
+    }

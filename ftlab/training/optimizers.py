@@ -45,26 +45,36 @@ def groups(model: Model, optimizer: OptimizerSettings) -> list[dict[str, Any]]:
     return found
 
 
-def adamw(lr: float, weight_decay: float, decay_norms_and_biases: bool, betas: list[float], eps: float) -> OptimizerSettings:
+def adamw(
+    lr: float, weight_decay: float, decay_norms_and_biases: bool, betas: list[float], eps: float
+) -> OptimizerSettings:
     """Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization"."""
-    return OptimizerSettings(AdamW, lr, weight_decay, decay_norms_and_biases, dict(betas=_pair(betas), eps=eps))
+    return OptimizerSettings(AdamW, lr, weight_decay, decay_norms_and_biases, {"betas": _pair(betas), "eps": eps})
 
 
-def adam(lr: float, weight_decay: float, decay_norms_and_biases: bool, betas: list[float], eps: float) -> OptimizerSettings:
+def adam(
+    lr: float, weight_decay: float, decay_norms_and_biases: bool, betas: list[float], eps: float
+) -> OptimizerSettings:
     """Source: Kingma and Ba 2015, "Adam"; weight decay here is added to the gradient, unlike adamw's."""
-    return OptimizerSettings(Adam, lr, weight_decay, decay_norms_and_biases, dict(betas=_pair(betas), eps=eps))
+    return OptimizerSettings(Adam, lr, weight_decay, decay_norms_and_biases, {"betas": _pair(betas), "eps": eps})
 
 
-def sgd(lr: float, weight_decay: float, decay_norms_and_biases: bool, momentum: float, nesterov: bool) -> OptimizerSettings:
+def sgd(
+    lr: float, weight_decay: float, decay_norms_and_biases: bool, momentum: float, nesterov: bool
+) -> OptimizerSettings:
     """Stochastic gradient descent with momentum."""
-    return OptimizerSettings(SGD, lr, weight_decay, decay_norms_and_biases, dict(momentum=momentum, nesterov=nesterov))
+    return OptimizerSettings(
+        SGD, lr, weight_decay, decay_norms_and_biases, {"momentum": momentum, "nesterov": nesterov}
+    )
 
 
 def rmsprop(
     lr: float, weight_decay: float, decay_norms_and_biases: bool, alpha: float, momentum: float, eps: float
 ) -> OptimizerSettings:
     """Source: Hinton 2012, lecture 6e of "Neural Networks for Machine Learning"."""
-    return OptimizerSettings(RMSprop, lr, weight_decay, decay_norms_and_biases, dict(alpha=alpha, momentum=momentum, eps=eps))
+    return OptimizerSettings(
+        RMSprop, lr, weight_decay, decay_norms_and_biases, {"alpha": alpha, "momentum": momentum, "eps": eps}
+    )
 
 
 def _pair(values: list[float]) -> tuple[float, float]:

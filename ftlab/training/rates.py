@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ftlab.schedules.base import Progress, Schedule
 from ftlab.strategies.base import Phase, current, thaw
@@ -43,7 +44,7 @@ class RatePlan:
         """The full rate of each stage that trains in `phase`, before its schedule; for the plan."""
         return {stage: self.lr * self.stages[stage] * rate for stage, rate in phase.rates.items()}
 
-    def curve(self, losses: Sequence[float | None], points: int = 200) -> dict[str, list]:
+    def curve(self, losses: Sequence[float | None], points: int = 200) -> dict[str, Any]:
         """{epoch: [...], groups: {stage: [rate or None]}} over the epochs that were run, about `points` points."""
         epochs = len(losses)
         each = max(1, min(self.steps_per_epoch, points // max(1, epochs)))

@@ -7,14 +7,16 @@ tests/training/test_ddp.py guards it.
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
+from torch.nn.parallel import DistributedDataParallel
 
 
 def renew(trainer: Trainer) -> None:
     """Wrap the module again, on every rank; does nothing without DDP or before the first wrap. About 0.6 s."""
     strategy = trainer.strategy
-    if not isinstance(strategy, DDPStrategy) or strategy.model is strategy.lightning_module:
+    if not isinstance(strategy, DDPStrategy) or not isinstance(strategy.model, DistributedDataParallel):
         return
     module = strategy.lightning_module
+    assert module is not None
     strategy.model = None  # the old reducer's hooks must be gone before the new one's are set
     strategy.model = strategy._setup_model(module)
     strategy._register_ddp_hooks()
