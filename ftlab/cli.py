@@ -95,7 +95,7 @@ def _mode(mode: str, words: list[str]) -> int:
         return _hydra(mode, ["--help"])
     if args.hydra_help or args.shell_completion:
         return _hydra(mode, words)
-    from ftlab.compose import prepare
+    from ftlab.composition import prepare
     from ftlab.overrides import quote
 
     multirun = args.multirun or "hydra.mode=MULTIRUN" in args.overrides
