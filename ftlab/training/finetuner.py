@@ -77,8 +77,8 @@ class FineTuner(LightningModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         return self._batches().loader("train", shuffle=True)
 
-    def val_dataloader(self) -> DataLoader[Batch] | list:
-        return self._batches().loader("val", shuffle=False) if self.evaluation.samples else []
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self._batches().loader("val", shuffle=False)
 
     def _batches(self) -> DataModule:
         return self.data(rank=self.global_rank, world=self.trainer.world_size)

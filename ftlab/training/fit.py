@@ -67,6 +67,7 @@ def prepare(
         epochs=sum(phase.epochs for phase in parts.phases),
         folder=folder,
         callbacks=[Unfreezing(checkpoints), EpochLines(console), Checkpoints(checkpoints)],
+        validates="val" in parts.spec.sizes,
     )
     finetuner = FineTuner(
         model=parts.model,

@@ -49,7 +49,9 @@ def only_news() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def build(settings: TrainerSettings, epochs: int, folder: Path, callbacks: Sequence[Callback]) -> Trainer:
+def build(
+    settings: TrainerSettings, epochs: int, folder: Path, callbacks: Sequence[Callback], validates: bool
+) -> Trainer:
     """A Trainer that logs TensorBoard events to `folder` and saves only what our callbacks save."""
     options: dict[str, Any] = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
     return Trainer(
@@ -59,6 +61,7 @@ def build(settings: TrainerSettings, epochs: int, folder: Path, callbacks: Seque
         enable_progress_bar=False,  # EpochLines draws one on a terminal
         enable_model_summary=False,  # the plan says what trains
         enable_checkpointing=True,
+        limit_val_batches=None if validates else 0,
         num_sanity_val_steps=0,  # the data is checked before
         use_distributed_sampler=False,  # ours gives each rank its part; Lightning's would shuffle once more
         inference_mode=False,  # frozen features computed in validation must stay usable by autograd
