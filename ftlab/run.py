@@ -1,5 +1,6 @@
 """A run, written down on one page: build, fit, evaluate, report."""
 
+import shlex
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
 from ftlab import bundle as bundles
@@ -57,6 +59,7 @@ def train(
     report = {
         "started": started.isoformat(timespec="seconds"),
         "run_dir": str(folder),
+        "command": command(),
         "seconds": seconds,
         **fitted.report(evaluations),
         "config": settings,
@@ -213,6 +216,13 @@ def in_order_of(splits: Splits, classes: tuple[str, ...]) -> Splits:
     if unknown:
         raise UserError(f"data: the classes {unknown[:5]} are not the bundle's; it knows {', '.join(classes[:20])}")
     return splits.renumbered(classes)
+
+
+def command() -> str:
+    """What one types to run this again."""
+    if not HydraConfig.initialized():
+        return "ftlab.train(config)  # from Python"
+    return shlex.join(["ftlab", "train", *HydraConfig.get().overrides.task])
 
 
 def required(settings: Config, name: str) -> Any:

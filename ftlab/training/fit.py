@@ -1,7 +1,6 @@
 """Fit the parts of a run, and tell what came of it."""
 
 import platform
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -125,7 +124,6 @@ class Fitted:
         return {
             "schema_version": 1,
             "task": parts.task.name,
-            "command": " ".join(["ftlab", *sys.argv[1:]]),
             "backbone": {
                 "name": parts.model.backbone.name,
                 "weights": parts.model.backbone.weights_source,

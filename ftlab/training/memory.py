@@ -3,6 +3,8 @@
 Importing torch and timm alone is 0.88 GB, so whole-process figures would say little.
 """
 
+import ctypes
+import gc
 from pathlib import Path
 
 import torch
@@ -17,6 +19,7 @@ class PeakMemory:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        _give_back()
         self.before = self._now()
 
     def reset(self) -> None:
@@ -36,6 +39,13 @@ class PeakMemory:
         if self.device.type == "cuda":
             return torch.cuda.memory_allocated(self.device)
         return _status("VmRSS") if CLEAR.exists() else None
+
+
+def _give_back() -> None:
+    """Return what earlier runs of this process (a sweep's jobs) have freed, else this run's increase would hide in it."""
+    gc.collect()
+    if CLEAR.exists() and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # glibc only
+        libc.malloc_trim(0)
 
 
 def _status(key: str) -> int | None:
