@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from ftlab.backbones.base import Backbone
 from ftlab.config import instantiate
 from ftlab.data.augment import Augment
@@ -49,6 +51,7 @@ def assemble(
     splits, spec = _data(config, data)
     task: Task = instantiate(config["task"], spec=spec)
     size = config["data"]["image_size"]
+    torch.manual_seed(config["seed"])  # new weights: of the head, and of a network without pretrained ones
     if backbone is None:
         backbone = instantiate({"image_size": size, **_given(config["backbone"])}, meta=describe_only)
     head = instantiate(

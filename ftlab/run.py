@@ -39,19 +39,23 @@ def train(
     """
     from ftlab.reports.page import write_page
     from ftlab.training.fit import fit
+    from ftlab.training.processes import rank, together
 
     started, clock = datetime.now(UTC), time.perf_counter()
     settings = plainly(config, resolve=True)
-    folder = open_folder(settings, run_dir)
-    console = Console(soft_wrap=False)
+    is_main = rank() == 0
+    folder = open_folder(settings, run_dir) if is_main else Path(settings["resume"] or run_dir or ".")
+    console = Console(quiet=not is_main)
     parts = assemble(settings, data, backbone)
     show_plan(parts, console, settings["plan"]["detail"])
-    write_config(folder, settings)
+    if is_main:
+        write_config(folder, settings)
     make_data = partial(loaders, parts, settings)
     setup = time.perf_counter() - clock
 
-    fitted = fit(parts, settings, make_data, folder, console)
-    if not fitted.is_main:
+    with together(settings, folder, own_parts=data is not None or backbone is not None):
+        fitted = fit(parts, settings, make_data, folder, console)
+    if not is_main:
         return {}
     judged = time.perf_counter()
     evaluations = fitted.evaluate(make_data())
@@ -75,7 +79,7 @@ def plan(config: Config, data: Splits | None = None, backbone: Backbone | None =
     """Print phase x stage x rate; with plan.output write the phases as an editable file. Trains nothing."""
     settings = plainly(config, resolve=True)
     parts = assemble(settings, data, backbone, describe_only=backbone is None)
-    console = Console(soft_wrap=False)
+    console = Console()
     table = show_plan(parts, console, settings["plan"]["detail"])
     if settings["plan"]["output"]:
         phase_files.write(parts.phases, parts.model.addresses, Path(settings["plan"]["output"]))

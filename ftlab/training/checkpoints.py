@@ -32,8 +32,12 @@ class Checkpoints(Checkpoint):
         folder = self.folder
         partial = folder / "last.ckpt.partial"
         trainer.save_checkpoint(partial)  # on all ranks: gathers what is spread over them
-        if not trainer.is_global_zero:
-            return
+        if trainer.is_global_zero:
+            self._publish(partial, pl_module)
+        trainer.strategy.barrier("checkpoints")  # the other ranks may be about to read one
+
+    def _publish(self, partial: Path, pl_module: FineTuner) -> None:
+        folder = self.folder
         publish(partial, folder)
         write_metrics(folder.parent / "metrics.csv", pl_module.history)
         phases, losses = pl_module.plan.phases, pl_module.losses

@@ -140,9 +140,16 @@ class FineTuner(LightningModule):
             "val": self.figures,
         }
         self.history.append(self.trainer.strategy.broadcast(record))  # one history, so one decision, on all ranks
-        self.log_dict({f"{split}/{k}": v for split in ("train", "val") for k, v in record[split].items()})
-        self.log_dict({f"rate/{g['stage']}": g["lr"] for g in self.optimizers(False).param_groups})  # type: ignore[union-attr]
+        self._log(record)
         self.trainer.should_stop = is_over(self.plan.phases, self.losses)
+
+    def _log(self, record: Record) -> None:
+        """To TensorBoard at once: through Lightning's `log` each figure would be gathered and averaged over ranks."""
+        figures = {f"{split}/{k}": v for split in ("train", "val") for k, v in record[split].items()}
+        groups = self.optimizers(use_pl_optimizer=False).param_groups  # type: ignore[union-attr]
+        rates = {f"rate/{group['stage']}": group["lr"] for group in groups}
+        for logger in self.trainer.loggers:
+            logger.log_metrics(figures | rates, step=self.current_epoch)
 
     # --- validation
 

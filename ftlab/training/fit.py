@@ -24,6 +24,7 @@ from ftlab.training.checkpoints import BEST, LAST, Checkpoints
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.history import best_epoch, phase_records
 from ftlab.training.progress import EpochLines
+from ftlab.training.ranks import EqualRanks
 from ftlab.training.rates import RatePlan
 from ftlab.training.unfreezing import Unfreezing
 
@@ -54,7 +55,7 @@ def fit(
     finetuner.load_state_dict(best["state_dict"])
     device = trainer.strategy.root_device
     finetuner.model.to(device), finetuner.task.to(device)
-    return Fitted(parts, settings, finetuner, trainer.is_global_zero, folder)
+    return Fitted(parts, settings, finetuner)
 
 
 def prepare(
@@ -65,7 +66,7 @@ def prepare(
         trainers.TrainerSettings(**settings["trainer"]),
         epochs=sum(phase.epochs for phase in parts.phases),
         folder=folder,
-        callbacks=[Unfreezing(checkpoints), EpochLines(console), Checkpoints(checkpoints)],
+        callbacks=[Unfreezing(checkpoints), EqualRanks(), EpochLines(console), Checkpoints(checkpoints)],
         validates="val" in parts.spec.sizes,
     )
     finetuner = FineTuner(
@@ -97,8 +98,6 @@ class Fitted:
     parts: Parts
     settings: Mapping[str, Any]
     finetuner: FineTuner
-    is_main: bool  # whether this process writes the report
-    folder: Path
 
     def evaluate(self, data: DataModule) -> dict[str, Evaluation]:
         """The best weights on val and test, where there are such splits."""

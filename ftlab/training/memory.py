@@ -42,7 +42,7 @@ class PeakMemory:
 
 
 def _give_back() -> None:
-    """Return what earlier runs of this process (a sweep's jobs) have freed, else this run's increase would hide in it."""
+    """Return what earlier jobs of a sweep have freed in this process, else this run's increase would hide in it."""
     gc.collect()
     if CLEAR.exists() and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # glibc only
         libc.malloc_trim(0)

@@ -26,6 +26,7 @@ from ftlab.strategies.phases import Phases
 from ftlab.tasks.classification import Classification
 from ftlab.training import fit, unfreezing
 from ftlab.training.optimizers import sgd
+from ftlab.training.ranks import EqualRanks
 
 SIZE = 16
 ALL, NOT_A, HEAD = {"rest": 1.0}, {"backbone/a": "frozen", "rest": 1.0}, {"head": 1.0, "rest": "frozen"}
@@ -94,7 +95,7 @@ class Snapshots(Checkpoint):
         torch.save({"weights": weights, "val": record["val"], "train": record["train"]}, path)
 
 
-def run(rank: int, world: int, port: int, folder: Path, naive: bool) -> None:
+def run(rank: int, world: int, port: int, folder: Path, naive: bool, checked: bool) -> None:
     torch.set_num_threads(1)
     if world > 1:  # the processes are there already: Lightning must not start any
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world)}
@@ -105,16 +106,18 @@ def run(rank: int, world: int, port: int, folder: Path, naive: bool) -> None:
     with fit.trainers.only_news():
         trainer, tuner = fit.prepare(made, config, partial(loaders, made, config), folder, Console(quiet=True))
         trainer.callbacks.append(Snapshots(folder))
+        if not checked:
+            trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, EqualRanks)]
         trainer.fit(tuner)
 
 
-def start(folder: Path, world: int, naive: bool = False) -> list[list[dict[str, Any]]]:
+def start(folder: Path, world: int, naive: bool = False, checked: bool = True) -> list[list[dict[str, Any]]]:
     """Snapshots by epoch and rank."""
     (folder / "checkpoints").mkdir(parents=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    multiprocessing.spawn(run, (world, port, folder, naive), nprocs=world)  # type: ignore[attr-defined]
+    multiprocessing.spawn(run, (world, port, folder, naive, checked), nprocs=world)  # type: ignore[attr-defined]
     return [
         [torch.load(folder / f"rank{rank}-epoch{epoch}.pt", weights_only=True) for rank in range(world)]
         for epoch in range(len(PHASES))
@@ -140,10 +143,15 @@ def test_the_ranks_have_equal_weights_after_every_phase(two):
 
 
 def test_the_naive_thaw_leaves_the_ranks_apart(tmp_path):
-    naive = start(tmp_path / "run", world=2, naive=True)
+    naive = start(tmp_path / "run", world=2, naive=True, checked=False)
     differences = [difference(*ranks) for ranks in naive]
     assert differences[0] == 0.0  # what was trainable at the wrap is synchronised
     assert differences[2] > 0.01
+
+
+def test_a_run_whose_ranks_drift_apart_is_ended_with_the_name_of_a_parameter(tmp_path):
+    with pytest.raises(multiprocessing.ProcessRaisedException, match=r"different weights after epoch 1, phase 'b'"):
+        start(tmp_path / "run", world=2, naive=True)
 
 
 def test_two_processes_train_as_one_with_the_same_global_batches(two, one):

@@ -1,0 +1,53 @@
+"""`ftlab train trainer.devices=2`: the other process starts from config.yaml, and ends with the run."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+SMALL = ["subset=64", "data.split=[0.9,0.05,0.05]", "data.image_size=32", "data.batch_size=16", "strategy.groups=1"]
+SMALL += ["backbone.name=resnet10t", "backbone.pretrained=false", "trainer.accelerator=cpu", "trainer.max_epochs=2"]
+# sgd: the first steps of Adam divide by gradients that are near 0, and turn a rounding into a step.
+SMALL += ["optimizer=sgd", "optimizer.lr=0.01"]
+TWO = ["trainer.devices=2", "trainer.strategy=ddp"]
+
+
+def ftlab(*words: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ftlab", "train", *SMALL, *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+
+
+def weights(run: Path) -> dict[str, Any]:
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A multirun of two jobs, each of two processes."""
+    folder = tmp_path_factory.mktemp("sweep")
+    done = ftlab("-m", "seed=0,1", *TWO, "hydra.sweep.dir=sweep", folder=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "sweep"
+
+
+def test_a_multirun_with_two_processes_a_job_runs_each_job_once(sweep):
+    assert sorted(p.name for p in sweep.iterdir() if p.is_dir()) == ["0", "1"]
+    for job in ("0", "1"):
+        assert (sweep / job / "report.json").is_file()
+        assert "Traceback" not in (sweep / job / "process-1.log").read_text()
+
+
+def test_two_processes_of_the_command_line_equal_one(sweep, tmp_path):
+    assert ftlab("seed=0", "hydra.run.dir=one", folder=tmp_path).returncode == 0
+    one, two = weights(tmp_path / "one"), weights(sweep / "0")
+    assert max((one[k].float() - two[k].float()).abs().max().item() for k in one) < 1e-5
+
+
+def test_a_process_that_dies_ends_the_run_and_is_named(tmp_path):
+    """A batch of 8 is too small for 4 processes: the sampler of each refuses."""
+    done = ftlab("trainer.devices=4", "data.batch_size=8", "trainer.strategy=ddp", "hydra.run.dir=x", folder=tmp_path)
+    assert done.returncode in (1, 2)
+    assert "give at least" in done.stderr or "process" in done.stderr
