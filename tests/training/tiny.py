@@ -19,6 +19,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from ftlab.assembly import Parts, assemble
+from ftlab.backbones.base import Backbone
 from ftlab.backbones.module import ModuleBackbone
 from ftlab.compose import compose
 from ftlab.config import plainly
@@ -95,13 +96,19 @@ class Run:
 
 
 def prepared(
-    folder: Path, *overrides: str, drop: float = 0.3, data: Splits | None = None, seed: int = 0, **changed: Any
+    folder: Path,
+    *overrides: str,
+    drop: float = 0.3,
+    data: Splits | None = None,
+    backbone: Backbone | None = None,
+    seed: int = 0,
+    **changed: Any,
 ) -> Run:
-    """A run of the tiny network; `changed` replaces keys of the config by values that no override can say."""
+    """A run of the tiny network or `backbone`; `changed` replaces keys of the config by whole values."""
     settings: dict[str, Any] = {**plainly(compose([*BASE, *overrides]), resolve=True), **changed}
     (folder / "checkpoints").mkdir(parents=True)
     torch.manual_seed(seed)  # of the head's first weights
-    parts = assemble(settings, data or splits(), tiny_backbone(drop, seed))
+    parts = assemble(settings, data or splits(), backbone or tiny_backbone(drop, seed))
     return Run(parts, *prepare(parts, settings, partial(loaders, parts, settings), folder, Console(file=StringIO())))
 
 
