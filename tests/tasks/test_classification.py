@@ -140,7 +140,7 @@ def test_weights_of_0_for_all_classes_that_there_are_are_refused() -> None:
 
 
 def test_one_class_is_no_classification() -> None:
-    with pytest.raises(UserError, match="1 class.*at least 2"):
+    with pytest.raises(UserError, match=r"1 class.*at least 2"):
         Classification(spec(1, (5,)))
 
 

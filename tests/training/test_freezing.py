@@ -61,7 +61,9 @@ def test_a_heads_dropout_belongs_to_its_own_hidden_layer() -> None:
     assert found["head.hidden2.2"] == {"head/hidden2"}
 
 
-@pytest.mark.parametrize("name", ["resnet10t", "mobilenetv3_small_050", "convnext_atto", "swin_tiny_patch4_window7_224"])
+@pytest.mark.parametrize(
+    "name", ["resnet10t", "mobilenetv3_small_050", "convnext_atto", "swin_tiny_patch4_window7_224"]
+)
 def test_every_module_of_a_network_has_an_owner(name: str) -> None:
     backbone = TimmBackbone(name, pretrained=False, image_size=64, meta=True)
     model = Model(backbone, Linear(backbone.num_features, 4, backbone.default_pool))
@@ -173,7 +175,9 @@ def test_resting_modules_hold_no_module_of_a_trainable_stage() -> None:
     model = small()
     chosen = resting(model, ("backbone/top", *HEAD), "train")
     names = {name for name, module in model.named_modules() if any(module is other for other in chosen)}
-    assert names == {name for name, _ in model.named_modules() if name.startswith(("backbone.model.s", "backbone.model.m"))}
+    assert names == {
+        name for name, _ in model.named_modules() if name.startswith(("backbone.model.s", "backbone.model.m"))
+    }
 
 
 # In a run

@@ -118,7 +118,9 @@ def test_two_tensors_of_equal_values_both_train(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_trains_each_stage_at_its_own_rate(tmp_path: Path, option: str) -> None:
     rates = "rates.patterns={backbone/stem: 0.001, head: 1.0, rest: 0.1}"
-    run = prepared(tmp_path, f"optimizer={option}", "strategy=full", "trainer.max_epochs=1", "rates=differential", rates)
+    run = prepared(
+        tmp_path, f"optimizer={option}", "strategy=full", "trainer.max_epochs=1", "rates=differential", rates
+    )
     run.fit()
     held = {group["stage"]: group["lr"] for group in run.trainer.optimizers[0].param_groups}
     assert held == pytest.approx(

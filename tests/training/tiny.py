@@ -3,7 +3,7 @@
 Shapes: n samples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from io import StringIO
@@ -25,9 +25,10 @@ from ftlab.compose import compose
 from ftlab.config import plainly
 from ftlab.data.base import Preprocessing, Samples, Splits
 from ftlab.data.images import ArrayImages
+from ftlab.data.module import DataModule
 from ftlab.run import loaders
-from ftlab.training.fit import prepare
 from ftlab.training.finetuner import FineTuner
+from ftlab.training.fit import prepare
 from ftlab.training.trainer import only_news
 
 CLASSES = ("0", "1", "2", "3")
@@ -95,21 +96,30 @@ class Run:
         return {name: value.clone() for name, value in self.parts.model.state_dict().items()}
 
 
-def prepared(
-    folder: Path,
+def console() -> Console:
+    return Console(file=StringIO())
+
+
+def parts_of(
     *overrides: str,
     drop: float = 0.3,
     data: Splits | None = None,
     backbone: Backbone | None = None,
     seed: int = 0,
     **changed: Any,
-) -> Run:
-    """A run of the tiny network or `backbone`; `changed` replaces keys of the config by whole values."""
+) -> tuple[Parts, dict[str, Any], Callable[..., DataModule]]:
+    """Parts, settings and data of a run of the tiny network or `backbone`; `changed` replaces whole keys."""
     settings: dict[str, Any] = {**plainly(compose([*BASE, *overrides]), resolve=True), **changed}
-    (folder / "checkpoints").mkdir(parents=True)
     torch.manual_seed(seed)  # of the head's first weights
     parts = assemble(settings, data or splits(), backbone or tiny_backbone(drop, seed))
-    return Run(parts, *prepare(parts, settings, partial(loaders, parts, settings), folder, Console(file=StringIO())))
+    return parts, settings, partial(loaders, parts, settings)
+
+
+def prepared(folder: Path, *overrides: str, **given: Any) -> Run:
+    """A run that has not begun, of `parts_of` the same."""
+    (folder / "checkpoints").mkdir(parents=True)
+    parts, settings, make_data = parts_of(*overrides, **given)
+    return Run(parts, *prepare(parts, settings, make_data, folder, console()))
 
 
 @dataclass
