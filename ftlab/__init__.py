@@ -9,8 +9,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "compose": "ftlab.compose",
-    "conf_dir": "ftlab.compose",
+    "compose": "ftlab.composition",
+    "conf_dir": "ftlab.composition",
     "train": "ftlab.run",
     "plan": "ftlab.run",
     "evaluate": "ftlab.run",

@@ -95,21 +95,31 @@ def _mode(mode: str, words: list[str]) -> int:
         return _hydra(mode, ["--help"])
     if args.hydra_help or args.shell_completion:
         return _hydra(mode, words)
-    from ftlab.compose import prepare
+    from ftlab.composition import prepare
     from ftlab.overrides import quote
+    from ftlab.resume import LAST, check_same, replayed
 
     multirun = args.multirun or "hydra.mode=MULTIRUN" in args.overrides
     if multirun and mode != "train":
         raise UserError(f"ftlab {mode} -m: a multirun is for train; run ftlab {mode} once for each value")
     show = args.cfg is not None or args.info is not None
-    prepared = prepare(args.overrides, mode, args.config_dir, args.config_name, multirun=multirun, missing_ok=show)
+    overrides, resumed = replayed(args.overrides) if mode == "train" else (args.overrides, False)
+    if resumed and multirun:
+        raise UserError("resume=...: goes on with one run; a multirun begins new ones")
+    prepared = prepare(overrides, mode, args.config_dir, args.config_name, multirun=multirun, missing_ok=show)
     flags = [word for word in words if word not in args.overrides]
     if show or mode != "train":
         return _hydra(mode, flags + prepared.lines)
     # ${now:...} is read once, here: the folder that is checked is the folder that is used.
     key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
-    folder = fresh(key, Path(prepared.folder(key)))
+    folder = Path(prepared.folder(key))
+    if resumed:  # before Hydra writes into the folder
+        check_same(folder, prepared.settings())
+    else:
+        fresh(key, folder)
     code = _hydra(mode, [*flags, *prepared.lines, quote(key, str(folder))])
+    if code == 130 and not multirun and (folder / LAST).is_file():
+        print(f"go on with: ftlab train resume={folder}", file=sys.stderr)
     if not multirun or code == 130 or not folder.is_dir():
         return code
     from ftlab.sweep import finish

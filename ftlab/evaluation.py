@@ -15,10 +15,22 @@ from ftlab.model import Model
 from ftlab.tasks.base import Task
 
 
+class Sums:
+    """A sum of losses and their weight, on the device of what is added, without a word to the CPU.
+
+    Not a registered buffer: DDP would overwrite it with that of rank 0 in each forward pass.
+    """
+
+    def __init__(self) -> None:
+        self.both = torch.zeros(2)
+
+    def add(self, total: Tensor, weight: Tensor) -> None:
+        wide = torch.float32 if total.device.type == "mps" else torch.float64  # MPS has no float64
+        self.both = self.both.to(total.device, wide) + torch.stack([total.detach(), weight]).to(wide)
+
+
 class Evaluation(nn.Module):
     """Dataset-level state, never a mean of batch means."""
-
-    loss: Tensor  # (2,) sum of the losses, their weight
 
     def __init__(self, task: Task, samples: int, mistakes: int = 0, shared: bool = True) -> None:
         """`mistakes`: how many of the worst to keep. `shared`: whether other ranks hold the rest of the split."""
@@ -29,12 +41,12 @@ class Evaluation(nn.Module):
         self.confusion = task.confusion() if mistakes else None
         for metric in [*self.metrics.values(), *([self.confusion] if self.confusion is not None else [])]:
             metric.sync_on_compute = shared
-        self.register_buffer("loss", torch.zeros(2, dtype=torch.float64), persistent=False)  # sum, weight
+        self.loss = Sums()
         self.worst: list[dict[str, Any]] = []
 
     def reset(self) -> None:
         self.metrics.reset()
-        self.loss.zero_()
+        self.loss = Sums()
         self.worst = []
         if self.confusion is not None:
             self.confusion.reset()
@@ -44,7 +56,7 @@ class Evaluation(nn.Module):
         """Take in the raw outputs (b, k) of a batch."""
         task = self.task[0]
         total, weight = task.loss(outputs, batch)
-        self.loss += torch.stack([total, weight]).to(self.loss)
+        self.loss.add(total, weight)
         probabilities = task.probabilities(outputs)
         targets = batch.targets if batch.targets.ndim == 1 else batch.targets.long()
         self.metrics.update(probabilities, targets)
@@ -56,7 +68,7 @@ class Evaluation(nn.Module):
 
     def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float], list[str]]:
         """(metrics by name, warnings about those that are undefined); `loss` replaces the own sums, for all ranks'."""
-        total, weight = (self.loss if loss is None else loss).tolist()
+        total, weight = (self.loss.both if loss is None else loss).tolist()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             values = {name: float(value) for name, value in self.metrics.compute().items()}

@@ -61,13 +61,9 @@ class Predictor:
 
     def to_timm(self) -> torch.nn.Module:
         """The same network as a plain timm model with a classifier. Raises: UserError for a head that timm lacks."""
-        import timm
-
         if head_name(self.model) is None:
             raise UserError("to_timm: only a linear head on a timm backbone is a plain timm model")
-        config = timm.get_pretrained_cfg(self.model.backbone.name)
-        fixed: dict[str, Any] = {"img_size": self.preprocessing.size} if config and config.fixed_input_size else {}
-        model = timm.create_model(self.model.backbone.name, num_classes=len(self.classes), **fixed)
+        model = self.model.backbone.plain(len(self.classes))
         model.load_state_dict(tensors(self.model))
         return model.eval()
 

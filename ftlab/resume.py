@@ -1,13 +1,15 @@
 """Going on with a run: only with the config that it was begun with, except for keys that are named."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ftlab.errors import UserError
+from ftlab.overrides import quote
 
+LAST = "checkpoints/last.ckpt"  # inside a run's folder
 OWN = ("resume", "resume_allow", "plan")  # keys that say how to resume or print, not what to train
 
 
@@ -19,7 +21,7 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
     path = folder / "config.yaml"
     if not path.is_file():
         raise UserError(f"resume={folder}: no run there (config.yaml is missing)")
-    if not (folder / "checkpoints" / "last.ckpt").is_file():
+    if not (folder / LAST).is_file():
         raise UserError(f"resume={folder}: the run has no finished checkpoint; start it anew in another folder")
     if (folder / "report.json").is_file() and not settings["resume_allow"]:
         raise UserError(
@@ -35,6 +37,30 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
             f"resume={folder}: the config differs in {shown}{more}; name a key in resume_allow=[...] to allow it"
         )
     return folder
+
+
+def replayed(typed: Sequence[str]) -> tuple[list[str], bool]:
+    """The overrides with which the run that resume=... names was begun, then those typed now; whether it resumes.
+
+    resume=auto goes on with the run in hydra.run.dir, if one has begun there.
+
+    Raises: UserError for resume=auto without hydra.run.dir.
+    """
+    chosen = dict(text.lstrip("+").split("=", 1) for text in typed if "=" in text)
+    folder = chosen.get("resume", "null").strip("'\"")
+    if folder == "null":
+        return list(typed), False
+    if folder == "auto":
+        folder = chosen.get("hydra.run.dir", "").strip("'\"")
+        if not folder:
+            raise UserError("resume=auto: say which run by hydra.run.dir=RUN_DIR, or use resume=RUN_DIR")
+        if not (Path(folder) / LAST).is_file():
+            return [text for text in typed if not text.startswith("resume=")], False
+    stored = Path(folder) / ".hydra" / "overrides.yaml"
+    before = yaml.safe_load(stored.read_text(encoding="utf8")) if stored.is_file() else []
+    kept = [text for text in before if not text.lstrip("+").startswith(("resume=", "resume_allow="))]
+    own = [text for text in typed if not text.lstrip("+").startswith(("resume=", "hydra.run.dir="))]
+    return [*kept, *own, quote("resume", folder), quote("hydra.run.dir", folder)], True
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:

@@ -177,7 +177,7 @@ def test_help_does_without_pydantic_which_costs_more_than_all_of_it(tmp_path: Pa
 def test_the_help_of_each_mode_has_examples_that_pass_the_checks(command: Command, mode: str) -> None:
     from shlex import split
 
-    from ftlab.compose import prepare
+    from ftlab.composition import prepare
 
     ended = command(mode, "--help")
     assert ended.code == 0

@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from ftlab import cli
-from ftlab.compose import compose, conf_dir
+from ftlab.composition import compose, conf_dir
 from ftlab.config import groups, instantiate, options
 from ftlab.errors import UserError
 from ftlab.settings import PATHS, TYPES, mismatch

@@ -52,7 +52,7 @@ def test_there_is_code_to_look_at() -> None:
 
 
 def test_hydra_stays_in_the_files_about_the_command_line() -> None:
-    assert outside("hydra", "cli.py", "compose.py", "config.py", "overrides.py", "run.py") == set()
+    assert outside("hydra", "cli.py", "composition.py", "config.py", "overrides.py", "run.py") == set()
 
 
 def test_lightning_stays_in_training() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ftlab.data.base import Batch, Preprocessing
+from ftlab.errors import UserError
 
 
 def identity(vector: Tensor) -> Tensor:
@@ -53,6 +54,13 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Batch) -> Features: ...
+
+    def plain(self, num_classes: int) -> nn.Module:
+        """The network as its own library builds it, with a classifier, without weights.
+
+        Raises: UserError where the backbone comes from no library.
+        """
+        raise UserError(f"the backbone '{self.name}' comes from no library that builds it with a classifier")
 
     @abstractmethod
     def cut(self, trainable: set[str]) -> tuple[nn.Module, nn.Module]:

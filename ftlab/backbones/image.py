@@ -99,6 +99,10 @@ class TimmBackbone(Backbone):
         names = {name.removeprefix("model.") for name in trainable}
         return cut(self.model, names, self._method, self._features)
 
+    def plain(self, num_classes: int) -> nn.Module:
+        size = {"img_size": self.preprocessing.size} if self._fixed_size else {}
+        return timm.create_model(self.name, num_classes=num_classes, **size)  # type: ignore[arg-type]
+
     @property
     def _method(self) -> str:
         return "forward" if self._pools_itself else "forward_features"

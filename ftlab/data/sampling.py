@@ -25,13 +25,20 @@ class KeyedBatchSampler(Sampler[list[Key]]):
     """Batches of keys (epoch, index) of one process; every process of a run sees its part of the same global batches.
 
     `batch_size` counts the samples of a global batch over all `world` processes; process `rank` takes the positions
-    rank, rank + world, ... of each. Nothing is padded and nothing dropped: a last batch that would leave a process
-    without samples, or in training (shuffle) with fewer than the two that BatchNorm needs, joins the one before.
+    rank, rank + world, ... of each. The global batches do not depend on `world`. Nothing is padded and nothing dropped:
+    a remainder of less than half a batch shares evenly with the batch before it, so that in training no process is
+    left without the two samples that BatchNorm needs.
+
+    Raises: UserError if a batch, or all samples together, are too few for the processes.
     """
 
     def __init__(self, size: int, batch_size: int, shuffle: bool, seed: int, rank: int = 0, world: int = 1) -> None:
-        if batch_size < world:
-            raise UserError(f"data.batch_size={batch_size} is shared by {world} processes: give at least {world}.")
+        each = 2 if shuffle and world > 1 else 1  # alone, a batch of one is what was asked for
+        least = 2 * each * world if world > 1 else 1  # half a batch must still be enough for all
+        if batch_size < least:
+            raise UserError(f"data.batch_size={batch_size} is shared by {world} processes: give at least {least}.")
+        if size < each * world:
+            raise UserError(f"{size} samples are too few for {world} processes; at least {each * world} are needed.")
         self.size = size
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -50,16 +57,13 @@ class KeyedBatchSampler(Sampler[list[Key]]):
         self.epoch = epoch if self.shuffle else 0
 
     def __len__(self) -> int:
-        full, rest = divmod(self.size, self.batch_size)
-        smallest = 2 * self.world if self.shuffle else self.world
-        return full + (rest >= smallest or (full == 0 and rest > 0))
+        return len(batch_sizes(self.size, self.batch_size))
 
     def __iter__(self) -> Iterator[list[Key]]:
-        epoch, order, batches = self.epoch, self.order(), len(self)
-        for batch in range(batches):
-            end = self.size if batch == batches - 1 else (batch + 1) * self.batch_size
-            mine = order[batch * self.batch_size : end][self.rank :: self.world]
-            yield [(epoch, index) for index in mine]
+        epoch, order, start = self.epoch, self.order(), 0
+        for size in batch_sizes(self.size, self.batch_size):
+            yield [(epoch, index) for index in order[start : start + size][self.rank :: self.world]]
+            start += size
 
     def order(self) -> list[int]:
         """All indices in this epoch's order."""
@@ -67,6 +71,15 @@ class KeyedBatchSampler(Sampler[list[Key]]):
             return list(range(self.size))
         generator = torch.Generator().manual_seed(key(self.seed, self.epoch))
         return torch.randperm(self.size, generator=generator).tolist()
+
+
+def batch_sizes(size: int, batch_size: int) -> list[int]:
+    """Full batches; a remainder of less than half a batch is shared evenly with the last of them."""
+    full, rest = divmod(size, batch_size)
+    if rest and full and rest < batch_size / 2:
+        both = batch_size + rest
+        return [batch_size] * (full - 1) + [both - both // 2, both // 2]
+    return [batch_size] * full + [rest] * (rest > 0)
 
 
 class KeyedDataset(Dataset[Item]):

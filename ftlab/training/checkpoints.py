@@ -1,4 +1,5 @@
-"""Checkpoints of a run: the last, the one before it, the best of the run and of each phase; written atomically."""
+"""What a run saves at the end of an epoch: checkpoints (the last, the one before it, the best of the run and of each
+phase), written atomically, and metrics.csv."""
 
 import os
 import re
@@ -8,6 +9,7 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from ftlab.reports.metrics import write_metrics
 from ftlab.strategies.base import spans
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.history import best_epoch
@@ -33,6 +35,7 @@ class Checkpoints(Checkpoint):
         if not trainer.is_global_zero:
             return
         publish(partial, folder)
+        write_metrics(folder.parent / "metrics.csv", pl_module.history)
         phases, losses = pl_module.plan.phases, pl_module.losses
         epoch = len(losses) - 1
         if best_epoch(losses) in (epoch, None):

@@ -17,7 +17,7 @@ from ftlab.data.base import Batch
 from ftlab.data.module import DataModule
 from ftlab.data.sampling import key
 from ftlab.errors import UserError
-from ftlab.evaluation import Evaluation
+from ftlab.evaluation import Evaluation, Sums
 from ftlab.model import Model
 from ftlab.strategies.base import Phase, current, is_over
 from ftlab.tasks.base import Task
@@ -35,9 +35,6 @@ class FineTuner(LightningModule):
     The loss that a step returns is a sum over samples divided by a constant; the true divisor, the weight of all
     samples in the accumulation window over all ranks, is applied to the gradients just before the optimizer's step.
     """
-
-    window: Tensor  # weight of the samples since the last optimizer step
-    train_loss: Tensor  # (2,) sum of the epoch's losses, their weight
 
     def __init__(
         self,
@@ -61,8 +58,7 @@ class FineTuner(LightningModule):
         self.sign = monitor_sign(monitor, self.evaluation)
         self.history: list[Record] = []
         self.warned: dict[str, int] = {}  # undefined metrics and the like, with their counts
-        self.register_buffer("window", torch.zeros((), dtype=torch.float64), persistent=False)
-        self.register_buffer("train_loss", torch.zeros(2, dtype=torch.float64), persistent=False)
+        self.window, self.train_loss = Sums(), Sums()  # since the last optimizer step, since the epoch began
         self.constant = float(batch_size)  # any would be right; this one keeps half precision in its range
 
     @property
@@ -97,8 +93,7 @@ class FineTuner(LightningModule):
         self.begun = self.plan.begin(self.losses)
         self.running = self.phase
         self.steps, self.step_seconds, self.epoch_start = 0, 0.0, time.perf_counter()
-        self.window.zero_()
-        self.train_loss.zero_()
+        self.window, self.train_loss = Sums(), Sums()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         self.step_start = time.perf_counter()
@@ -113,8 +108,8 @@ class FineTuner(LightningModule):
         total, weight = self.task.loss(self.model(mixed), mixed)
         if not math.isfinite(total.item()):
             raise UserError(self._not_finite(total.item(), batch_idx))
-        self.window += weight
-        self.train_loss += torch.stack([total.detach(), weight])
+        self.window.add(total, weight)
+        self.train_loss.add(total, weight)
         return total / self.constant * self.trainer.accumulate_grad_batches  # Lightning divides by the latter
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
@@ -123,10 +118,10 @@ class FineTuner(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Divide by the weight of the whole window over all ranks, whose mean DDP has taken; before any clipping."""
-        weight = self._over_ranks(self.window.clone())
+        _, weight = self._over_ranks(self.window.both)
         # All samples of a window may have the class weight 0: their gradient is 0, and must not become 0 / 0.
         factor = torch.where(weight > 0, self.constant * self.trainer.world_size / weight, 0.0)
-        self.window.zero_()
+        self.window = Sums()
         if factor.device.type == "cpu" and factor == 1:
             return
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
@@ -134,7 +129,7 @@ class FineTuner(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Write down the epoch; the run is over when its last phase is."""
-        total, weight = self._over_ranks(self.train_loss.clone()).tolist()
+        total, weight = self._over_ranks(self.train_loss.both).tolist()
         record: Record = {
             "epoch": self.current_epoch,
             "phase": self.running.name,
@@ -161,7 +156,7 @@ class FineTuner(LightningModule):
         self.evaluation.update(self.model(batch), batch)
 
     def on_validation_epoch_end(self) -> None:
-        self.figures, caught = self.evaluation.figures(self._over_ranks(self.evaluation.loss.clone()))
+        self.figures, caught = self.evaluation.figures(self._over_ranks(self.evaluation.loss.both))
         for text in caught:
             self.warned[text] = self.warned.get(text, 0) + 1
 
@@ -174,7 +169,8 @@ class FineTuner(LightningModule):
         self.history = list(checkpoint[STATE]["history"])
 
     def _over_ranks(self, value: Tensor) -> Tensor:
-        return self.trainer.strategy.reduce(value, reduce_op="sum")  # type: ignore[return-value]
+        """The sum over all processes; `value` itself is not changed."""
+        return self.trainer.strategy.reduce(value.clone(), reduce_op="sum")  # type: ignore[return-value]
 
     def _not_finite(self, value: float, batch_idx: int) -> str:
         return (

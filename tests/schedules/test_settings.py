@@ -3,7 +3,7 @@
 import pytest
 
 from ftlab.assembly import assemble
-from ftlab.compose import compose
+from ftlab.composition import compose
 from ftlab.data.base import Samples, Splits
 from ftlab.errors import UserError
 from tests.training.tiny import pictures, tiny_backbone

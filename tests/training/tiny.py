@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ftlab.assembly import Parts, assemble
 from ftlab.backbones.base import Backbone
 from ftlab.backbones.module import ModuleBackbone
-from ftlab.compose import compose
+from ftlab.composition import compose
 from ftlab.config import plainly
 from ftlab.data.base import Preprocessing, Samples, Splits
 from ftlab.data.images import ArrayImages
@@ -74,7 +74,10 @@ def tiny_backbone(drop: float = 0.3, seed: int = 0) -> ModuleBackbone:
     return ModuleBackbone(module, stages, num_features=8, preprocessing=PREPROCESSING)
 
 
-BASE = ("trainer.accelerator=cpu", "data.batch_size=8", "optimizer.lr=0.01", "schedule=constant", "schedule.warmup=0")
+BASE = (
+    "trainer.accelerator=cpu", "data.image_size=8", "data.batch_size=8", "optimizer.lr=0.01",
+    "schedule=constant", "schedule.warmup=0",
+)  # fmt: skip
 
 
 @dataclass

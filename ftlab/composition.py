@@ -16,7 +16,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from ftlab.config import conf_dir, groups, problems, stop_if
+from ftlab.config import conf_dir, groups, plainly, problems, stop_if
 from ftlab.errors import UserError, choices
 from ftlab.overrides import Typed, jobs, parse
 from ftlab.settings import PATHS, TYPES
@@ -46,6 +46,11 @@ class Prepared:
 
     lines: list[str]
     config: DictConfig
+
+    def settings(self) -> dict[str, Any]:
+        """The config without the hydra node, in plain containers."""
+        keys = [str(key) for key in self.config if key != "hydra"]
+        return plainly(OmegaConf.masked_copy(self.config, keys), resolve=True)
 
     def folder(self, key: str) -> str:
         """hydra.run.dir or hydra.sweep.dir with ${now:...} filled in. Raises: UserError."""

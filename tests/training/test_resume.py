@@ -1,0 +1,116 @@
+"""A run that was killed at the end of an epoch goes on as if it had not been: every epoch, over all phases."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ftlab
+from ftlab.run import train
+
+SETTINGS = [
+    "subset=60",
+    "data.split=[0.9,0.05,0.05]",
+    "data.image_size=32",
+    "data.batch_size=16",
+    "backbone.name=resnet10t",
+    "backbone.pretrained=false",
+    "backbone.drop_rate=0.2",
+    "backbone.drop_path_rate=0.2",
+    "augment=strong",
+    "strategy.batchnorm=train",
+    "strategy.groups=2",
+    "strategy.head_share=0.5",
+    "strategy.patience=1",
+    "strategy.min_delta=0.5",
+    "schedule=plateau",
+    "trainer.max_epochs=8",
+    "trainer.accumulate_grad_batches=2",
+    "trainer.accelerator=cpu",
+]
+
+
+def last(folder: Path) -> dict[str, Any]:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def assert_equal(a: Any, b: Any, place: str = "") -> None:
+    """Bit for bit, through nested containers."""
+    assert type(a) is type(b), place
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), place
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), place
+        for key in a:
+            assert_equal(a[key], b[key], f"{place}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), place
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_equal(x, y, f"{place}[{i}]")
+    else:
+        assert a == b, place
+
+
+def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    measured = {"seconds", "step_seconds", "peak_memory_bytes"}
+    return [{k: v for k, v in record.items() if k not in measured} for record in history]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run, with a copy of its folder as it was after each epoch."""
+    from ftlab.training.checkpoints import Checkpoints
+
+    folder = tmp_path_factory.mktemp("resume") / "whole"
+    save = Checkpoints.on_train_epoch_end
+
+    def save_and_keep(self: Checkpoints, trainer: Any, pl_module: Any) -> None:
+        save(self, trainer, pl_module)
+        shutil.copytree(folder, folder.parent / f"after-{trainer.current_epoch}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "on_train_epoch_end", save_and_keep)
+        train(ftlab.compose(SETTINGS), folder)
+    return folder
+
+
+def test_the_run_has_several_phases_and_one_ends_early(whole):
+    """Else the tests below would say little."""
+    history = last(whole)["ftlab"]["history"]
+    names = [record["phase"] for record in history]
+    assert len(set(names)) == 3
+    assert len(names) == 6
+
+
+@pytest.mark.parametrize("epoch", range(5))
+def test_a_run_killed_after_an_epoch_ends_bit_identical(whole, epoch, tmp_path):
+    killed = tmp_path / "killed"
+    shutil.copytree(whole.parent / f"after-{epoch}", killed)
+    train(ftlab.compose([*SETTINGS, f"resume={killed}"]))
+    a, b = last(whole), last(killed)
+    assert_equal(a["state_dict"], b["state_dict"])
+    assert_equal(a["optimizer_states"], b["optimizer_states"])
+    assert_equal(without_times(a["ftlab"]["history"]), without_times(b["ftlab"]["history"]))
+
+
+def test_another_config_is_refused_by_name(whole):
+    changed = [s for s in SETTINGS if not s.startswith("data.batch_size")]
+    with pytest.raises(ftlab.UserError, match=r"data\.batch_size \(16 -> 32\)"):
+        train(ftlab.compose([*changed, f"resume={whole.parent / 'after-0'}"]))
+
+
+def test_a_finished_run_is_not_run_again(whole):
+    with pytest.raises(ftlab.UserError, match="finished"):
+        train(ftlab.compose([*SETTINGS, f"resume={whole}"]))
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(ftlab.UserError, match="no run there"):
+        train(ftlab.compose([*SETTINGS, f"resume={tmp_path}"]))
+
+
+def test_a_folder_that_holds_a_run_is_not_used_again(whole):
+    with pytest.raises(ftlab.UserError, match="holds a run already"):
+        train(ftlab.compose(SETTINGS), whole)
