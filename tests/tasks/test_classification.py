@@ -113,7 +113,7 @@ def test_half_precision_outputs_lose_no_small_probability() -> None:
 def test_balanced_weights_are_scikit_learns() -> None:
     targets = torch.arange(K).repeat_interleave(torch.tensor(COUNTS)).numpy()
     expected = compute_class_weight("balanced", classes=np.arange(K), y=targets)
-    weights = Classification(spec(), class_weights="balanced").weights
+    weights = Classification(spec(), class_weights="balanced").class_weights
     assert weights is not None
     torch.testing.assert_close(weights.double(), torch.from_numpy(expected), rtol=1e-6, atol=0)
 
@@ -272,4 +272,4 @@ def test_mistakes_are_the_wrong_samples_with_the_most_confident_first() -> None:
 def test_the_settings_of_the_option_are_the_defaults() -> None:
     node = {key: value for key, value in options("task")["classification"].items() if key != "_target_"}
     task = Classification(spec(), **node)
-    assert (task.weights, task.label_smoothing, task.focal_gamma) == (None, 0.0, 0.0)
+    assert (task.class_weights, task.label_smoothing, task.focal_gamma) == (None, 0.0, 0.0)
