@@ -70,7 +70,7 @@ def assemble(
         task=task,
         phases=_phases(config, model, has_validation=splits.val is not None),
         rates=instantiate(config["rates"]).of(model.addresses),
-        schedule=instantiate(config["schedule"]),
+        schedule=_schedule(config, has_validation=splits.val is not None),
         optimizer=instantiate(config["optimizer"]),
     )
 
@@ -104,3 +104,11 @@ def _phases(config: Mapping[str, Any], model: Model, has_validation: bool) -> li
     phases = with_early_stopping(phases, stopping["patience"], stopping["min_delta"])
     check(phases, model.addresses, has_validation)
     return phases
+
+
+def _schedule(config: Mapping[str, Any], has_validation: bool) -> Schedule:
+    schedule: Schedule = instantiate(config["schedule"])
+    if schedule.needs_validation and not has_validation:
+        option = str(config["schedule"]["_target_"]).split(".")[-2]
+        raise UserError(f"schedule={option}: follows the validation split, and the data has none; choose another")
+    return schedule

@@ -93,7 +93,10 @@ def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
         if version != SCHEMA_VERSION:
             raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
         description = Description(**data)
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+        spec_of(description), preprocessing_of(description)
+    except KeyError as error:
+        raise UserError(f"{path}: not a bundle's description: the key {error} is missing") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError, IndexError) as error:
         raise UserError(f"{path}: not a bundle's description: {error}") from None
     try:
         weights = load_file(folder / WEIGHTS)

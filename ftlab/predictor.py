@@ -3,6 +3,7 @@
 Shapes: b batch, k outputs.
 """
 
+import glob
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,8 @@ from ftlab.backbones.base import Backbone
 from ftlab.bundle import device_of, head_name, preprocessing_of, read, restore, spec_of, tensors
 from ftlab.config import instantiate
 from ftlab.data.base import Batch, Preprocessing
+from ftlab.data.datasets import pixels
+from ftlab.data.folders import image_files, skipped
 from ftlab.data.images import load_image
 from ftlab.data.transforms import evaluation_transform
 from ftlab.errors import UserError
@@ -92,7 +95,8 @@ def load(bundle: str | Path, backbone: Backbone | None = None, accelerator: str 
 
 
 def as_image(picture: Picture) -> Image.Image | Tensor:
-    return load_image(Path(picture)) if isinstance(picture, str | Path) else picture
+    """Raises: UserError for a file that cannot be read, or a tensor that holds no RGB image."""
+    return load_image(picture) if isinstance(picture, str | Path) else pixels(picture)
 
 
 def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
@@ -102,21 +106,24 @@ def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield chunk
 
 
-def files(inputs: str | Sequence[str]) -> list[Path]:
-    """The files that FILES, a FOLDER or a GLOB name, in the order given, folders and globs sorted.
+def files(inputs: str | Sequence[str]) -> tuple[list[Path], tuple[str, ...]]:
+    """The files that FILES, a FOLDER or a GLOB name, in the order given, folders and globs sorted; and warnings.
 
+    In a folder only files with an image's suffix are taken, hidden ones never; the others are warned of.
     Raises: UserError for an input that names nothing.
     """
-    import glob
-
     found: list[Path] = []
+    warnings: tuple[str, ...] = ()
     for text in [inputs] if isinstance(inputs, str) else inputs:
         path = Path(text)
         if path.is_dir():
-            these = sorted(p for p in path.rglob("*") if p.is_file() and not any(x.startswith(".") for x in p.parts))
+            these, others = image_files(path)
+            warnings += skipped(others)
+        elif path.exists() or not glob.has_magic(text):
+            these = [path]
         else:
-            these = [path] if path.exists() or not glob.has_magic(text) else [Path(p) for p in sorted(glob.glob(text))]
+            these = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.is_file()]
         if not these:
-            raise UserError(f"input={text}: names no file; give files, a folder or a glob such as 'photos/*.jpg'")
+            raise UserError(f"input={text}: names no image; give files, a folder or a glob such as 'photos/*.jpg'")
         found += these
-    return found
+    return found, warnings

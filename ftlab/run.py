@@ -1,6 +1,7 @@
 """A run, written down on one page: build, fit, evaluate, report."""
 
 import shlex
+import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -68,7 +69,8 @@ def train(
         **fitted.report(evaluations),
         "config": settings,
     }
-    bundles.save(folder / "bundle", parts.model, fitted.description(report, own_backbone=backbone is not None))
+    description = fitted.description(report, own_backbone=backbone is not None, own_data=data is not None)
+    bundles.save(folder / "bundle", parts.model, description)
     write_json(folder / "report.json", report)
     write_page(report, fitted.gallery(evaluations, make_data()), folder / "report.html")
     print_summary(report, console)
@@ -93,11 +95,10 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     from ftlab.predictor import load
 
     settings = plainly(config, resolve=True)
+    output = new_file(settings, "output") if settings["output"] else None
     predictor = load(required(settings, "bundle"), backbone, settings["accelerator"])
     description, _ = bundles.read(Path(settings["bundle"]))
-    node = settings["data"] or description.config["data"]
-    splits = data or instantiate({k: v for k, v in node.items() if k not in LOADING}).read(description.config["seed"])
-    splits = in_order_of(splits, predictor.classes)
+    splits = in_order_of(data or splits_of(settings.get("data"), description), predictor.classes)
     parts = DataModule(
         splits,
         predictor.task.spec,
@@ -119,8 +120,8 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     }
     for line in (f"{split}: {samples} samples", *(f"  {k:<14} {v:.4f}" for k, v in figures.items()), *warnings):
         print(line)
-    if settings["output"]:
-        write_json(new_file(settings, "output"), report)
+    if output:
+        write_json(output, report)
     return report
 
 
@@ -130,9 +131,11 @@ def predict(config: Config) -> int:
     from ftlab.predictor import files, load
 
     settings = plainly(config, resolve=True)
-    paths = files(required(settings, "input"))
-    predictor = load(required(settings, "bundle"), accelerator=settings["accelerator"])
+    paths, warnings = files(required(settings, "input"))
+    for warning in warnings:
+        print(f"input: {warning}", file=sys.stderr)
     output = new_file(settings, "output") if settings["output"] else None
+    predictor = load(required(settings, "bundle"), accelerator=settings["accelerator"])
     failed = write_lines(predictor, paths, output, settings["batch_size"], settings["top_k"], settings["num_workers"])
     return 2 if failed else 0
 
@@ -209,6 +212,17 @@ def write_config(folder: Path, settings: Config) -> None:
     (folder / "config.yaml").write_text(text, encoding="utf8")
 
 
+def splits_of(node: Config | None, description: bundles.Description) -> Splits:
+    """The data that `node` names, or (None) that a bundle was trained on, split as in its run.
+
+    Raises: UserError if those were the user's own, which no config names.
+    """
+    node = node or description.config.get("data")
+    if not node:
+        raise UserError("data=...: the bundle was trained on your own data, not an option's; say on which to evaluate")
+    return instantiate({k: v for k, v in node.items() if k not in LOADING}).read(description.config["seed"])
+
+
 def in_order_of(splits: Splits, classes: tuple[str, ...]) -> Splits:
     """The same splits with their targets numbered as the bundle numbers its classes.
 
@@ -237,6 +251,8 @@ def required(settings: Config, name: str) -> Any:
 
 def new_file(settings: Config, name: str) -> Path:
     path = Path(settings[name])
+    if not path.parent.is_dir():
+        raise UserError(f"{name}={path}: the folder {path.parent} is not there; make it first")
     if path.exists():
         raise UserError(f"{name}={path}: the file exists already; name another, nothing is overwritten")
     return path

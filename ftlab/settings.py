@@ -24,6 +24,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32), "a whole number from 0 to 429496729
 PerClass = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*/class$"), "a text like 20/class"]
 Share = Annotated[float, Field(gt=0, lt=1), "a fraction between 0 and 1"]
 Probability = Annotated[float, Field(ge=0, le=1), "a number from 0 to 1"]
+Decay = Annotated[float, Field(gt=0, le=1), "a number above 0, at most 1"]
 Path = Annotated[str, StringConstraints(min_length=1), "a path"]
 
 Precision = Literal[
@@ -105,13 +106,25 @@ TYPES: dict[str, Any] = {
     "strategy.groups": PositiveInt | None,
     "strategy.head_share": Share,
     "strategy.patience": PositiveInt | None,
+    "strategy.min_delta": NonNegativeFloat,
     "strategy.last": NonNegativeInt,
     "strategy.patterns": list[str],
     "strategy.file": Path | None,
     "strategy.inline": list[dict[str, Any]],
     "rates.patterns": dict[str, NonNegativeFloat],
-    "rates.decay": Annotated[float, Field(gt=0, le=1), "a number above 0, at most 1"],
+    "rates.decay": Decay,
     "schedule.warmup": NonNegativeFloat,
+    "schedule.every": PositiveFloat,
+    "schedule.period": PositiveFloat,
+    "schedule.patience": PositiveInt,
+    "schedule.min_delta": NonNegativeFloat,
+    "schedule.gamma": Decay,
+    "schedule.factor": Decay,
+    "schedule.decay": Decay,
+    "schedule.rise": Share,
+    "schedule.floor": Probability,
+    "schedule.start": Probability,
+    "schedule.end": Probability,
 }
 
 # Paths hold commas, spaces and brackets, which mean something else in Hydra's grammar: overrides.py quotes them.

@@ -6,6 +6,7 @@ Shapes: b batch, c channels of the features, h height, w width, t tokens, d chan
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any
 
 import timm
@@ -75,6 +76,7 @@ class TimmBackbone(Backbone):
         self._fixed_size = is_fixed(self.model)
         self.num_features = self.model.head_hidden_size
         self.stages = timm_stages(self.model, "model")
+        self.no_weight_decay = without_weight_decay(self.model)
         self._first_pass = enable(self.model, name) if checkpointing else None
 
     def forward(self, batch: Batch) -> Features:
@@ -240,6 +242,12 @@ def own_pooling(model: Any) -> str:
         if isinstance(pooling, str) and pooling:
             return pooling
     return "avg"  # what timm does where the model does not say
+
+
+def without_weight_decay(model: Any) -> frozenset[str]:
+    """The parameters that timm exempts: position embeddings, class tokens; it gives names or globs."""
+    patterns = model.no_weight_decay() if hasattr(model, "no_weight_decay") else ()
+    return frozenset(n for n, _ in model.named_parameters() if any(fnmatchcase(n, pattern) for pattern in patterns))
 
 
 def prefix_tokens(model: Any, pooling: str) -> int:

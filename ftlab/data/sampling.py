@@ -11,6 +11,7 @@ from ftlab.data.base import Samples
 from ftlab.data.transforms import Transform
 from ftlab.errors import UserError
 
+SMALLEST = 4  # samples of a batch of its own at the end of an epoch
 Key = tuple[int, int]  # epoch, index of the sample in its split
 Item = tuple[Tensor, Tensor, int]  # image (c, h, w), target () or (k,), index
 
@@ -25,20 +26,20 @@ class KeyedBatchSampler(Sampler[list[Key]]):
     """Batches of keys (epoch, index) of one process; every process of a run sees its part of the same global batches.
 
     `batch_size` counts the samples of a global batch over all `world` processes; process `rank` takes the positions
-    rank, rank + world, ... of each. The global batches do not depend on `world`. Nothing is padded and nothing dropped:
-    a remainder of less than half a batch shares evenly with the batch before it, so that in training no process is
-    left without the two samples that BatchNorm needs.
+    rank, rank + world, ... of each. The global batches are the same for up to four processes. Nothing is padded and
+    nothing dropped: a remainder with fewer samples than processes, in training (shuffle) also one of fewer than four,
+    joins the batch before it, since BatchNorm breaks on a batch of one. Joining, unlike sharing, keeps a window of
+    accumulated batches equal to the large batch of the same samples.
 
     Raises: UserError if a batch, or all samples together, are too few for the processes.
     """
 
     def __init__(self, size: int, batch_size: int, shuffle: bool, seed: int, rank: int = 0, world: int = 1) -> None:
-        each = 2 if shuffle and world > 1 else 1  # alone, a batch of one is what was asked for
-        least = 2 * each * world if world > 1 else 1  # half a batch must still be enough for all
+        least = 2 * world if shuffle and world > 1 else world  # alone, a batch of one is what was asked for
         if batch_size < least:
             raise UserError(f"data.batch_size={batch_size} is shared by {world} processes: give at least {least}.")
-        if size < each * world:
-            raise UserError(f"{size} samples are too few for {world} processes; at least {each * world} are needed.")
+        if size < world:
+            raise UserError(f"{size} samples are too few for {world} processes; use fewer.")
         self.size = size
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -57,13 +58,20 @@ class KeyedBatchSampler(Sampler[list[Key]]):
         self.epoch = epoch if self.shuffle else 0
 
     def __len__(self) -> int:
-        return len(batch_sizes(self.size, self.batch_size))
+        return len(self.batch_sizes())
 
     def __iter__(self) -> Iterator[list[Key]]:
         epoch, order, start = self.epoch, self.order(), 0
-        for size in batch_sizes(self.size, self.batch_size):
+        for size in self.batch_sizes():
             yield [(epoch, index) for index in order[start : start + size][self.rank :: self.world]]
             start += size
+
+    def batch_sizes(self) -> list[int]:
+        full, rest = divmod(self.size, self.batch_size)
+        least = max(SMALLEST, self.world) if self.shuffle else self.world
+        if 0 < rest < least and full:
+            return [self.batch_size] * (full - 1) + [self.batch_size + rest]
+        return [self.batch_size] * full + [rest] * (rest > 0)
 
     def order(self) -> list[int]:
         """All indices in this epoch's order."""
@@ -71,15 +79,6 @@ class KeyedBatchSampler(Sampler[list[Key]]):
             return list(range(self.size))
         generator = torch.Generator().manual_seed(key(self.seed, self.epoch))
         return torch.randperm(self.size, generator=generator).tolist()
-
-
-def batch_sizes(size: int, batch_size: int) -> list[int]:
-    """Full batches; a remainder of less than half a batch is shared evenly with the last of them."""
-    full, rest = divmod(size, batch_size)
-    if rest and full and rest < batch_size / 2:
-        both = batch_size + rest
-        return [batch_size] * (full - 1) + [both - both // 2, both // 2]
-    return [batch_size] * full + [rest] * (rest > 0)
 
 
 class KeyedDataset(Dataset[Item]):

@@ -6,6 +6,7 @@ A group's clock starts when it thaws; steps are optimizer steps. No torch here: 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Progress:
 @dataclass(frozen=True, kw_only=True)
 class Schedule(ABC):
     """Warmup, then a curve. An option is a subclass in a file of its own."""
+
+    needs_validation: ClassVar[bool] = False  # whether the curve follows the monitored value
 
     warmup: float = 0.0  # epochs from near 0 to the full rate, at most half of what is planned
 

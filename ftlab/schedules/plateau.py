@@ -1,6 +1,7 @@
 """The rate drops when the monitored value of the validation split has stopped getting better."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ftlab.schedules.base import Progress, Schedule
 
@@ -8,6 +9,8 @@ from ftlab.schedules.base import Progress, Schedule
 @dataclass(frozen=True, kw_only=True)
 class Plateau(Schedule):
     """The rate drops when the monitored value of the validation split has stopped getting better."""
+
+    needs_validation: ClassVar[bool] = True
 
     factor: float = 0.1  # what a drop multiplies the rate with
     patience: int = 2  # epochs without a better value that make a drop

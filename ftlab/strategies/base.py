@@ -137,12 +137,18 @@ def check(phases: Sequence[Phase], stages: Sequence[str], has_validation: bool) 
     if not phases:
         raise UserError("strategy: there is no phase; a strategy needs at least one")
     names = [p.name for p in phases]
+    if phases[0].start == "best":
+        raise UserError(f"strategy, phase '{phases[0].name}': start=best, and no phase comes before the first")
     for phase in phases:
         where = f"strategy, phase '{phase.name}'"
         if names.count(phase.name) > 1:
             raise UserError(f"{where}: two phases have this name; each needs its own")
         if phase.epochs < 1:
             raise UserError(f"{where}: {phase.epochs} epochs; a phase needs at least 1")
+        if phase.patience is not None and phase.patience < 1:
+            raise UserError(f"{where}: patience={phase.patience}; give at least 1 epoch, or null for never")
+        if not 0 <= phase.min_delta < float("inf"):
+            raise UserError(f"{where}: min_delta={phase.min_delta}; a gain is a number of at least 0")
         if not phase.rates:
             raise UserError(f"{where}: nothing trains; give at least one stage a rate")
         for stage, rate in phase.rates.items():
@@ -165,7 +171,9 @@ def with_early_stopping(phases: Sequence[Phase], patience: int | None, min_delta
 
 
 def share(epochs: int, names: Sequence[str], weights: Sequence[float] | None = None) -> list[int]:
-    """Split `epochs` over the phases `names` by weight (None: evenly), at least 1 each; the later ones get the rest.
+    """Split `epochs` over the phases `names` by weight (None: evenly), at least 1 each.
+
+    What is left after one epoch each is cut at the whole epoch nearest to each share's end.
 
     Raises: UserError if there are fewer epochs than phases.
     """

@@ -38,7 +38,8 @@ class Phases(Strategy):
     def _phase(self, entry: Mapping[str, Any], stages: Sequence[str], number: int) -> Phase:
         where = f"strategy{f' ({self.file})' if self.file else ''}, phase {number}"
         check_entry(entry, where)
-        rules = cover(entry["stages"], stages, f"{where}, stages")
+        patterns = {str(pattern): rate for pattern, rate in entry["stages"].items()}  # YAML reads 3 as a number
+        rules = cover(patterns, stages, f"{where}, stages")
         rates = {stage: number_of(rate, f"{where}, stages") for stage, rate in rules.items() if rate != FROZEN}
         settings = {"batchnorm": self.batchnorm, **{k: entry[k] for k in KEYS[3:] if k in entry}}
         return Phase(name=str(entry["name"]), epochs=entry["epochs"], rates=rates, **settings)
@@ -54,18 +55,18 @@ def check_entry(entry: Mapping[str, Any], where: str) -> None:
     for key in ("name", "epochs", "stages"):
         if key not in entry:
             raise UserError(f"{where}: the key '{key}' is missing")
-    accepted: dict[str, Any] = {
-        "epochs": int,
-        "patience": (int, type(None)),
-        "min_delta": (int, float),
-        "stages": Mapping,
+    accepted: dict[str, tuple[Any, str]] = {
+        "epochs": (int, "a whole number"),
+        "patience": ((int, type(None)), "a whole number or null"),
+        "min_delta": ((int, float), "a number"),
+        "stages": (Mapping, f"a mapping of stages to '{FROZEN}' or a rate"),
     }
-    for key, kind in accepted.items():
+    for key, (kind, words) in accepted.items():
         if key in entry and (not isinstance(entry[key], kind) or isinstance(entry[key], bool)):
-            raise UserError(f"{where}: {key}={entry[key]!r} is of the wrong type")
-    for key, words in {"batchnorm": ("frozen", "train"), "start": ("current", "best")}.items():
-        if key in entry and entry[key] not in words:
-            raise UserError(f"{where}: {key}={entry[key]!r}; {choices(str(entry[key]), words)}")
+            raise UserError(f"{where}: {key}={entry[key]!r}; expected {words}")
+    for key, values in {"batchnorm": ("frozen", "train"), "start": ("current", "best")}.items():
+        if key in entry and entry[key] not in values:
+            raise UserError(f"{where}: {key}={entry[key]!r}; {choices(str(entry[key]), values)}")
 
 
 def number_of(value: Any, where: str) -> float:
@@ -84,13 +85,18 @@ def read(path: Path) -> Sequence[Mapping[str, Any]]:
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"strategy.file={path}: cannot be read as YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(data, Mapping) or set(data) != {"phases"} or not isinstance(data["phases"], Sequence):
+    if not isinstance(data, Mapping) or set(data) != {"phases"} or not isinstance(data["phases"], list):
         raise UserError(f"strategy.file={path}: expected one key, phases, with a list under it")
     return data["phases"]
 
 
 def write(phases: Sequence[Phase], stages: Sequence[str], path: Path) -> None:
-    """An editable file that Phases reads back to the same phases. Raises: UserError if the file exists already."""
+    """An editable file that Phases reads back to the same phases.
+
+    Raises: UserError if the file exists already, or its folder does not.
+    """
+    if not path.parent.is_dir():
+        raise UserError(f"plan.output={path}: the folder {path.parent} is not there; make it first")
     if path.exists():
         raise UserError(f"plan.output={path}: the file exists already; name another, nothing is overwritten")
     entries = [

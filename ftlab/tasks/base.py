@@ -65,6 +65,8 @@ def class_weights(setting: str | list[float], counts: tuple[int, ...]) -> list[f
     weights = [float(w) for w in setting]
     if len(weights) != len(counts):
         raise UserError(f"task.class_weights: {len(weights)} weights for {len(counts)} classes; give one a class")
-    if min(weights) < 0 or max(weights) == 0:
+    if not all(0 <= weight < float("inf") for weight in weights) or max(weights) == 0:
         raise UserError("task.class_weights: weights must be 0 or more, and one of them above 0")
+    if not any(weight and count for weight, count in zip(weights, counts, strict=True)):
+        raise UserError("task.class_weights: all training samples have the weight 0; give a class that is there more")
     return weights

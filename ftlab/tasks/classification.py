@@ -30,7 +30,7 @@ class Classification(Task):
     name = "classification"
     objective = "accuracy"
     mode: Literal["max", "min"] = "max"
-    weights: Tensor | None  # (k,)
+    class_weights: Tensor | None  # (k,)
 
     def __init__(
         self,
@@ -46,21 +46,23 @@ class Classification(Task):
             raise UserError(f"data: {self.num_outputs} class; a classification needs at least 2")
         self.focal_gamma = focal_gamma if loss == "focal" else 0.0
         self.label_smoothing = label_smoothing
-        self.register_buffer("weights", _weights(class_weights, spec), persistent=False)
+        self.register_buffer("class_weights", _weights(class_weights, spec), persistent=False)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         outputs = outputs.float()  # half precision loses the small probabilities
         targets = batch.targets
         if targets.ndim == 1 and not self.focal_gamma:
             total = functional.cross_entropy(
-                outputs, targets, self.weights, reduction="sum", label_smoothing=self.label_smoothing
+                outputs, targets, self.class_weights, reduction="sum", label_smoothing=self.label_smoothing
             )
-            weight = outputs.new_tensor(len(targets)) if self.weights is None else self.weights[targets].sum()
+            weight = (
+                outputs.new_tensor(len(targets)) if self.class_weights is None else self.class_weights[targets].sum()
+            )
             return total, weight
         chances = (
             functional.one_hot(targets, self.num_outputs).to(outputs) if targets.ndim == 1 else targets.to(outputs)
         )
-        weighted = chances if self.weights is None else chances * self.weights
+        weighted = chances if self.class_weights is None else chances * self.class_weights
         return self._soft(outputs, chances), weighted.sum()
 
     def _soft(self, outputs: Tensor, chances: Tensor) -> Tensor:
@@ -68,7 +70,7 @@ class Classification(Task):
         smooth = chances * (1 - self.label_smoothing) + self.label_smoothing / self.num_outputs
         logs = functional.log_softmax(outputs, dim=1)
         terms = -smooth * logs * (1 - logs.exp()) ** self.focal_gamma
-        return (terms if self.weights is None else terms * self.weights).sum()
+        return (terms if self.class_weights is None else terms * self.class_weights).sum()
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         return outputs.float().softmax(dim=1)

@@ -104,8 +104,9 @@ class Multilabel(Task):
         ]
 
     def mistakes(self, probabilities: Tensor, targets: Tensor) -> list[dict[str, Any]]:
-        """A sample is as wrong as its worst label."""
-        error = (probabilities - targets).abs()
+        """A sample is as wrong as its worst label; wrong by the threshold, as in the metrics."""
+        wrong = (probabilities > self.threshold) != (targets > 0.5)
+        error = (probabilities - targets).abs() * wrong
         worst, label = error.max(dim=1)
         order = worst.argsort(descending=True)
         return [
@@ -116,7 +117,7 @@ class Multilabel(Task):
                 "confidence": float(worst[i]),
             }
             for i in order.tolist()
-            if worst[i] > 0.5
+            if wrong[i].any()
         ]
 
 

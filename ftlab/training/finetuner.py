@@ -119,7 +119,8 @@ class FineTuner(LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Divide by the weight of the whole window over all ranks, whose mean DDP has taken; before any clipping."""
         _, weight = self._over_ranks(self.window.both)
-        factor = self.constant * self.trainer.world_size / weight
+        # All samples of a window may have the class weight 0: their gradient is 0, and must not become 0 / 0.
+        factor = torch.where(weight > 0, self.constant * self.trainer.world_size / weight, 0.0)
         self.window = Sums()
         if factor.device.type == "cpu" and factor == 1:
             return

@@ -19,6 +19,7 @@ from ftlab.data.sampling import KeyedBatchSampler
 from ftlab.data.transforms import mix
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, evaluate
+from ftlab.tasks.base import Task
 from ftlab.training import trainer as trainers
 from ftlab.training.checkpoints import BEST, LAST, Checkpoints
 from ftlab.training.finetuner import FineTuner
@@ -173,7 +174,7 @@ class Fitted:
             for m in evaluations[split].worst
         ]
 
-    def description(self, report: Report, own_backbone: bool) -> Description:
+    def description(self, report: Report, own_backbone: bool, own_data: bool) -> Description:
         """bundle.json of the run. The backbone's weights are in the bundle, so it is built without any."""
         backbone = {**self.settings["backbone"], "pretrained": False, "weights": None, "checkpointing": False}
         preprocessing = self.parts.preprocessing
@@ -183,17 +184,18 @@ class Fitted:
             preprocessing=asdict(preprocessing),
             backbone={} if own_backbone else {**backbone, "image_size": list(preprocessing.size)},
             head=dict(self.settings["head"]),
-            task_settings={**self.settings["task"], **unweighted(self.settings["task"])},
+            task_settings={**self.settings["task"], **weights_of(self.parts.task, self.settings["task"])},
             num_outputs=self.parts.task.num_outputs,
             metrics=report["metrics"],
             versions=report["versions"],
-            config=dict(self.settings),
+            config={**self.settings, "data": None} if own_data else dict(self.settings),
         )
 
 
-def unweighted(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights of the training loss, which need the counts of the training data, are not a bundle's."""
-    return {key: "none" for key in ("class_weights", "pos_weight") if key in task}
+def weights_of(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights of the loss as numbers: `balanced` needs the counts of the training data, which a bundle has not."""
+    found = {key: getattr(task, key) for key in ("class_weights", "pos_weight") if key in settings}
+    return {key: "none" if weights is None else weights.tolist() for key, weights in found.items()}
 
 
 def shown(evaluations: Mapping[str, Evaluation]) -> str | None:

@@ -74,11 +74,11 @@ def test_only_shuffled_training_batches_are_augmented():
 
 def test_a_batch_holds_images_targets_and_places():
     batch = next(iter(module().loader("val", False)))
-    assert batch.images.shape == (3, 3, 16, 16)  # 5 samples in batches of 4
+    assert batch.images.shape == (4, 3, 16, 16)
     assert batch.images.dtype == torch.float32
-    assert batch.targets.tolist() == [0, 1, 0]
+    assert batch.targets.tolist() == [0, 1, 0, 1]
     assert batch.targets.dtype == torch.int64
-    assert batch.index.tolist() == [0, 1, 2]
+    assert batch.index.tolist() == [0, 1, 2, 3]
     assert batch.index.dtype == torch.int64
     assert len(module().loader("val", False)) == 2
 

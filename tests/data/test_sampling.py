@@ -66,10 +66,11 @@ def test_13_samples_on_two_processes_are_7_and_6():
 @pytest.mark.parametrize(
     ("size", "batch", "shuffle", "sizes"),
     [
-        (9, 4, True, [4, 3, 2]),  # one left over: BatchNorm cannot train on one
-        (10, 4, True, [4, 4, 2]),
-        (9, 4, False, [4, 3, 2]),
-        (5, 4, True, [3, 2]),
+        (17, 8, True, [8, 9]),  # one left over: BatchNorm cannot train on one
+        (19, 8, True, [8, 11]),
+        (20, 8, True, [8, 8, 4]),
+        (9, 4, False, [4, 4, 1]),
+        (5, 4, True, [5]),
         (3, 8, True, [3]),
         (8, 4, True, [4, 4]),
         (3, 1, True, [1, 1, 1]),  # what was asked for

@@ -1,0 +1,292 @@
+"""What a run leaves behind gives the same answers, without pickle, and is plain timm inside."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+import ftlab
+from ftlab.backbones.image import TimmBackbone
+from ftlab.bundle import Description, read, restore, save, tensors
+from ftlab.composition import compose
+from ftlab.data.base import DataSpec, Preprocessing, Splits
+from ftlab.errors import UserError
+from ftlab.heads.linear import Linear
+from ftlab.heads.mlp import Mlp
+from ftlab.model import Model
+from ftlab.predictor import Predictor, load
+from ftlab.run import in_order_of
+from ftlab.tasks.classification import Classification
+from tests.data.pictures import write_image
+from tests.training.tiny import BASE, CLASSES, parts_of, pictures, splits, tiny_backbone
+
+Report = dict[str, Any]
+Trained = tuple[Path, Report]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A short run of a network of timm on digits."""
+    folder = tmp_path_factory.mktemp("run") / "run"
+    words = [
+        "subset=60", "data.image_size=32", "backbone.name=resnet10t", "backbone.pretrained=false", "strategy=full",
+        "trainer.max_epochs=2", "trainer.accelerator=cpu", "task.class_weights=balanced", "task.label_smoothing=0.1",
+    ]  # fmt: skip
+    return folder, ftlab.train(compose(words), folder)
+
+
+@pytest.fixture
+def copy(trained: Trained, tmp_path: Path) -> Path:
+    """A bundle to spoil."""
+    return Path(shutil.copytree(trained[0] / "bundle", tmp_path / "bundle"))
+
+
+def inputs(count: int = 5) -> torch.Tensor:
+    return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def logits(predictor: Predictor) -> torch.Tensor:
+    return predictor.probabilities(inputs()).log()
+
+
+def timm_probabilities(model: torch.nn.Module) -> torch.Tensor:
+    with torch.inference_mode():
+        return model.eval()(inputs()).softmax(dim=1)
+
+
+# The same answers
+
+
+def test_a_bundle_gives_the_probabilities_of_the_network_that_was_saved(tmp_path: Path) -> None:
+    parts, settings, _ = parts_of("strategy=full", "head=mlp", "head.hidden=[5]")
+    model, task = parts.model.eval(), parts.task
+    description = described(settings, parts.preprocessing)
+    save(tmp_path / "bundle", model, description)
+    assert read(tmp_path / "bundle")[0] == description
+    loaded = load(tmp_path / "bundle", tiny_backbone(seed=3), accelerator="cpu")
+    assert loaded.preprocessing == parts.preprocessing
+    assert loaded.classes == CLASSES
+    images = torch.randn(4, 3, 8, 8)
+    expected = Predictor(model, task, parts.preprocessing).probabilities(images)
+    assert torch.equal(loaded.probabilities(images), expected)
+
+
+def described(settings: Report, preprocessing: Preprocessing) -> Description:
+    return Description(
+        task="classification",
+        targets={"classes": list(CLASSES)},
+        preprocessing={**vars(preprocessing), "size": [8, 8], "mean": [0.3] * 3, "std": [0.4] * 3},
+        backbone={},
+        head=settings["head"],
+        task_settings=settings["task"],
+        num_outputs=4,
+        metrics={},
+        versions={},
+        config=settings,
+    )
+
+
+def test_a_bundle_holds_the_best_weights_of_the_run(trained: Trained) -> None:
+    folder, report = trained
+    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    held = load_file(folder / "bundle" / "model.safetensors")
+    assert len(held) == sum(name.startswith("model.") for name in best)
+    for name, tensor in held.items():
+        own = f"model.head.{name}" if name.startswith("fc.") else f"model.backbone.model.{name}"
+        assert torch.equal(tensor, best[own]), name
+    assert report["best"]["value"] == min(record["val"]["loss"] for record in report["history"])
+
+
+def test_plain_timm_reads_a_bundle_with_a_linear_head(trained: Trained) -> None:
+    bundle = trained[0] / "bundle"
+    model = timm.create_model("resnet10t", checkpoint_path=str(bundle / "model.safetensors"), num_classes=10)
+    expected = load(bundle, accelerator="cpu").probabilities(inputs())
+    torch.testing.assert_close(timm_probabilities(model), expected, atol=1e-6, rtol=1e-5)
+    assert expected.std() > 1e-4  # not all the same
+
+
+def test_to_timm_is_the_same_network(trained: Trained) -> None:
+    predictor = load(trained[0] / "bundle", accelerator="cpu")
+    torch.testing.assert_close(timm_probabilities(predictor.to_timm()), predictor.probabilities(inputs()))
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "tf_efficientnet_lite0", "convnext_atto"])
+def test_to_timm_is_the_same_network_in_other_families_too(name: str) -> None:
+    backbone = TimmBackbone(name, pretrained=False, image_size=32)
+    model = Model(backbone, Linear(backbone.num_features, 4, backbone.default_pool))
+    torch.nn.init.normal_(model.head.fc.weight)
+    predictor = Predictor(model, Classification(DataSpec("x", CLASSES, {}, (1,) * 4)), backbone.preprocessing)
+    torch.testing.assert_close(
+        timm_probabilities(predictor.to_timm()), predictor.probabilities(inputs()), atol=1e-6, rtol=1e-4
+    )
+
+
+def test_to_timm_says_what_timm_lacks() -> None:
+    backbone = tiny_backbone()
+    predictor = Predictor(
+        Model(backbone, Mlp(8, 4, "average", hidden=(5,))),
+        Classification(DataSpec("x", CLASSES, {}, (1,) * 4)),
+        backbone.preprocessing,  # type: ignore[arg-type]
+    )
+    with pytest.raises(UserError, match="linear head on a timm backbone"):
+        predictor.to_timm()
+
+
+def test_nothing_in_a_bundle_is_a_pickle(trained: Trained) -> None:
+    bundle = trained[0] / "bundle"
+    assert {file.name for file in bundle.iterdir()} == {"model.safetensors", "bundle.json"}
+    content = (bundle / "model.safetensors").read_bytes()
+    assert not zipfile.is_zipfile(bundle / "model.safetensors")
+    header = int.from_bytes(content[:8], "little")
+    assert json.loads(content[8 : 8 + header])  # a safetensors file: the length of a JSON header, then the header
+    described = json.loads((bundle / "bundle.json").read_text())
+    assert described["schema_version"] == 1
+    assert described["targets"] == {"classes": [str(digit) for digit in range(10)]}
+
+
+# Evaluation of a bundle
+
+
+def evaluated(trained: Trained, *words: str, **own: Any) -> Report:
+    settings = [f"bundle={trained[0] / 'bundle'}", "accelerator=cpu", *words]
+    return ftlab.evaluate(compose(settings, mode="evaluate"), **own)
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_evaluating_a_bundle_gives_the_runs_own_metrics(trained: Trained, split: str) -> None:
+    found = evaluated(trained, f"split={split}", "batch_size=50")
+    assert found["metrics"] == pytest.approx(trained[1]["metrics"][split], abs=1e-6)
+    assert found["samples"] == trained[1]["data"]["sizes"][split]
+
+
+def test_the_metrics_are_written_once_and_never_over_another_file(trained: Trained, tmp_path: Path) -> None:
+    output = tmp_path / "metrics.json"
+    found = evaluated(trained, f"output={output}")
+    assert json.loads(output.read_text())["metrics"] == found["metrics"]
+    for wrong, said in ((output, "exists"), (tmp_path / "no" / "x.json", "is not there")):
+        with pytest.raises(UserError, match=f"output=.*{said}"):
+            evaluated(trained, f"output={wrong}")
+
+
+def renamed(classes: tuple[str, ...], places: list[int]) -> Splits:
+    """Digits 0 to 3 under other names; sample of class i is of the class at places[i]."""
+    made = splits()
+    for samples in (made.train, made.val, made.test):
+        assert samples is not None
+        samples.targets = torch.tensor(places)[samples.targets]
+    return Splits(made.train, made.val, made.test, classes)
+
+
+def test_classes_in_another_order_are_renumbered(trained: Trained) -> None:
+    plain = evaluated(trained, data=renamed(("0", "1", "2", "3"), [0, 1, 2, 3]))
+    turned = evaluated(trained, data=renamed(("3", "1", "0", "2"), [2, 1, 3, 0]))
+    assert turned["metrics"] == pytest.approx(plain["metrics"], nan_ok=True)
+    wrong = evaluated(trained, data=renamed(("0", "1", "2", "3"), [2, 1, 3, 0]))
+    assert wrong["metrics"]["loss"] != pytest.approx(plain["metrics"]["loss"])
+
+
+def test_renumbering_moves_labels_of_several_too() -> None:
+    samples = pictures(3)
+    samples.targets = torch.tensor([[1.0, 0], [0, 1], [1, 1]])
+    moved = in_order_of(Splits(samples, None, None, ("b", "a")), ("a", "x", "b"))
+    assert moved.train.targets.tolist() == [[0, 0, 1], [1, 0, 0], [1, 0, 1]]
+    assert moved.classes == ("a", "x", "b")
+
+
+def test_data_with_classes_that_the_bundle_does_not_know_is_refused(trained: Trained) -> None:
+    with pytest.raises(UserError, match=r"\['zebra'\].*0, 1, 2"):
+        evaluated(trained, data=renamed(("0", "1", "2", "zebra"), [0, 1, 2, 3]))
+
+
+def test_a_split_that_is_not_there_is_named(trained: Trained) -> None:
+    data = Splits(pictures(8), None, None, CLASSES)
+    with pytest.raises(UserError, match=r"no split 'test'.*train"):
+        evaluated(trained, data=data)
+
+
+# What is wrong with a bundle
+
+
+def spoil(change: Callable[[Report], Any]) -> Callable[[Path], Any]:
+    def act(folder: Path) -> None:
+        path = folder / "bundle.json"
+        described = json.loads(path.read_text())
+        path.write_text(json.dumps(change(described) or described))
+
+    return act
+
+
+def cut(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def lose(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights["fc.bias"]
+    weights["fc.weight"] = weights["fc.weight"][:3].clone()
+    weights["stray"] = torch.zeros(1)
+    save_file(weights, folder / "model.safetensors")
+
+
+SPOILED: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
+    "no folder": (shutil.rmtree, ["bundle=", "bundle.json is missing"]),
+    "no description": (lambda f: (f / "bundle.json").unlink(), ["bundle.json is missing"]),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), ["model.safetensors", "missing"]),
+    "broken JSON": (lambda f: (f / "bundle.json").write_text('{"task": '), ["bundle.json", "not a bundle"]),
+    "not text": (lambda f: (f / "bundle.json").write_bytes(b"\xff\xfe"), ["bundle.json", "not a bundle"]),
+    "a list": (lambda f: (f / "bundle.json").write_text("[1]"), ["bundle.json", "not a bundle"]),
+    "newer schema": (spoil(lambda d: d.update(schema_version=2)), ["bundle.json", "schema_version 2", "reads 1"]),
+    "no schema": (spoil(lambda d: d.pop("schema_version") and d), ["bundle.json", "schema_version None"]),
+    "a key is missing": (spoil(lambda d: d.pop("head") and d), ["bundle.json", "head"]),
+    "no classes": (spoil(lambda d: d.update(targets={})), ["bundle.json", "classes"]),
+    "no size": (spoil(lambda d: d["preprocessing"].pop("size") and d), ["bundle.json", "size"]),
+    "truncated weights": (cut, ["model.safetensors", "truncated"]),
+    "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), ["model.safetensors", "truncated"]),
+    "other weights": (lose, ["1 missing", "fc.bias", "1 unexpected", "stray", "1 of another shape", "fc.weight"]),
+    "another home": (spoil(lambda d: d["head"].update(_target_="os.system")), ["os.system"]),
+    "a way round": (spoil(lambda d: d["head"].update(_target_="ftlab.cli.os.system")), ["ftlab.cli"]),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_a_bundle_that_is_spoiled_is_an_error_that_names_the_file_and_the_fault(copy: Path, case: str) -> None:
+    act, words = SPOILED[case]
+    act(copy)
+    with pytest.raises(UserError) as caught:
+        load(copy, accelerator="cpu")
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_weights_that_do_not_fit_leave_the_network_as_it_was() -> None:
+    model = Model(tiny_backbone(), Linear(8, 4, "average"))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = {name: value + 1 for name, value in tensors(model).items()}
+    found.pop(next(iter(found)))
+    with pytest.raises(UserError, match="1 missing"):
+        restore(model, found, Path("here"))
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_bundle_of_ones_own_module_asks_for_it(tmp_path: Path) -> None:
+    words = [*BASE, "strategy=head_only", "trainer.max_epochs=1"]
+    report = ftlab.train(compose(words), tmp_path / "run", splits(), tiny_backbone())
+    bundle = tmp_path / "run" / "bundle"
+    with pytest.raises(UserError, match=r"user's own module.*backbone="):
+        load(bundle)
+    predictor = load(bundle, tiny_backbone(seed=5), accelerator="cpu")
+    image = write_image(tmp_path / "x.png")
+    assert predictor.predict(image)[0]["class"] in CLASSES
+    # It was trained on the person's own data: the digits of the config are not it.
+    evaluate = compose([f"bundle={bundle}", "accelerator=cpu"], mode="evaluate")
+    with pytest.raises(UserError, match=r"data.*own"):
+        ftlab.evaluate(evaluate, backbone=tiny_backbone())
+    found = ftlab.evaluate(evaluate, data=splits(), backbone=tiny_backbone())
+    assert found["metrics"] == pytest.approx(report["metrics"]["test"], abs=1e-6)

@@ -1,0 +1,92 @@
+"""Figures of a split: dataset-level, whatever the batches; modes and devices are put back."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ftlab.data.base import Batch, DataSpec
+from ftlab.evaluation import Evaluation, evaluate, on_device
+from ftlab.heads.linear import Linear
+from ftlab.model import Model
+from ftlab.tasks.classification import Classification
+from tests.training.tiny import CLASSES, tiny_backbone
+
+SPEC = DataSpec("test", CLASSES, {"train": 8}, (2, 2, 2, 2))
+
+
+def model() -> Model:
+    backbone = tiny_backbone()
+    torch.manual_seed(0)
+    return Model(backbone, Linear(backbone.num_features, 4, backbone.default_pool, dropout=0.5))
+
+
+def batches(sizes: tuple[int, ...]) -> list[Batch]:
+    n = sum(sizes)
+    images = torch.randn(n, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    index, targets = torch.arange(n), torch.arange(n) % 4
+    ends = torch.tensor(sizes).cumsum(0).tolist()
+    return [Batch(targets[a:b], index[a:b], images[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def test_a_split_has_the_same_figures_in_batches_of_any_size() -> None:
+    task, network = Classification(SPEC), model()
+    whole, warned = evaluate(network, task, batches((30,)), 30).figures()
+    parts, _ = evaluate(network, task, batches((1, 7, 20, 2)), 30).figures()
+    assert parts == pytest.approx(whole, abs=1e-6)
+    assert warned == []
+
+
+def test_evaluation_mode_holds_during_it_and_the_modes_are_put_back() -> None:
+    network = model()
+    network.train()
+    network.backbone.model.stem.eval()
+    before = {name: module.training for name, module in network.named_modules()}
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    seen: list[bool] = []
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(any(m.training for m in network.modules()) or torch.is_grad_enabled())
+
+    network.head.register_forward_pre_hook(look)
+    evaluate(network, Classification(SPEC), batches((8, 8)), 16)
+    assert seen == [False, False]
+    assert {name: module.training for name, module in network.named_modules()} == before
+    assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
+
+
+def test_the_worst_mistakes_of_the_whole_split_are_kept_by_their_place_in_it() -> None:
+    task, network = Classification(SPEC), model().eval()
+    found = evaluate(network, task, batches((7, 13, 10)), 30, mistakes=5)
+    (whole,) = batches((30,))
+    with torch.no_grad():
+        expected = task.mistakes(task.probabilities(network(whole)), whole.targets)
+    assert len(expected) > 5
+    assert [m["index"] for m in found.worst] == [m["position"] for m in expected[:5]]
+    assert [m["confidence"] for m in found.worst] == pytest.approx([m["confidence"] for m in expected[:5]])
+
+
+def test_a_reset_forgets_everything() -> None:
+    task, network = Classification(SPEC), model().eval()
+    found = Evaluation(task, 8, mistakes=4, shared=False)
+    (batch,) = batches((8,))
+    found.update(network(batch), batch)
+    first = found.figures()
+    worst, matrix = found.worst, found.confusion.compute().tolist()  # type: ignore[union-attr]
+    found.reset()
+    assert found.worst == []
+    found.update(network(batch), batch)
+    assert found.figures() == first
+    assert found.worst == worst
+    assert found.confusion.compute().tolist() == matrix  # type: ignore[union-attr]
+
+
+def test_the_tasks_weights_are_not_in_the_state_of_an_evaluation() -> None:
+    task = Classification(SPEC, class_weights=[1.0, 2.0, 3.0, 4.0])
+    assert Evaluation(task, 8, mistakes=1).state_dict() == {}
+
+
+def test_a_batch_moves_with_all_its_tensors() -> None:
+    (batch,) = batches((3,))
+    there = on_device(batch, torch.device("meta"))
+    assert {v.device.type for v in vars(there).values() if v is not None} == {"meta"}
+    assert there.tokens is None

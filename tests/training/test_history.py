@@ -1,0 +1,78 @@
+"""What is read from the records of finished epochs."""
+
+import math
+
+import pytest
+
+from ftlab.strategies.base import Phase
+from ftlab.training.history import best_epoch, losses, phase_records
+
+
+def record(epoch: int, phase: str, loss: float | None, peak: int | None = None) -> dict:
+    val = {} if loss is None else {"loss": loss, "accuracy": 1 - loss}
+    return {
+        "epoch": epoch, "phase": phase, "seconds": 2.0, "steps": 4, "step_seconds": 1.0, "peak_memory_bytes": peak,
+        "train": {"loss": 1.0}, "val": val,
+    }  # fmt: skip
+
+
+def test_the_monitored_value_is_lower_for_better_whatever_it_is() -> None:
+    history = [record(0, "p", 0.5), record(1, "p", 0.25)]
+    assert losses(history, "loss", 1.0) == [0.5, 0.25]
+    assert losses(history, "accuracy", -1.0) == [-0.5, -0.75]
+
+
+def test_a_value_that_is_missing_or_not_a_number_is_none() -> None:
+    assert losses([record(0, "p", None), record(1, "p", math.nan), record(2, "p", 0.5)], "loss", 1.0) == [
+        None,
+        None,
+        0.5,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "first", "expected"),
+    [
+        ([0.3, 0.1, 0.2], 0, 1),
+        ([0.3, 0.1, 0.2], 2, 2),
+        ([0.2, 0.1, 0.1], 0, 1),  # the earliest of equals
+        ([None, 0.4, None], 0, 1),
+        ([None, None], 0, None),
+        ([], 0, None),
+    ],
+)
+def test_the_best_epoch_is_the_earliest_with_the_lowest_value(
+    values: list[float | None], first: int, expected: int | None
+) -> None:
+    assert best_epoch(values, first) == expected
+
+
+def test_phase_records_tell_what_each_phase_really_took() -> None:
+    phases = [
+        Phase("head", 3, {"head/fc": 1.0}, patience=1),
+        Phase("all", 2, {"b": 1.0, "head/fc": 1.0}),
+        Phase("more", 2, {"b": 1.0}),
+    ]
+    values = [0.5, 0.6, 0.4, 0.3, 0.2]  # a plateau, two planned epochs, and one of two
+    history = [
+        record(epoch, name, value, peak)
+        for epoch, (name, value, peak) in enumerate(
+            zip(["head", "head", "all", "all", "more"], values, [10, 30, None, 20, None], strict=True)
+        )
+    ]
+    head, whole, more = phase_records(phases, history, values, {"b": 90, "head/fc": 10})
+    assert head == {
+        "name": "head", "first_epoch": 0, "last_epoch": 1, "trainable_stages": ["head/fc"],
+        "trainable_parameters": 10, "total_parameters": 100, "seconds": 4.0, "seconds_per_step": 0.25,
+        "peak_memory_bytes": 30, "ended_by": "plateau",
+    }  # fmt: skip
+    assert (whole["first_epoch"], whole["last_epoch"], whole["ended_by"]) == (2, 3, "epochs")
+    assert (whole["trainable_parameters"], whole["peak_memory_bytes"]) == (100, 20)
+    assert (more["first_epoch"], more["last_epoch"], more["ended_by"]) == (4, 4, "interrupted")
+    assert more["peak_memory_bytes"] is None
+
+
+def test_a_phase_that_was_not_begun_has_no_record() -> None:
+    phases = [Phase("head", 1, {"head/fc": 1.0}), Phase("all", 1, {"head/fc": 1.0})]
+    assert [r["name"] for r in phase_records(phases, [record(0, "head", 1.0)], [1.0], {"head/fc": 1})] == ["head"]
+    assert phase_records(phases, [], [], {"head/fc": 1}) == []

@@ -1,0 +1,128 @@
+"""Which parameter is in which group, with which weight decay; conf/optimizer is enumerated."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+
+from ftlab.backbones.image import TimmBackbone
+from ftlab.config import instantiate, options
+from ftlab.errors import UserError
+from ftlab.heads.linear import Linear
+from ftlab.heads.mlp import Mlp
+from ftlab.model import Model
+from ftlab.training.optimizers import OptimizerSettings, groups
+from tests.training.tiny import prepared, tiny_backbone
+
+OPTIONS = sorted(options("optimizer"))
+
+
+def settings_of(option: str, **changed: Any) -> OptimizerSettings:
+    return instantiate({**options("optimizer")[option], **changed})
+
+
+def with_linear(backbone: Any) -> Model:
+    return Model(backbone, Linear(backbone.num_features, 4, backbone.default_pool))
+
+
+def decays(model: Model, optimizer: OptimizerSettings) -> dict[str, float]:
+    """Weight decay of each parameter, by its name."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {names[id(p)]: group["weight_decay"] for group in groups(model, optimizer) for p in group["params"]}
+
+
+def test_the_options_that_were_promised_are_there() -> None:
+    assert {"adamw", "adam", "sgd", "rmsprop"} <= set(OPTIONS)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_builds_an_optimizer_that_holds_every_parameter_once_from_the_start(option: str) -> None:
+    model = with_linear(tiny_backbone())
+    for parameter in model.backbone.parameters():
+        parameter.requires_grad_(False)  # frozen ones have their groups too
+    optimizer = settings_of(option).build(model)
+    held = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert len(held) == len(set(held))
+    assert set(held) == {id(p) for p in model.parameters()}
+    assert [g["stage"] for g in optimizer.param_groups] == sorted(
+        (g["stage"] for g in optimizer.param_groups), key=model.addresses.index
+    )
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_the_settings_of_an_option_reach_the_optimizer(option: str) -> None:
+    node = options("optimizer")[option]
+    optimizer = settings_of(option).build(with_linear(tiny_backbone()))
+    assert type(optimizer).__name__.lower() == option
+    for key in node.keys() - {"_target_", "lr", "weight_decay", "decay_norms_and_biases"}:
+        value = tuple(node[key]) if isinstance(node[key], list) else node[key]
+        assert optimizer.defaults[key] == value
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_norms_and_biases_do_not_decay_unless_asked(option: str) -> None:
+    model = with_linear(tiny_backbone())
+    plain = {name for name, parameter in model.named_parameters() if parameter.ndim == 1}
+    assert {"backbone.model.stem.norm.weight", "head.fc.bias"} <= plain
+    for name, decay in decays(model, settings_of(option, weight_decay=0.3)).items():
+        assert decay == (0.0 if name in plain else 0.3), name
+    asked = decays(model, settings_of(option, weight_decay=0.3, decay_norms_and_biases=True))
+    assert set(asked.values()) == {0.3}
+
+
+def test_a_heads_own_weight_decay_is_for_its_weights_alone() -> None:
+    backbone = tiny_backbone()
+    head = Mlp(backbone.num_features, 4, "average", hidden=(5,), weight_decay=0.7)
+    found = decays(Model(backbone, head), settings_of("adamw", weight_decay=0.3))
+    for name, decay in found.items():
+        expected = 0.0 if name.endswith("bias") or ".norm." in name else 0.7 if name.startswith("head.") else 0.3
+        assert decay == expected, name
+    head._weight_decay = 0.0  # a decay of 0 is one of its own too
+    assert decays(Model(backbone, head), settings_of("adamw"))["head.fc.weight"] == 0.0
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "eva02_tiny_patch14_224"])
+def test_what_timm_trains_without_weight_decay_is_exempt(name: str) -> None:
+    size = 56 if "eva" in name else 64
+    backbone = TimmBackbone(name, pretrained=False, image_size=size, meta=True)
+    expected = set(timm.create_model(name, num_classes=0, img_size=size).no_weight_decay())
+    wide = {n for n, p in backbone.model.named_parameters() if p.ndim > 1}
+    assert expected & wide  # something that only the exemption spares
+    found = decays(with_linear(backbone), settings_of("adamw"))
+    for parameter in wide:
+        decay = found[f"backbone.model.{parameter}"]
+        assert decay == (0.0 if parameter in expected else 0.01), parameter
+
+
+def test_a_network_that_exempts_nothing_has_no_exemptions() -> None:
+    assert TimmBackbone("resnet10t", pretrained=False, meta=True).no_weight_decay == frozenset()
+
+
+def test_adam_needs_two_betas() -> None:
+    with pytest.raises(UserError, match=r"optimizer.betas=\[0.9\]"):
+        settings_of("adam", betas=[0.9])
+
+
+def test_two_tensors_of_equal_values_both_train(tmp_path: Path) -> None:
+    """Compared by value instead of identity, one of them would be thawed and never stepped."""
+    run = prepared(tmp_path, "strategy=full", "trainer.max_epochs=1")
+    model = run.parts.model.backbone.model
+    twins = [model.stem.norm.bias, model.middle.norm.bias, model.top.norm.bias]
+    assert all(torch.equal(twin, torch.zeros_like(twin)) for twin in twins)
+    run.fit()
+    assert all(twin.abs().min() > 0 for twin in twins)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_trains_each_stage_at_its_own_rate(tmp_path: Path, option: str) -> None:
+    rates = "rates.patterns={backbone/stem: 0.001, head: 1.0, rest: 0.1}"
+    run = prepared(
+        tmp_path, f"optimizer={option}", "strategy=full", "trainer.max_epochs=1", "rates=differential", rates
+    )
+    run.fit()
+    held = {group["stage"]: group["lr"] for group in run.trainer.optimizers[0].param_groups}
+    assert held == pytest.approx(
+        {"backbone/stem": 1e-5, "backbone/middle": 1e-3, "backbone/top": 1e-3, "head/fc": 1e-2}
+    )
