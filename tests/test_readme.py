@@ -21,9 +21,10 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf8")
 ENVIRONMENT = ("python3 -m venv .venv", ".venv/bin/pip install", "source .venv/bin/activate")
 RUNS_THE_TESTS = ".venv/bin/python -m pytest"
 # What is appended to a command that trains, so that it takes seconds; nothing else is changed.
-QUICK = ("trainer.max_epochs=3", "subset=20", "data.image_size=32")
-QUICK_DIGITS = ("data.split=[0.9,0.05,0.05]",)  # fewer images to evaluate
+QUICK = ("subset=20", "data.image_size=32")
+QUICK_EPOCHS = ("trainer.max_epochs=3",)  # also of a plan whose file is trained later
 QUICK_MULTIRUN = ("trainer.max_epochs=1",)
+QUICK_DIGITS = ("data.split=[0.9,0.05,0.05]",)  # fewer images to evaluate
 
 
 def blocks(language: str) -> list[str]:
@@ -38,10 +39,13 @@ def commands() -> list[str]:
 
 def quick(words: list[str]) -> list[str]:
     """The words of `ftlab train`, made quick; a resumed run has its words already."""
-    if words[0] != "train" or "--help" in words or "--cfg" in words or any(w.startswith("resume=") for w in words):
+    keys = {word.split("=")[0] for word in words}
+    if "plan.output" in keys:
+        return [*words, *QUICK_EPOCHS]
+    if words[0] != "train" or keys & {"--help", "--cfg", "resume"}:
         return words
-    digits = () if any(w.startswith("data=") for w in words) else QUICK_DIGITS
-    return [*words, *QUICK, *digits, *(QUICK_MULTIRUN if "-m" in words else ())]
+    epochs = QUICK_MULTIRUN if "-m" in words else QUICK_EPOCHS
+    return [*words, *QUICK, *epochs, *(() if "data" in keys else QUICK_DIGITS)]
 
 
 # --- what the commands need
