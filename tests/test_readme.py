@@ -1,0 +1,248 @@
+"""README.md is true: its commands run and leave what it says, its map and its lists of options are complete."""
+
+import re
+import shlex
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ftlab.cli import main
+from ftlab.data.digits import Digits
+from tests.conftest import ROOT
+
+TEXT = (ROOT / "README.md").read_text(encoding="utf8")
+
+# What of a command makes or enters an environment, or is .ci/run's own work.
+ENVIRONMENT = ("python3 -m venv .venv", ".venv/bin/pip install", "source .venv/bin/activate")
+RUNS_THE_TESTS = ".venv/bin/python -m pytest"
+# What is appended to a command that trains, so that it takes seconds; nothing else is changed.
+QUICK = ("subset=20", "data.image_size=32")
+QUICK_EPOCHS = ("trainer.max_epochs=3",)  # also of a plan whose file is trained later
+QUICK_MULTIRUN = ("trainer.max_epochs=1",)
+QUICK_DIGITS = ("data.split=[0.9,0.05,0.05]",)  # fewer images to evaluate
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Every command of the bash blocks, one a line, without what makes the environment."""
+    parts = [part.strip() for block in blocks("bash") for line in block.splitlines() for part in line.split("&&")]
+    return [p.removeprefix(".venv/bin/") for p in parts if not p.startswith(ENVIRONMENT) and p != RUNS_THE_TESTS]
+
+
+def quick(words: list[str]) -> list[str]:
+    """The words of `ftlab train`, made quick; a resumed run has its words already."""
+    keys = {word.split("=")[0] for word in words}
+    if "plan.output" in keys:
+        return [*words, *QUICK_EPOCHS]
+    if words[0] != "train" or keys & {"--help", "--cfg", "resume"}:
+        return words
+    epochs = QUICK_MULTIRUN if "-m" in words else QUICK_EPOCHS
+    return [*words, *QUICK, *epochs, *(() if "data" in keys else QUICK_DIGITS)]
+
+
+# --- what the commands need
+
+
+def pixels() -> tuple[np.ndarray, np.ndarray]:
+    """Digits 0 and 1 as (n, 32, 32) images, and their labels."""
+    train = Digits([0.8, 0.1, 0.1]).read(0).train
+    places = [i for i, label in enumerate(train.targets.tolist()) if label < 2][:60]
+    images = [train.images[i][0].numpy().repeat(4, 0).repeat(4, 1) for i in places]
+    return np.stack(images), train.targets[places].numpy().astype(np.uint8)
+
+
+def write_idx(file: Path, values: np.ndarray) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
+    file.write_bytes(bytes((0, 0, 8, values.ndim)) + sizes + values.tobytes())
+
+
+def prepare(folder: Path) -> None:
+    """The user's files that the README speaks of."""
+    images, labels = pixels()
+    rows = ["path,label"]
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        name = f"{('cat', 'dog')[label]}/{number if number > 1 else 1}.png"
+        file = folder / "photos" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+        rows.append(f"{name},{('cat', 'dog')[label]}")
+    (folder / "photos" / "labels.csv").write_text("\n".join(dict.fromkeys(rows)))
+    Image.fromarray(images[0]).save(folder / "nine.png")
+    for root in ("fashion", "downloaded/FashionMNIST/raw"):
+        for part in ("train", "t10k"):
+            write_idx(folder / root / f"{part}-images-idx3-ubyte", images)
+            write_idx(folder / root / f"{part}-labels-idx1-ubyte", labels)
+    for name, text in re.findall(r"`([\w/]+\.yaml)`:\n\n```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def interrupt(run: Path) -> None:
+    """Takes a finished run back to how it was when its last epoch had just begun."""
+    shutil.rmtree(run / "bundle")
+    for name in ("report.json", "report.html"):
+        (run / name).unlink()
+    shutil.copyfile(run / "checkpoints" / "previous.ckpt", run / "checkpoints" / "last.ckpt")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the user's files, in which one command after the other is typed."""
+    folder = tmp_path_factory.mktemp("readme")
+    prepare(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
+def test_the_commands_are_read() -> None:
+    """Else the tests below would say nothing."""
+    assert len(commands()) > 20
+    assert {shlex.split(c)[1] for c in commands()} == {"train", "plan", "evaluate", "predict"}
+    assert [shlex.split(c)[0] for c in commands()] == ["ftlab"] * len(commands())
+    assert sum(RUNS_THE_TESTS in block for block in blocks("bash")) == 1
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_runs(command: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = quick(shlex.split(command)[1:])
+    for word in words:
+        if word.startswith("resume="):
+            interrupt(place / word.removeprefix("resume="))
+    code = main(words)
+    written = capsys.readouterr()
+    assert code == 0, written.err
+
+
+# --- what they leave (these tests come after the commands above, in the same folder)
+
+
+def test_a_run_leaves_what_the_table_says(place: Path) -> None:
+    table = TEXT.split("| in the run's folder |")[1].split("\n\n")[0]
+    names = re.findall(r"`([\w./]+)`", table)
+    assert {"report.html", "report.json", "bundle/", "model.safetensors", "last.ckpt", "metrics.csv"} <= set(names)
+    inside = {"model.safetensors": "bundle", "bundle.json": "bundle"}
+    for name in names:
+        folder = inside.get(name, "checkpoints" if name.endswith(".ckpt") else ".")
+        assert (place / "runs/digits" / folder / name).exists(), name
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["phases.yaml", "lines.jsonl", "val.json", "multirun/first/sweep.csv", "runs/long/report.html", "runs/long/bundle"],
+)
+def test_files_that_commands_name_are_there(file: str, place: Path) -> None:
+    assert file.split("/")[-1] in TEXT
+    assert (place / file).exists()
+
+
+def test_a_prediction_has_the_form_that_is_shown(place: Path) -> None:
+    import json
+
+    (shown,) = (json.loads(block) for block in blocks("json"))
+    line = json.loads((place / "lines.jsonl").read_text().splitlines()[0])
+    assert line.keys() == shown.keys()
+    assert line["top"][0].keys() == shown["top"][0].keys()
+
+
+def test_the_python_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(blocks("python")) == 3
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})
+    assert (place / "runs/own/report.html").is_file()
+
+
+# --- what the text says
+
+
+def mapped() -> list[str]:
+    """The paths of the map, their indentation being their depth."""
+    block = TEXT.split("## Map")[1].split("```")[1].removeprefix("text\n")
+    folders: list[str] = []
+    found = []
+    for line in block.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 4
+        folders = [*folders[:depth], line.split()[0]]
+        found.append("".join(folders))
+    return found
+
+
+def test_every_path_of_the_map_exists() -> None:
+    assert [path for path in mapped() if not (ROOT / path).exists()] == []
+
+
+def test_the_map_lists_every_part_of_the_package() -> None:
+    parts = {
+        f"ftlab/{path.name}{'/' * path.is_dir()}"
+        for path in (ROOT / "ftlab").iterdir()
+        if not path.name.startswith("__")
+    }
+    assert parts - set(mapped()) == set()
+
+
+def test_every_file_that_the_text_names_exists() -> None:
+    """Files of this repository: linked, or in backquotes below one of its folders."""
+    linked = [path for path in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in path]
+    quoted = re.findall(r"`((?:ftlab|conf|tests|notebooks)/[\w/.]+)`", TEXT)
+    paths = [path for path in linked + quoted if "NAME" not in path]
+    assert len(paths) > 15
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "option",
+    sorted(
+        (path.parent.name, path.stem) for path in (ROOT / "conf").glob("*/*.yaml") if path.parent.name != "backbone"
+    ),
+    ids="=".join,
+)
+def test_every_option_is_told(option: tuple[str, str]) -> None:
+    group, name = option
+    table = TEXT.split(f"| `{group}=` |")[1].split("\n\n")[0]
+    assert f"`{name}`" in table
+
+
+def test_the_default_options_are_marked() -> None:
+    defaults = re.findall(r"^  - (\w+): (\w+)$", (ROOT / "conf/train.yaml").read_text(), re.MULTILINE)
+    for group, name in defaults:
+        if group not in ("backbone", "experiment"):
+            assert f"`{name}` (default)" in TEXT.split(f"| `{group}=` |")[1].split("\n\n")[0], group
+
+
+def test_the_notice_of_the_weights_is_told_here_and_in_notice() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (package,) = [name for name in settings["dependencies"] if name.startswith("efficientnet")]
+    name, version = package.split("==")
+    for text in (TEXT, (ROOT / "NOTICE").read_text()):
+        assert re.search(rf"{name}`? {version}", text)
+        for words in ("Apache Software License 2.0", "Copyright (c) 2020, ML Illustrated"):
+            assert words in text
+
+
+def test_pythons_and_systems_are_told() -> None:
+    lowest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")
+    assert f"Python {lowest} or newer" in TEXT
+    systems = TEXT.split("## Supported systems")[1].split("\n## ")[0]
+    for word in (f"Python {lowest}", "Linux", "macOS", "Windows"):
+        assert word in systems
+
+
+def test_the_picture_is_small_enough_to_clone() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT)
+    assert len(pictures) == 1
+    assert (ROOT / pictures[0]).stat().st_size < 200_000
+
+
+def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
+    (command,) = (block.strip() for block in blocks("bash") if RUNS_THE_TESTS in block)
+    assert "\n" not in command
+    assert command in (ROOT / ".ci/run").read_text().splitlines()
