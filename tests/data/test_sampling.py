@@ -48,7 +48,7 @@ def test_evaluation_keeps_the_order_and_epoch_0():
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("size", [4, 8, 9, 11, 12, 16, 17])
+@pytest.mark.parametrize("size", [4, 8, 10, 11, 12, 16, 18])
 def test_two_processes_partition_each_global_batch(size, shuffle):
     whole = indices(KeyedBatchSampler(size, 8, shuffle, seed=5))
     parts = [indices(KeyedBatchSampler(size, 8, shuffle, seed=5, rank=rank, world=2)) for rank in (0, 1)]
@@ -56,6 +56,12 @@ def test_two_processes_partition_each_global_batch(size, shuffle):
         assert together[0::2] == first
         assert together[1::2] == second
     assert min(len(batch) for part in parts for batch in part) >= (2 if shuffle else 1)
+
+
+@pytest.mark.parametrize("size", [9, 17, 21])
+def test_training_batches_are_the_same_for_one_two_and_four_processes(size):
+    sizes = [KeyedBatchSampler(size, 8, True, seed=5, world=world).batch_sizes() for world in (1, 2, 4)]
+    assert sizes[0] == sizes[1] == sizes[2]
 
 
 def test_13_samples_on_two_processes_are_7_and_6():
