@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,12 +50,13 @@ def assemble(
     Raises: UserError for anything in the config or the data that cannot work.
     """
     splits, spec = _data(config, data)
-    task: Task = instantiate(config["task"], spec=spec)
+    make = partial(instantiate, trusted_modules=config["trusted_modules"])
+    task: Task = make(config["task"], spec=spec)
     size = config["data"]["image_size"]
     torch.manual_seed(config["seed"])  # new weights: of the head, and of a network without pretrained ones
     if backbone is None:
-        backbone = instantiate({"image_size": size, **_given(config["backbone"])}, meta=describe_only)
-    head = instantiate(
+        backbone = make({"image_size": size, **_given(config["backbone"])}, meta=describe_only)
+    head = make(
         config["head"],
         num_features=backbone.num_features,
         num_outputs=task.num_outputs,
@@ -65,20 +67,22 @@ def assemble(
         splits=splits,
         spec=spec,
         preprocessing=_preprocessing(backbone, size, config["data"]["crop_pct"]),
-        augment=instantiate(config["augment"]),
+        augment=make(config["augment"]),
         model=model,
         task=task,
         phases=_phases(config, model, has_validation=splits.val is not None),
-        rates=instantiate(config["rates"]).of(model.addresses),
+        rates=make(config["rates"]).of(model.addresses),
         schedule=_schedule(config, has_validation=splits.val is not None),
-        optimizer=instantiate(config["optimizer"]),
+        optimizer=make(config["optimizer"]),
     )
 
 
 def _data(config: Mapping[str, Any], data: Splits | None) -> tuple[Splits, DataSpec]:
     if data is not None:
         return describe("your own", data, config["seed"], config["subset"])
-    source: Source = instantiate({k: v for k, v in config["data"].items() if k not in LOADING})
+    source: Source = instantiate(
+        {k: v for k, v in config["data"].items() if k not in LOADING}, trusted_modules=config["trusted_modules"]
+    )
     return read(source, config["seed"], config["subset"])
 
 
@@ -98,7 +102,7 @@ def _preprocessing(backbone: Backbone, size: int | list[int] | None, crop_pct: f
 
 
 def _phases(config: Mapping[str, Any], model: Model, has_validation: bool) -> list[Phase]:
-    strategy: Strategy = instantiate(config["strategy"])
+    strategy: Strategy = instantiate(config["strategy"], trusted_modules=config["trusted_modules"])
     phases = strategy.phases(model.addresses, config["trainer"]["max_epochs"])
     stopping = config["early_stopping"]
     phases = with_early_stopping(phases, stopping["patience"], stopping["min_delta"])
@@ -107,7 +111,7 @@ def _phases(config: Mapping[str, Any], model: Model, has_validation: bool) -> li
 
 
 def _schedule(config: Mapping[str, Any], has_validation: bool) -> Schedule:
-    schedule: Schedule = instantiate(config["schedule"])
+    schedule: Schedule = instantiate(config["schedule"], trusted_modules=config["trusted_modules"])
     if schedule.needs_validation and not has_validation:
         option = str(config["schedule"]["_target_"]).split(".")[-2]
         raise UserError(f"schedule={option}: follows the validation split, and the data has none; choose another")

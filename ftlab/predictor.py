@@ -5,6 +5,7 @@ Shapes: b batch, k outputs.
 
 import glob
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -71,19 +72,27 @@ class Predictor:
         return model.eval()
 
 
-def load(bundle: str | Path, backbone: Backbone | None = None, accelerator: str = "auto") -> Predictor:
+def load(
+    bundle: str | Path,
+    backbone: Backbone | None = None,
+    accelerator: str = "auto",
+    trusted_modules: Sequence[str] = (),
+) -> Predictor:
     """A bundle as a Predictor. `backbone`: the user's own, if the run was given one.
+
+    `trusted_modules`: own Python modules whose classes the bundle may name; a bundle cannot trust for you.
 
     Raises: UserError naming the file that is missing, broken or does not fit.
     """
     folder = Path(bundle)
     description, weights = read(folder)
-    task = instantiate(description.task_settings, spec=spec_of(description))
+    make = partial(instantiate, trusted_modules=trusted_modules)
+    task = make(description.task_settings, spec=spec_of(description))
     if backbone is None:
         if not description.backbone:
             raise UserError(f"bundle={folder}: its backbone is the user's own module; ftlab.load(bundle, backbone=...)")
-        backbone = instantiate(description.backbone)
-    head = instantiate(
+        backbone = make(description.backbone)
+    head = make(
         description.head,
         num_features=backbone.num_features,
         num_outputs=description.num_outputs,

@@ -3,7 +3,7 @@
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -96,9 +96,10 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
 
     settings = plainly(config, resolve=True)
     output = new_file(settings, "output") if settings["output"] else None
-    predictor = load(required(settings, "bundle"), backbone, settings["accelerator"])
+    predictor = load(required(settings, "bundle"), backbone, settings["accelerator"], settings["trusted_modules"])
     description, _ = bundles.read(Path(settings["bundle"]))
-    splits = in_order_of(data or splits_of(settings.get("data"), description), predictor.classes)
+    splits = data or splits_of(settings.get("data"), description, settings["trusted_modules"])
+    splits = in_order_of(splits, predictor.classes)
     parts = DataModule(
         splits,
         predictor.task.spec,
@@ -135,7 +136,7 @@ def predict(config: Config) -> int:
     for warning in warnings:
         print(f"input: {warning}", file=sys.stderr)
     output = new_file(settings, "output") if settings["output"] else None
-    predictor = load(required(settings, "bundle"), accelerator=settings["accelerator"])
+    predictor = load(required(settings, "bundle"), None, settings["accelerator"], settings["trusted_modules"])
     failed = write_lines(predictor, paths, output, settings["batch_size"], settings["top_k"], settings["num_workers"])
     return 2 if failed else 0
 
@@ -212,7 +213,7 @@ def write_config(folder: Path, settings: Config) -> None:
     (folder / "config.yaml").write_text(text, encoding="utf8")
 
 
-def splits_of(node: Config | None, description: bundles.Description) -> Splits:
+def splits_of(node: Config | None, description: bundles.Description, trusted_modules: Sequence[str]) -> Splits:
     """The data that `node` names, or (None) that a bundle was trained on, split as in its run.
 
     Raises: UserError if those were the user's own, which no config names.
@@ -220,7 +221,8 @@ def splits_of(node: Config | None, description: bundles.Description) -> Splits:
     node = node or description.config.get("data")
     if not node:
         raise UserError("data=...: the bundle was trained on your own data, not an option's; say on which to evaluate")
-    return instantiate({k: v for k, v in node.items() if k not in LOADING}).read(description.config["seed"])
+    source = instantiate({k: v for k, v in node.items() if k not in LOADING}, trusted_modules=trusted_modules)
+    return source.read(description.config["seed"])
 
 
 def in_order_of(splits: Splits, classes: tuple[str, ...]) -> Splits:
