@@ -21,8 +21,8 @@ class Sums:
     Not a registered buffer: DDP would overwrite it with that of rank 0 in each forward pass.
     """
 
-    def __init__(self) -> None:
-        self.both = torch.zeros(2)
+    def __init__(self, total: float = 0.0, weight: float = 0.0) -> None:
+        self.both = torch.tensor([total, weight], dtype=torch.float64)
 
     def add(self, total: Tensor, weight: Tensor) -> None:
         wide = torch.float32 if total.device.type == "mps" else torch.float64  # MPS has no float64

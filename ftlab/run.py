@@ -23,6 +23,7 @@ from ftlab.errors import UserError
 from ftlab.reports.files import write_json
 from ftlab.reports.terminal import print_plan, print_summary
 from ftlab.strategies import phases as phase_files
+from ftlab.strategies.base import as_begun
 from ftlab.training.optimizers import groups
 
 Config = Mapping[str, Any]
@@ -48,6 +49,8 @@ def train(
     folder = open_folder(settings, run_dir) if is_main else Path(settings["resume"] or run_dir or ".")
     console = Console(quiet=not is_main)
     parts = assemble(settings, data, backbone)
+    if settings["resume"]:
+        parts.phases = as_begun(parts.phases, begun(folder)["phases"])
     show_plan(parts, console, settings["plan"]["detail"])
     if is_main:
         write_config(folder, settings)
@@ -193,6 +196,13 @@ def plan_table(parts: Parts) -> list[Report]:
         }
         for phase in parts.phases
     ]
+
+
+def begun(folder: Path) -> Report:
+    """What the newest checkpoint of a run says: {history, epoch, phases}."""
+    from ftlab.training.checkpoints import newest, state
+
+    return state(newest(folder / "checkpoints"))
 
 
 def open_folder(settings: Config, run_dir: str | Path | None) -> Path:

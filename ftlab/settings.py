@@ -43,6 +43,8 @@ TYPES: dict[str, Any] = {
     "trusted_modules": list[str],
     "early_stopping.patience": PositiveInt | None,
     "early_stopping.min_delta": NonNegativeFloat,
+    "checkpoint.every_n_steps": PositiveInt | None,
+    "checkpoint.every_minutes": PositiveFloat | None,
     "plan.detail": Literal["stages", "layers"],
     "plan.output": Path | None,
     # the Trainer

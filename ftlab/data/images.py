@@ -46,7 +46,7 @@ def load_image(path: str | os.PathLike[str]) -> Image.Image:
     except (
         Exception
     ) as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, IndexError, ...
-        reason = str(error).replace(repr(os.fspath(path)), "the file") or type(error).__name__
+        reason = str(error).replace(" " + repr(os.fspath(path)), "") or type(error).__name__
         raise UserError(
             f"{printable(path)}: not a readable image ({reason}); it may be truncated: replace or remove it."
         ) from error

@@ -47,6 +47,7 @@ class KeyedBatchSampler(Sampler[list[Key]]):
         self.rank = rank
         self.world = world
         self.epoch = 0
+        self.skipped = 0  # batches that the next iteration leaves out
 
     @property
     def sampler(self) -> "KeyedBatchSampler":
@@ -57,13 +58,19 @@ class KeyedBatchSampler(Sampler[list[Key]]):
         """The epoch of the next iteration; it counts only where the order is shuffled."""
         self.epoch = epoch if self.shuffle else 0
 
+    def skip(self, batches: int) -> None:
+        """Leave out the first `batches` of the next iteration: an epoch that was interrupted there goes on."""
+        self.skipped = batches
+
     def __len__(self) -> int:
         return len(self.batch_sizes())
 
     def __iter__(self) -> Iterator[list[Key]]:
         epoch, order, start = self.epoch, self.order(), 0
-        for size in self.batch_sizes():
-            yield [(epoch, index) for index in order[start : start + size][self.rank :: self.world]]
+        skipped, self.skipped = self.skipped, 0
+        for number, size in enumerate(self.batch_sizes()):
+            if number >= skipped:
+                yield [(epoch, index) for index in order[start : start + size][self.rank :: self.world]]
             start += size
 
     def batch_sizes(self) -> list[int]:

@@ -170,6 +170,24 @@ def with_early_stopping(phases: Sequence[Phase], patience: int | None, min_delta
     return [*phases[:-1], replace(phases[-1], patience=patience, min_delta=min_delta)]
 
 
+def as_begun(phases: Sequence[Phase], epochs: Sequence[int]) -> list[Phase]:
+    """The phases of a run that goes on: as long as it was begun with, the last one taking what is more or less.
+
+    Sharing a new number of epochs anew would put epochs that were run into other phases.
+
+    Raises: UserError if less is left than the last phase needs.
+    """
+    if len(phases) != len(epochs):
+        return list(phases)  # another strategy was allowed; its phases are its own
+    last = epochs[-1] + sum(p.epochs for p in phases) - sum(epochs)
+    if last < 1:
+        raise UserError(
+            f"trainer.max_epochs={sum(p.epochs for p in phases)}: the run was begun with phases of {list(epochs)} "
+            f"epochs, and only the last can change; it needs at least {sum(epochs[:-1]) + 1}"
+        )
+    return [replace(p, epochs=n) for p, n in zip(phases, [*epochs[:-1], last], strict=True)]
+
+
 def share(epochs: int, names: Sequence[str], weights: Sequence[float] | None = None) -> list[int]:
     """Split `epochs` over the phases `names` by weight (None: evenly), at least 1 each.
 

@@ -5,7 +5,7 @@ Shapes: b batch, k outputs.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -57,6 +57,7 @@ class FineTuner(LightningModule):
         self.evaluation = Evaluation(task, val_samples)
         self.sign = monitor_sign(monitor, self.evaluation)
         self.history: list[Record] = []
+        self.interrupted: dict[str, Any] | None = None  # what an epoch that goes on in its middle had reached
         self.warned: dict[str, int] = {}  # undefined metrics and the like, with their counts
         self.window, self.train_loss = Sums(), Sums()  # since the last optimizer step, since the epoch began
         self.constant = float(batch_size)  # any would be right; this one keeps half precision in its range
@@ -75,7 +76,10 @@ class FineTuner(LightningModule):
         return self.optimizer_settings.build(self.model)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        return self._batches().loader("train", shuffle=True)
+        loader = self._batches().loader("train", shuffle=True)
+        if self.interrupted:
+            loader.batch_sampler.skip(self.interrupted["batches"])  # type: ignore[union-attr]
+        return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._batches().loader("val", shuffle=False)
@@ -88,12 +92,28 @@ class FineTuner(LightningModule):
     def on_fit_start(self) -> None:
         self.peak = PeakMemory(self.device)
 
+    def on_train_start(self) -> None:
+        if self.interrupted:  # Lightning does not call on_train_epoch_start for an epoch that is resumed in its middle
+            self._begin_epoch(**self.interrupted)
+            self.interrupted = None
+
     def on_train_epoch_start(self) -> None:
+        self._begin_epoch()
+
+    def _begin_epoch(
+        self,
+        batches: int = 0,
+        train_loss: Sequence[float] = (0.0, 0.0),
+        seconds: float = 0.0,
+        step_seconds: float = 0.0,
+    ) -> None:
+        """The arguments are what an interrupted epoch had reached."""
         self.peak.reset()
         self.begun = self.plan.begin(self.losses)
         self.running = self.phase
-        self.steps, self.step_seconds, self.epoch_start = 0, 0.0, time.perf_counter()
-        self.window, self.train_loss = Sums(), Sums()
+        self.batches, self.step_seconds = batches, step_seconds
+        self.epoch_start = time.perf_counter() - seconds
+        self.window, self.train_loss = Sums(), Sums(*train_loss if self.global_rank == 0 else ())
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         self.step_start = time.perf_counter()
@@ -110,10 +130,10 @@ class FineTuner(LightningModule):
             raise UserError(self._not_finite(total.item(), batch_idx))
         self.window.add(total, weight)
         self.train_loss.add(total, weight)
+        self.batches += 1
         return total / self.constant * self.trainer.accumulate_grad_batches  # Lightning divides by the latter
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        self.steps += 1
         self.step_seconds += time.perf_counter() - self.step_start
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -134,7 +154,7 @@ class FineTuner(LightningModule):
             "epoch": self.current_epoch,
             "phase": self.running.name,
             "seconds": time.perf_counter() - self.epoch_start,
-            "steps": self.steps,
+            "steps": self.batches,
             "step_seconds": self.step_seconds,
             "peak_memory_bytes": self.peak.increase(),
             "train": {"loss": total / weight},
@@ -170,10 +190,22 @@ class FineTuner(LightningModule):
     # --- state
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[STATE] = {"history": self.history}
+        within = self.batches < self.trainer.num_training_batches
+        checkpoint[STATE] = {"history": self.history, "epoch": self._reached() if within else None}
+        checkpoint[STATE]["phases"] = [phase.epochs for phase in self.plan.phases]
+
+    def _reached(self) -> dict[str, Any]:
+        """The arguments of _begin_epoch that go on from here; the loss is of all ranks, and rank 0 goes on with it."""
+        return {
+            "batches": self.batches,
+            "train_loss": self._over_ranks(self.train_loss.both).tolist(),
+            "seconds": time.perf_counter() - self.epoch_start,
+            "step_seconds": self.step_seconds,
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = list(checkpoint[STATE]["history"])
+        self.interrupted = checkpoint[STATE]["epoch"]
 
     def _over_ranks(self, value: Tensor) -> Tensor:
         """The sum over all processes; `value` itself is not changed."""

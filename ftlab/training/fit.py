@@ -21,9 +21,10 @@ from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, evaluate
 from ftlab.tasks.base import Task
 from ftlab.training import trainer as trainers
-from ftlab.training.checkpoints import BEST, LAST, Checkpoints
+from ftlab.training.checkpoints import BEST, Checkpoints, newest
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.history import best_epoch, phase_records
+from ftlab.training.interruptions import Interruptions
 from ftlab.training.progress import EpochLines
 from ftlab.training.ranks import EqualRanks
 from ftlab.training.rates import RatePlan
@@ -45,7 +46,7 @@ def fit(
     with trainers.only_news():
         trainer, finetuner = prepare(parts, settings, make_data, folder, console)
         try:
-            trainer.fit(finetuner, ckpt_path=folder / "checkpoints" / LAST if settings["resume"] else None)
+            trainer.fit(finetuner, ckpt_path=newest(folder / "checkpoints") if settings["resume"] else None)
         except SystemExit as stop:  # Lightning turns Ctrl-C into exit code 1
             raise (stop.__context__ if isinstance(stop.__context__, KeyboardInterrupt) else stop) from None
     if not finetuner.history:
@@ -63,11 +64,18 @@ def prepare(
     parts: Parts, settings: Mapping[str, Any], make_data: Callable[..., DataModule], folder: Path, console: Console
 ) -> tuple[Trainer, FineTuner]:
     checkpoints = folder / "checkpoints"
+    interruptions = Interruptions()
     trainer = trainers.build(
         trainers.TrainerSettings(**settings["trainer"]),
         epochs=sum(phase.epochs for phase in parts.phases),
         folder=folder,
-        callbacks=[Unfreezing(checkpoints), EqualRanks(), EpochLines(console), Checkpoints(checkpoints)],
+        callbacks=[
+            Unfreezing(checkpoints),
+            EqualRanks(),
+            EpochLines(console),
+            interruptions,
+            Checkpoints(checkpoints, interruptions, **settings["checkpoint"]),
+        ],
         validates="val" in parts.spec.sizes,
     )
     finetuner = FineTuner(

@@ -18,6 +18,7 @@ import torch
 
 from ftlab.errors import UserError
 
+INTERRUPTED = 130
 OURS = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK")
 
 
@@ -90,7 +91,9 @@ def start(folder: Path, number: int, shared: Mapping[str, str]) -> "subprocess.P
 def watch(process: "subprocess.Popen[bytes]", number: int, folder: Path, ended: threading.Event) -> None:
     """A process that has died would leave the others waiting for it until their time-out of half an hour."""
     code = process.wait()
-    if code and not ended.wait(timeout=2):  # its error may be ours too, and then ours is the one to show
+    if code not in (0, INTERRUPTED) and not ended.wait(
+        timeout=2
+    ):  # its error may be ours too, and then ours is the one to show
         log = folder / f"process-{number}.log"
         print(f"ftlab: process {number} of the run ended with code {code}; see {log}", file=sys.stderr, flush=True)
         os._exit(1)
@@ -109,7 +112,10 @@ def main() -> int:
     from ftlab.run import train
 
     folder = Path(sys.argv[1])
-    train(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf8")), folder)
+    try:
+        train(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf8")), folder)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 

@@ -31,7 +31,8 @@ class EpochLines(Callback):
         phase, history = pl_module.phase, pl_module.history
         if not history or history[-1]["phase"] != phase.name:
             trains = f"{len(phase.trainable)} of {len(pl_module.plan.stages)} stages train"
-            self._say(f"phase {phase.name}: {trains}, {phase.epochs} epochs planned")
+            epochs = "1 epoch" if phase.epochs == 1 else f"{phase.epochs} epochs"
+            self._say(f"phase {phase.name}: {trains}, {epochs} planned")
         for task in list(self.bar.task_ids):
             self.bar.remove_task(task)
         self.bar.add_task(f"epoch {len(history) + 1}/{trainer.max_epochs}", total=trainer.num_training_batches)

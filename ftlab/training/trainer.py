@@ -30,6 +30,7 @@ EXPECTED = (
     r".*does not have many workers.*",  # the number of workers is the user's setting; small data needs none
     r".*smaller than the logging interval.*",  # we log once an epoch
     r".*module\(s\) in eval mode at the start of training.*",  # the frozen ones: our very purpose
+    r".*your dataloader is not resumable.*",  # ours is: an interrupted epoch goes on at its next batch
     r".*treespec, LeafSpec.*",  # Lightning 2.6 with torch 2.15: a deprecation between the two
 )
 

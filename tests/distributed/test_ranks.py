@@ -79,7 +79,8 @@ def settings(world: int) -> dict[str, Any]:
         "deterministic": False,
     }
     data = {"batch_size": 8, "num_workers": 0}
-    return {"seed": 3, "monitor": "loss", "resume": None, "trainer": trainer, "data": data}
+    checkpoint = {"every_n_steps": None, "every_minutes": None}
+    return {"checkpoint": checkpoint, "seed": 3, "monitor": "loss", "resume": None, "trainer": trainer, "data": data}
 
 
 class Snapshots(Checkpoint):

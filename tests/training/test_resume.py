@@ -1,4 +1,4 @@
-"""A run that was killed at the end of an epoch goes on as if it had not been: every epoch, over all phases."""
+"""A run that was killed goes on as if it had not been: within epochs and at their ends, over all phases."""
 
 import shutil
 from pathlib import Path
@@ -29,6 +29,7 @@ SETTINGS = [
     "trainer.max_epochs=8",
     "trainer.accumulate_grad_batches=2",
     "trainer.accelerator=cpu",
+    "checkpoint.every_n_steps=1",
 ]
 
 
@@ -60,18 +61,19 @@ def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An uninterrupted run, with a copy of its folder as it was after each epoch."""
+    """An uninterrupted run, with a copy of its folder as it was after each epoch, and in the middle of each."""
     from ftlab.training.checkpoints import Checkpoints
 
     folder = tmp_path_factory.mktemp("resume") / "whole"
-    save = Checkpoints.on_train_epoch_end
+    save = Checkpoints._save
 
-    def save_and_keep(self: Checkpoints, trainer: Any, pl_module: Any) -> None:
-        save(self, trainer, pl_module)
-        shutil.copytree(folder, folder.parent / f"after-{trainer.current_epoch}")
+    def save_and_keep(self: Checkpoints, trainer: Any, module: Any, epoch: int | None = None) -> None:
+        save(self, trainer, module, epoch)
+        place = "within" if epoch is None else "after"
+        shutil.copytree(folder, folder.parent / f"{place}-{trainer.current_epoch}")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpoints, "on_train_epoch_end", save_and_keep)
+        patch.setattr(Checkpoints, "_save", save_and_keep)
         train(ftlab.compose(SETTINGS), folder)
     return folder
 
@@ -84,15 +86,39 @@ def test_the_run_has_several_phases_and_one_ends_early(whole):
     assert len(names) == 6
 
 
-@pytest.mark.parametrize("epoch", range(5))
-def test_a_run_killed_after_an_epoch_ends_bit_identical(whole, epoch, tmp_path):
+PLACES = [f"after-{epoch}" for epoch in range(5)] + [f"within-{epoch}" for epoch in (0, 2, 3, 5)]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_killed_run_ends_bit_identical(whole, place, tmp_path):
     killed = tmp_path / "killed"
-    shutil.copytree(whole.parent / f"after-{epoch}", killed)
+    shutil.copytree(whole.parent / place, killed)
     train(ftlab.compose([*SETTINGS, f"resume={killed}"]))
     a, b = last(whole), last(killed)
     assert_equal(a["state_dict"], b["state_dict"])
     assert_equal(a["optimizer_states"], b["optimizer_states"])
     assert_equal(without_times(a["ftlab"]["history"]), without_times(b["ftlab"]["history"]))
+
+
+@pytest.mark.parametrize("torn", [b"", b"PK", None])
+def test_a_torn_checkpoint_falls_back_to_the_one_before_it(whole, torn, tmp_path):
+    killed = tmp_path / "killed"
+    shutil.copytree(whole.parent / "within-3", killed)
+    path = killed / "checkpoints" / "last.ckpt"
+    path.write_bytes(path.read_bytes()[:-5000] if torn is None else torn)
+    with pytest.warns(UserWarning, match=r"last\.ckpt: .*going on from previous\.ckpt"):
+        train(ftlab.compose([*SETTINGS, f"resume={killed}"]))
+    assert_equal(last(whole)["state_dict"], last(killed)["state_dict"])
+
+
+def test_more_epochs_prolong_the_last_phase(whole, tmp_path):
+    killed = tmp_path / "killed"
+    shutil.copytree(whole.parent / "after-3", killed)
+    longer = [s for s in SETTINGS if not s.startswith("trainer.max_epochs")] + ["trainer.max_epochs=20"]
+    train(ftlab.compose([*longer, f"resume={killed}", "resume_allow=[trainer.max_epochs]"]))
+    assert last(killed)["ftlab"]["phases"] == [3, 3, 14]  # as begun: 3, 3 and 2
+    names = [record["phase"] for record in last(killed)["ftlab"]["history"]]
+    assert names[:4] == [record["phase"] for record in last(whole)["ftlab"]["history"][:4]]
 
 
 def test_another_config_is_refused_by_name(whole):
