@@ -16,7 +16,7 @@ from rich.console import Console
 from ftlab import bundle as bundles
 from ftlab.assembly import LOADING, Parts, assemble
 from ftlab.backbones.base import Backbone
-from ftlab.config import instantiate, plainly
+from ftlab.config import instantiate, options, plainly
 from ftlab.data.base import Splits
 from ftlab.data.module import DataModule
 from ftlab.errors import UserError
@@ -27,6 +27,7 @@ from ftlab.strategies.base import as_begun
 from ftlab.training.optimizers import groups
 
 Config = Mapping[str, Any]
+OWN = "ftlab.data.own.Own"
 Report = dict[str, Any]
 
 
@@ -44,7 +45,7 @@ def train(
     from ftlab.training.processes import rank, together
 
     started, clock = datetime.now(UTC), time.perf_counter()
-    settings = plainly(config, resolve=True)
+    settings = with_own(plainly(config, resolve=True), data)
     is_main = rank() == 0
     folder = open_folder(settings, run_dir) if is_main else Path(settings["resume"] or run_dir or ".")
     console = Console(quiet=not is_main)
@@ -82,7 +83,7 @@ def train(
 
 def plan(config: Config, data: Splits | None = None, backbone: Backbone | None = None) -> list[Report]:
     """Print phase x stage x rate; with plan.output write the phases as an editable file. Trains nothing."""
-    settings = plainly(config, resolve=True)
+    settings = with_own(plainly(config, resolve=True), data)
     parts = assemble(settings, data, backbone, describe_only=backbone is None)
     console = Console()
     table = show_plan(parts, console, settings["plan"]["detail"])
@@ -160,6 +161,19 @@ def loaders(parts: Parts, settings: Config, rank: int = 0, world: int = 1) -> Da
         rank,
         world,
     )
+
+
+def with_own(settings: Config, data: Splits | None) -> Config:
+    """The settings with data=own if the data comes from Python, keeping what was set of how batches are made.
+
+    What an option sets for its own images (48 pixels for digits) is not meant for others.
+    """
+    node = settings["data"]
+    if data is None or node["_target_"] == OWN:
+        return settings
+    shipped = next(option for option in options("data").values() if option.get("_target_") == node["_target_"])
+    changed = {key: node[key] for key in LOADING if node[key] != shipped[key]}
+    return {**settings, "data": {**options("data")["own"], **changed}}
 
 
 def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:

@@ -1,10 +1,13 @@
 from typing import Any
 
+import pytest
 import torch
 
 import ftlab
 from ftlab.assembly import assemble
-from ftlab.config import plainly
+from ftlab.config import options, plainly
+from ftlab.data.digits import Digits
+from ftlab.run import with_own
 
 SMALL = ["backbone.name=resnet10t", "backbone.pretrained=false", "data.image_size=32"]
 
@@ -29,3 +32,19 @@ def test_the_data_s_image_size_is_the_network_s_unless_the_backbone_sets_one():
     settings = plainly(ftlab.compose(SMALL), resolve=True)
     parts = assemble(settings)
     assert parts.model.backbone.preprocessing.size == parts.preprocessing.size == (32, 32)
+
+
+def test_what_an_option_sets_for_its_own_images_is_not_meant_for_data_from_python():
+    data = Digits([0.7, 0.15, 0.15]).read(0)
+    default = plainly(ftlab.compose(SMALL[:2]), resolve=True)
+    assert default["data"]["image_size"] == 48
+    assert with_own(default, data)["data"] == {**options("data")["own"]}
+    chosen = plainly(ftlab.compose([*SMALL, "data.batch_size=7"]), resolve=True)
+    assert with_own(chosen, data)["data"] == {**options("data")["own"], "image_size": 32, "batch_size": 7}
+    assert with_own(default, None) == default
+
+
+def test_data_from_python_cannot_be_named_on_the_command_line():
+    settings = plainly(ftlab.compose([*SMALL, "data=own"]), resolve=True)
+    with pytest.raises(ftlab.UserError, match="from_datasets"):
+        assemble(settings)
