@@ -1,6 +1,7 @@
 """A bundle is what a run leaves behind for a program: weights, classes, preprocessing and config, without pickle."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,10 +75,15 @@ def restore(model: Model, found: Mapping[str, Tensor], where: Path) -> None:
 
 
 def save(folder: Path, model: Model, description: Description) -> None:
-    """Write the two files of a bundle into a new folder."""
-    folder.mkdir(parents=True)
-    save_file(tensors(model), folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / DESCRIPTION).write_text(json.dumps(asdict(description), indent=2, ensure_ascii=False), encoding="utf8")
+    """Write the two files of a bundle; one that is there already, of the same run before it went on, is replaced."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(tensors(model), partial / WEIGHTS, metadata={"format": "pt"})
+    (partial / DESCRIPTION).write_text(json.dumps(asdict(description), indent=2, ensure_ascii=False), encoding="utf8")
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
 
 
 def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:

@@ -98,6 +98,7 @@ def _mode(mode: str, words: list[str]) -> int:
     from ftlab.composition import prepare
     from ftlab.overrides import quote
     from ftlab.resume import LAST, check_same, replayed
+    from ftlab.training.processes import rank
 
     multirun = args.multirun or "hydra.mode=MULTIRUN" in args.overrides
     if multirun and mode != "train":
@@ -115,8 +116,10 @@ def _mode(mode: str, words: list[str]) -> int:
     folder = Path(prepared.folder(key))
     if resumed:  # before Hydra writes into the folder
         check_same(folder, prepared.settings())
-    else:
+    elif rank() == 0:
         fresh(key, folder)
+    elif not any(text.startswith(f"{key}=") for text in overrides):
+        raise UserError(f"{key}: several processes were started from outside, and need one folder: {key}=DIR")
     code = _hydra(mode, [*flags, *prepared.lines, quote(key, str(folder))])
     if code == 130 and not multirun and (folder / LAST).is_file():
         print(f"go on with: ftlab train resume={folder}", file=sys.stderr)

@@ -58,6 +58,7 @@ class FineTuner(LightningModule):
         self.sign = monitor_sign(monitor, self.evaluation)
         self.history: list[Record] = []
         self.interrupted: dict[str, Any] | None = None  # what an epoch that goes on in its middle had reached
+        self.resumed: list[dict[str, int]] = []  # where the run went on after an interruption
         self.warned: dict[str, int] = {}  # undefined metrics and the like, with their counts
         self.window, self.train_loss = Sums(), Sums()  # since the last optimizer step, since the epoch began
         self.constant = float(batch_size)  # any would be right; this one keeps half precision in its range
@@ -192,6 +193,7 @@ class FineTuner(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         within = self.batches < self.trainer.num_training_batches
         checkpoint[STATE] = {"history": self.history, "epoch": self._reached() if within else None}
+        checkpoint[STATE]["resumed"] = self.resumed
         checkpoint[STATE]["phases"] = [phase.epochs for phase in self.plan.phases]
 
     def _reached(self) -> dict[str, Any]:
@@ -206,6 +208,8 @@ class FineTuner(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = list(checkpoint[STATE]["history"])
         self.interrupted = checkpoint[STATE]["epoch"]
+        within = self.interrupted["batches"] if self.interrupted else 0
+        self.resumed = [*checkpoint[STATE]["resumed"], {"epoch": len(self.history), "batch": within}]
 
     def _over_ranks(self, value: Tensor) -> Tensor:
         """The sum over all processes; `value` itself is not changed."""

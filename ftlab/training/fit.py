@@ -161,7 +161,11 @@ class Fitted:
             **confusion(evaluations, parts),
             "versions": versions(),
             "environment": environment(),
-            "warnings": [f"{text} ({count} times)" for text, count in undefined.items()],
+            "resumed": tuner.resumed,
+            "warnings": [
+                *(f"interrupted; went on in epoch {at['epoch']}, batch {at['batch']}" for at in tuner.resumed),
+                *(f"{text} ({count} times)" for text, count in undefined.items()),
+            ],
         }
 
     def _best(self, values: list[float | None]) -> Report | None:

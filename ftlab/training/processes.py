@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ftlab.errors import UserError
 
 INTERRUPTED = 130
@@ -40,6 +38,8 @@ def devices(trainer: Mapping[str, Any]) -> int:
     if isinstance(asked, list):
         return len(asked)
     if asked in ("auto", -1):
+        import torch  # here, since the command line asks for the rank before anything heavy is imported
+
         on_gpu = trainer["accelerator"] in ("auto", "gpu", "cuda")
         return max(1, torch.cuda.device_count()) if on_gpu else 1
     return int(asked)
@@ -76,8 +76,10 @@ def together(settings: Mapping[str, Any], folder: Path, own_parts: bool) -> Iter
             process.kill()
         for name in OURS:
             os.environ.pop(name, None)
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()  # the next job of a sweep makes its own
+        from torch import distributed
+
+        if distributed.is_initialized():
+            distributed.destroy_process_group()  # the next job of a sweep makes its own
 
 
 def start(folder: Path, number: int, shared: Mapping[str, str]) -> "subprocess.Popen[bytes]":

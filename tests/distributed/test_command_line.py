@@ -1,5 +1,6 @@
 """`ftlab train trainer.devices=2`: the other process starts from config.yaml, and ends with the run."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+
+from ftlab.training.processes import free_port
 
 SMALL = ["subset=64", "data.split=[0.9,0.05,0.05]", "data.image_size=32", "data.batch_size=16", "strategy.groups=1"]
 SMALL += ["backbone.name=resnet10t", "backbone.pretrained=false", "trainer.accelerator=cpu", "trainer.max_epochs=2"]
@@ -51,3 +54,32 @@ def test_a_process_that_dies_ends_the_run_and_is_named(tmp_path):
     done = ftlab("trainer.devices=4", "data.batch_size=8", "trainer.strategy=ddp", "hydra.run.dir=x", folder=tmp_path)
     assert done.returncode in (1, 2)
     assert "give at least" in done.stderr or "process" in done.stderr
+
+
+def test_processes_that_torchrun_starts_are_one_run(sweep, tmp_path):
+    words = ["train", *SMALL, *TWO, "seed=0", "hydra.run.dir=run"]
+    start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
+    done = subprocess.run(
+        [*start, "-m", "ftlab", *words], cwd=tmp_path, capture_output=True, text=True, timeout=240, env=quiet()
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch   0") == 1  # one of them speaks
+    one, two = weights(sweep / "0"), weights(tmp_path / "run")
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_processes_from_outside_need_one_folder(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "ftlab", "train", *SMALL, *TWO],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**quiet(), "LOCAL_RANK": "1", "RANK": "1", "WORLD_SIZE": "2"},
+    )
+    assert done.returncode == 2
+    assert "hydra.run.dir=DIR" in done.stderr
+
+
+def quiet() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}

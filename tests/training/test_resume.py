@@ -1,5 +1,6 @@
 """A run that was killed goes on as if it had not been: within epochs and at their ends, over all phases."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -114,11 +115,26 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before_it(whole, torn, tmp_path
 def test_more_epochs_prolong_the_last_phase(whole, tmp_path):
     killed = tmp_path / "killed"
     shutil.copytree(whole.parent / "after-3", killed)
+    assert not (killed / "report.json").exists()
     longer = [s for s in SETTINGS if not s.startswith("trainer.max_epochs")] + ["trainer.max_epochs=20"]
     train(ftlab.compose([*longer, f"resume={killed}", "resume_allow=[trainer.max_epochs]"]))
     assert last(killed)["ftlab"]["phases"] == [3, 3, 14]  # as begun: 3, 3 and 2
+    report = json.loads((killed / "report.json").read_text())
+    assert report["resumed"] == [{"epoch": 4, "batch": 0}]
+    assert "interrupted; went on in epoch 4, batch 0" in report["warnings"]
     names = [record["phase"] for record in last(killed)["ftlab"]["history"]]
     assert names[:4] == [record["phase"] for record in last(whole)["ftlab"]["history"][:4]]
+
+
+def test_a_finished_run_goes_on_with_more_epochs_and_its_bundle_with_it(whole, tmp_path):
+    finished = tmp_path / "finished"
+    shutil.copytree(whole, finished)
+    before = (finished / "bundle" / "bundle.json").read_text()
+    longer = [s for s in SETTINGS if not s.startswith("trainer.max_epochs")] + ["trainer.max_epochs=12"]
+    longer += ["early_stopping.patience=50"]  # its last phase ended on a plateau
+    train(ftlab.compose([*longer, f"resume={finished}", "resume_allow=[trainer.max_epochs,early_stopping.patience]"]))
+    assert len(last(finished)["ftlab"]["history"]) > len(last(whole)["ftlab"]["history"])
+    assert (finished / "bundle" / "bundle.json").read_text() != before
 
 
 def test_another_config_is_refused_by_name(whole):
