@@ -126,18 +126,16 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     split = settings["split"]
     samples = len(parts.samples(split))
     figures, warnings = measure(predictor.model, predictor.task, parts.loader(split, False), samples).figures()
+    said = [*warnings, *left_out(whole)]
     report = {
         "bundle": str(settings["bundle"]),
         "split": split,
         "samples": samples,
         "metrics": figures,
-        "warnings": [*warnings, *left_out(whole)],
+        "warnings": said,
     }
-    for line in (
-        f"{split}: {samples} samples",
-        *(f"  {k:<14} {v:.4f}" for k, v in figures.items()),
-        *report["warnings"],
-    ):
+    shown = [f"  {name:<14} {value:.4f}" for name, value in figures.items()]
+    for line in (f"{split}: {samples} samples", *shown, *said):
         print(line)
     if output:
         write_json(output, report)

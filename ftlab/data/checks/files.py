@@ -16,7 +16,7 @@ from rich.progress import track
 from ftlab.data.base import Images
 from ftlab.data.checks import cache
 from ftlab.data.checks.duplicates import FAST_BYTES, equal_files, groups, near
-from ftlab.data.checks.images import Look, fingerprint, look
+from ftlab.data.checks.images import Look, look, thumbnail
 from ftlab.errors import UserError
 
 
@@ -79,7 +79,7 @@ def of_images(images: Images, console: Console) -> Facts:
             looks.append(Look("images cannot be read", str(error)))
             digests.append(None)
             continue
-        looks.append(Look(fingerprint=fingerprint(image)))
+        looks.append(Look(thumbnail=thumbnail(image)))
         pixels = np.asarray(image) if isinstance(image, Image.Image) else image.numpy()
         digests.append(blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest())
     facts = _facts(looks, loaded=True)
@@ -94,7 +94,7 @@ def _facts(looks: Sequence[Look], loaded: bool) -> Facts:
             facts.faults.append((place, seen.fault, seen.reason))
         for note in seen.notes:
             facts.notes.setdefault(note, []).append(place)
-    facts.near = near([seen.fingerprint for seen in looks])
+    facts.near = near([seen.thumbnail for seen in looks])
     return facts
 
 
