@@ -41,6 +41,11 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         return Ended(code, written.out, written.err)
 
     yield run
+    close_handlers()
+
+
+def close_handlers() -> None:
+    """After the command line ran in this process."""
     # Hydra gives the root logger handlers of its own; the file among them must be closed before the next test.
     for handler in list(logging.getLogger().handlers):
         if type(handler) in (logging.StreamHandler, logging.FileHandler):

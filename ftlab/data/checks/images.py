@@ -84,10 +84,17 @@ def _notes(image: Image.Image, suffix: str) -> Iterator[str]:
         yield "images have a palette and become RGB"
     if image.mode == "CMYK":
         yield "images are CMYK (for print) and become RGB"
-    if image.getexif().get(ORIENTATION, 1) not in (0, 1):
+    if _orientation(image) not in (0, 1):
         yield "images are turned upright as their EXIF orientation says"
-    if getattr(image, "n_frames", 1) > 1 and not _is_jpeg(image.format, "JPEG"):
+    if getattr(image, "is_animated", False) and not _is_jpeg(image.format, "JPEG"):
         yield "images have several frames, of which the first is used"
+
+
+def _orientation(image: Image.Image) -> int:
+    """As EXIF has it; for a PNG that keeps it behind its pixels Pillow would have to read these, so it is not told."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1
+    return int(image.getexif().get(ORIENTATION, 1))
 
 
 def _is_jpeg(format: str | None, expected: str | None) -> bool:
