@@ -95,7 +95,7 @@ def check(config: Config, data: Splits | None = None) -> int:
     settings = plainly(config, resolve=True)
     output = new_file(settings, "output") if settings["output"] else None
     found = problems_of(settings["data"], settings["seed"], data)
-    print_problems(found.name, found.sizes, found.problems, Console())
+    print_problems(found.name, found.sizes, found.problems)
     if found.cache:
         print(f"kept in {found.cache} for the next run with the same files")
     if output:

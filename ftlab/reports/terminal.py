@@ -62,8 +62,13 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
             console.print(Text(f"{name:<12}{numbers.readable(path)}"), soft_wrap=True)
 
 
-def print_problems(name: str, sizes: Mapping[str, int], problems: Sequence[Problem], console: Console) -> None:
-    """What a check of data found: one row a problem."""
+def print_problems(
+    name: str, sizes: Mapping[str, int], problems: Sequence[Problem], console: Console | None = None
+) -> None:
+    """What a check of data found: one row a problem; on one line each where it is not read on a terminal."""
+    console = console or Console()
+    if not console.is_terminal:  # a path broken into lines cannot be searched for
+        console.width = UNBOUNDED
     held = ", ".join(f"{numbers.count(count)} {split}" for split, count in sizes.items())
     console.print(Text(f"data={name}" + (f": {held}" if held else "")))
     if problems:

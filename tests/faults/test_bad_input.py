@@ -12,7 +12,6 @@ from tests.faults.bad_input import CASES, Case, Outcome, everything, first_line,
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     folder = tmp_path_factory.mktemp("bad")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.chdir(folder)
         found = everything(folder)
     close_handlers()

@@ -22,8 +22,10 @@ SETTLED = 50_000_000  # ns; a file may change again within a tick of its file sy
 
 
 def folder() -> Path:
-    """Where entries lie: $XDG_CACHE_HOME/ftlab/checks, usually ~/.cache/ftlab/checks."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ftlab" / "checks"
+    """Where entries lie: $FTLAB_CACHE/checks, else $XDG_CACHE_HOME/ftlab/checks, else ~/.cache/ftlab/checks."""
+    own = os.environ.get("FTLAB_CACHE")
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return (Path(own) if own else Path(user) / "ftlab") / "checks"
 
 
 def entry(paths: Sequence[str], load: bool) -> Path | None:

@@ -29,9 +29,11 @@ def equal(splits: Splits, facts: Facts, places: Units) -> list[Problem]:
 def near(splits: Splits, facts: Facts, places: Units) -> list[Problem]:
     """Of images that look alike: scaled, recompressed or of a series; those with the same bytes are told above."""
     bad = {unit for unit, _, _ in facts.faults}
-    twins = {pair for group in facts.equal or [] for pair in ((a, b) for a in group for b in group)}
+    group_of = {unit: place for place, group in enumerate(facts.equal or []) for unit in group}
     pairs = [
-        (places[a][0], places[b][0]) for a, b in facts.near if (a, b) not in twins and a not in bad and b not in bad
+        (places[a][0], places[b][0])
+        for a, b in facts.near
+        if a not in bad and b not in bad and group_of.get(a, -1) != group_of.get(b, -2)
     ]
     across = [pair for pair in pairs if pair[0][0] != pair[1][0]]
     inside = [pair for pair in pairs if pair[0][0] == pair[1][0]]

@@ -16,8 +16,8 @@ from ftlab.errors import UserError
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def cache_of_the_test(tmp_path, monkeypatch):
+    monkeypatch.setenv("FTLAB_CACHE", str(tmp_path / "cache"))
 
 
 def picture(file: Path, seed: int) -> str:
@@ -94,7 +94,7 @@ def test_a_check_is_kept_and_a_changed_file_is_looked_at_again(tmp_path):
     first, second = check(splits, "full"), check(splits, "full")
     assert (first.was_cached, second.was_cached) == (False, True)
     assert first.cache is not None
-    assert first.cache.parent == tmp_path / "cache" / "ftlab" / "checks"
+    assert first.cache.parent == tmp_path / "cache" / "checks"
     assert second.problems == first.problems
     assert check(splits, "fast").was_cached  # a full check answers a fast one
 
@@ -136,7 +136,7 @@ def test_a_file_that_was_just_written_is_not_kept(tmp_path):
 
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("FTLAB_CACHE", str(tmp_path / "file"))
     splits = split_of_files(tmp_path, broken=b"")
     settle(splits)
     checked = check(splits, "fast")
