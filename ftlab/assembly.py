@@ -1,6 +1,6 @@
 """From a checked config to the parts of a run: data, backbone, head, task, phases, rates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,16 +11,20 @@ from ftlab.backbones.base import Backbone
 from ftlab.config import instantiate
 from ftlab.data.augment import Augment
 from ftlab.data.base import DataSpec, Preprocessing, Source, Splits
-from ftlab.data.module import describe, read
+from ftlab.data.checks.check import check, settled
+from ftlab.data.checks.labels import of_classes, small
+from ftlab.data.module import describe
+from ftlab.data.problems import Problem, by_severity, of_faults
 from ftlab.errors import UserError
 from ftlab.model import Model
 from ftlab.schedules.base import Schedule
-from ftlab.strategies.base import Phase, Strategy, check, with_early_stopping
+from ftlab.strategies.base import Phase, Strategy, with_early_stopping
+from ftlab.strategies.base import check as check_phases
 from ftlab.tasks.base import Task
 from ftlab.training.optimizers import OptimizerSettings
 
 # Keys of a data option that say how batches are made, not where samples come from.
-LOADING = ("batch_size", "num_workers", "image_size", "crop_pct")
+LOADING = ("batch_size", "num_workers", "image_size", "crop_pct", "check", "on_error")
 
 
 @dataclass
@@ -78,12 +82,79 @@ def assemble(
 
 
 def _data(config: Mapping[str, Any], data: Splits | None) -> tuple[Splits, DataSpec]:
-    if data is not None:
-        return describe("your own", data, config["seed"], config["subset"])
-    source: Source = instantiate(
-        {k: v for k, v in config["data"].items() if k not in LOADING}, trusted_modules=config["trusted_modules"]
-    )
-    return read(source, config["seed"], config["subset"])
+    node = config["data"]
+    whole = surveyed(node, config["seed"], data, config["trusted_modules"])
+    name = option_of(node) if data is None else "your own"
+    checked, spec = describe(name, whole, config["seed"], config["subset"])
+    few = [found.text for found in small(len(checked.train), node["batch_size"])]
+    return checked, replace(spec, warnings=(*spec.warnings, *few))
+
+
+def surveyed(
+    node: Mapping[str, Any], seed: int, data: Splits | None = None, trusted_modules: Sequence[str] = ()
+) -> Splits:
+    """The splits of a data option, or the user's own, checked as data.check says.
+
+    Raises: UserError for samples that cannot be used, unless data.on_error=skip leaves them out.
+    """
+    level, on_error = node["check"], node["on_error"]
+    if level == "off":
+        if on_error == "skip":
+            raise UserError("data.on_error=skip: needs a check to find what to skip; set data.check=fast or full")
+        return data or source_of(node, trusted_modules).read(seed)
+    splits = data or source_of(node, trusted_modules).survey(seed)
+    name = option_of(node) if data is None else "your own"
+    # Only loading every image tells which of them cannot be used.
+    checked = check(splits, "full" if on_error == "skip" else level, node["num_workers"])
+    return settled(splits, checked, name, on_error)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What `ftlab check` tells."""
+
+    name: str
+    sizes: dict[str, int]  # samples of each split, those that cannot be used included
+    problems: list[Problem]
+    cache: str | None = None  # the file that keeps the result
+
+
+def problems_of(
+    node: Mapping[str, Any], seed: int, data: Splits | None = None, trusted_modules: Sequence[str] = ()
+) -> Findings:
+    """All that is wrong with a data option, or the user's own data, errors first.
+
+    Raises: UserError for data.check=off.
+    """
+    if node["check"] == "off":
+        raise UserError("data.check=off: there is nothing to do; accepted here: fast, full")
+    name = option_of(node) if data is None else "your own"
+    try:
+        splits = data or source_of(node, trusted_modules).survey(seed)
+    except UserError as error:  # nothing can be said of the samples of data that cannot be read as a whole
+        return Findings(name, {}, [Problem(str(error), "error", 1)])
+    checked = check(splits, node["check"], node["num_workers"])
+    faults = [*splits.faults, *(fault for found in checked.faults.values() for fault in found.values())]
+    problems = [*of_faults(faults), *splits.problems, *checked.problems, *of_classes(splits)]
+    problems += small(len(splits.train), node["batch_size"])
+    problems += [Problem(text, "warning", 1) for text in splits.warnings]
+    try:
+        describe(name, settled(splits, checked, name, "skip"), seed)
+    except UserError as error:
+        problems.append(Problem(str(error), "error", 1))
+    sizes = {split: len(samples) for split, samples in splits.parts().items()}
+    return Findings(name, sizes, by_severity(problems), str(checked.cache) if checked.cache else None)
+
+
+def source_of(node: Mapping[str, Any], trusted_modules: Sequence[str]) -> Source:
+    settings = {k: v for k, v in node.items() if k not in LOADING}
+    source: Source = instantiate(settings, trusted_modules=trusted_modules)
+    return source
+
+
+def option_of(node: Mapping[str, Any]) -> str:
+    """What is typed after data=."""
+    return str(node["_target_"]).split(".")[-2]
 
 
 def _given(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +177,7 @@ def _phases(config: Mapping[str, Any], model: Model, has_validation: bool) -> li
     phases = strategy.phases(model.addresses, config["trainer"]["max_epochs"])
     stopping = config["early_stopping"]
     phases = with_early_stopping(phases, stopping["patience"], stopping["min_delta"])
-    check(phases, model.addresses, has_validation)
+    check_phases(phases, model.addresses, has_validation)
     return phases
 
 

@@ -18,6 +18,7 @@ from ftlab.errors import UserError, choices
 
 MODES = {
     "train": "fine-tune by phases; leaves a report and a bundle",
+    "check": "what is wrong with some data, before anything trains",
     "plan": "print which stage trains when, and at which rate",
     "evaluate": "the metrics of a bundle on some data",
     "predict": "one JSON line an image",
@@ -190,7 +191,8 @@ def _job(mode: str, config: Any) -> Any:
         from ftlab.sweep import run_job
 
         return run_job(lambda: float(_run(mode, config, folder)), folder, running.overrides.task)
-    code = guard(lambda: _run(mode, config, folder) if mode == "predict" else _done(_run(mode, config, folder)))
+    gives_code = mode in ("predict", "check")
+    code = guard(lambda: _run(mode, config, folder) if gives_code else _done(_run(mode, config, folder)))
     if code:
         sys.exit(code)
     return None
@@ -217,6 +219,10 @@ def train_job(config: Any) -> Any:
     return _job("train", config)
 
 
+def check_job(config: Any) -> Any:
+    return _job("check", config)
+
+
 def plan_job(config: Any) -> Any:
     return _job("plan", config)
 
@@ -229,4 +235,10 @@ def predict_job(config: Any) -> Any:
     return _job("predict", config)
 
 
-JOBS = {"train": train_job, "plan": plan_job, "evaluate": evaluate_job, "predict": predict_job}
+JOBS = {
+    "train": train_job,
+    "check": check_job,
+    "plan": plan_job,
+    "evaluate": evaluate_job,
+    "predict": predict_job,
+}

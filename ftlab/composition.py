@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from ftlab.config import conf_dir, groups, plainly, problems, stop_if
 from ftlab.errors import UserError, choices
@@ -182,7 +183,7 @@ class _Reading:
         for lines in ([*options, *hydra], options):
             try:
                 config = hydra_compose(self.config_name, [*lines, *self.search], return_hydra_config=True)
-            except (HydraException, OmegaConfBaseException) as error:
+            except (HydraException, OmegaConfBaseException, YAMLError) as error:
                 errors.append(compact(error))
             else:
                 OmegaConf.set_struct(config, False)

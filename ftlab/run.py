@@ -4,6 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,14 +15,14 @@ from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
 from ftlab import bundle as bundles
-from ftlab.assembly import LOADING, Parts, assemble
+from ftlab.assembly import LOADING, Parts, assemble, problems_of, surveyed
 from ftlab.backbones.base import Backbone
 from ftlab.config import instantiate, options, plainly
 from ftlab.data.base import Splits
 from ftlab.data.module import DataModule
 from ftlab.errors import UserError
 from ftlab.reports.files import write_json
-from ftlab.reports.terminal import print_plan, print_summary
+from ftlab.reports.terminal import print_plan, print_problems, print_summary
 from ftlab.strategies import phases as phase_files
 from ftlab.strategies.base import as_begun
 from ftlab.training.optimizers import groups
@@ -93,6 +94,19 @@ def plan(config: Config, data: Splits | None = None, backbone: Backbone | None =
     return table
 
 
+def check(config: Config, data: Splits | None = None) -> int:
+    """Print what is wrong with the data, a line a problem; 2 if samples cannot be used, else 0."""
+    settings = plainly(config, resolve=True)
+    output = new_file(settings, "output") if settings["output"] else None
+    found = problems_of(settings["data"], settings["seed"], data, settings["trusted_modules"])
+    print_problems(found.name, found.sizes, found.problems)
+    if found.cache:
+        print(f"kept in {found.cache} for the next run with the same files")
+    if output:
+        write_json(output, asdict(found))
+    return 2 if any(one.severity == "error" for one in found.problems) else 0
+
+
 def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | None = None) -> Report:
     """The metrics of a bundle on a split of some data (default: the data that it was trained on)."""
     from ftlab.evaluation import evaluate as measure
@@ -102,8 +116,8 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     output = new_file(settings, "output") if settings["output"] else None
     predictor = load(required(settings, "bundle"), backbone, settings["accelerator"], settings["trusted_modules"])
     description, _ = bundles.read(Path(settings["bundle"]))
-    splits = data or splits_of(settings.get("data"), description, settings["trusted_modules"])
-    splits = in_order_of(splits, predictor.classes)
+    whole = data or splits_of(settings.get("data"), description, settings["trusted_modules"])
+    splits = in_order_of(whole, predictor.classes)
     parts = DataModule(
         splits,
         predictor.task.spec,
@@ -116,14 +130,16 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     split = settings["split"]
     samples = len(parts.samples(split))
     figures, warnings = measure(predictor.model, predictor.task, parts.loader(split, False), samples).figures()
+    said = [*warnings, *left_out(whole)]
     report = {
         "bundle": str(settings["bundle"]),
         "split": split,
         "samples": samples,
         "metrics": figures,
-        "warnings": warnings,
+        "warnings": said,
     }
-    for line in (f"{split}: {samples} samples", *(f"  {k:<14} {v:.4f}" for k, v in figures.items()), *warnings):
+    shown = [f"  {name:<14} {value:.4f}" for name, value in figures.items()]
+    for line in (f"{split}: {samples} samples", *shown, *said):
         print(line)
     if output:
         write_json(output, report)
@@ -245,8 +261,13 @@ def splits_of(node: Config | None, description: bundles.Description, trusted_mod
     node = node or description.config.get("data")
     if not node:
         raise UserError("data=...: the bundle was trained on your own data, not an option's; say on which to evaluate")
-    source = instantiate({k: v for k, v in node.items() if k not in LOADING}, trusted_modules=trusted_modules)
-    return source.read(description.config["seed"])
+    unchecked = {"check": "off", "on_error": "stop"}  # what bundles of before there were checks leave out
+    return surveyed({**unchecked, **node}, description.config["seed"], trusted_modules=trusted_modules)
+
+
+def left_out(splits: Splits) -> list[str]:
+    """What of an evaluation's data was not used."""
+    return [f"{len(splits.faults)} samples of the data cannot be used and are left out"] if splits.faults else []
 
 
 def in_order_of(splits: Splits, classes: tuple[str, ...]) -> Splits:

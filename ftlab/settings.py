@@ -75,6 +75,8 @@ TYPES: dict[str, Any] = {
     "data.file": Path | None,
     "data.batch_size": PositiveInt,
     "data.num_workers": NonNegativeInt,
+    "data.check": Literal["off", "fast", "full"],
+    "data.on_error": Literal["stop", "skip"],
     "data.image_size": PositiveInt | list[PositiveInt] | None,
     "data.split": Annotated[list[Probability], Field(min_length=3, max_length=3), "three shares from 0 to 1"],
     "data.split_column": str | None,

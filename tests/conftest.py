@@ -29,6 +29,14 @@ class Ended:
 Command = Callable[..., Ended]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Checks of data are kept in a folder of the tests, not in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FTLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """command("train", "seed=1") is `ftlab train seed=1` in an empty folder."""
@@ -41,6 +49,11 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         return Ended(code, written.out, written.err)
 
     yield run
+    close_handlers()
+
+
+def close_handlers() -> None:
+    """After the command line ran in this process."""
     # Hydra gives the root logger handlers of its own; the file among them must be closed before the next test.
     for handler in list(logging.getLogger().handlers):
         if type(handler) in (logging.StreamHandler, logging.FileHandler):

@@ -356,3 +356,10 @@ def test_python_m_ftlab_is_the_same_command(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert ended.stderr.startswith("ftlab: strategy=progresive: no such option")
     assert ended.stdout == ""
+
+
+def test_a_check_of_good_data_ends_with_0_and_leaves_nothing_behind(command: Command) -> None:
+    ended = command("check", "data.check=fast")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.splitlines() == ["data=digits: 1.26 k train, 269 val, 269 test", "0 errors, 0 warnings, 0 notes"]
+    assert list(Path.cwd().iterdir()) == []

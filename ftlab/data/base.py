@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ftlab.data.problems import Fault, Problem
+
 
 @dataclass
 class Batch:
@@ -53,6 +55,7 @@ class DataSpec:
     sizes: Mapping[str, int]  # samples of each split
     counts: tuple[int, ...] = ()  # training samples of each class
     warnings: tuple[str, ...] = ()  # what a person should know, each with its count
+    skipped: tuple[Fault, ...] = ()  # samples that were left out since they cannot be used
 
 
 class Images(Protocol):
@@ -87,6 +90,13 @@ class Splits:
     test: Samples | None
     classes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()  # what reading found, of samples that are there
+    faults: tuple[Fault, ...] = ()  # samples that cannot be used and are in no split
+
+    def parts(self) -> dict[str, Samples]:
+        """The splits that are there, by name."""
+        named = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: samples for name, samples in named.items() if samples is not None}
 
     def renumbered(self, classes: tuple[str, ...]) -> "Splits":
         """The same samples with targets in the order of `classes`, which must hold all of the own ones."""
@@ -103,7 +113,7 @@ class Splits:
 
         train, val, test = (move(samples) for samples in (self.train, self.val, self.test))
         assert train is not None
-        return Splits(train, val, test, classes, self.warnings)
+        return replace(self, train=train, val=val, test=test, classes=classes)
 
 
 class Source(ABC):
@@ -115,3 +125,10 @@ class Source(ABC):
 
         Raises: UserError, naming file and row, what is accepted and what to do.
         """
+
+    def survey(self, seed: int) -> Splits:
+        """As `read`, but a row that cannot be used is left out and told in `faults`.
+
+        Raises: UserError for what is wrong as a whole.
+        """
+        return self.read(seed)

@@ -52,6 +52,15 @@ def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
     return sorted(images), sorted(others)
 
 
+def hidden(root: Path) -> list[Path]:
+    """Hidden files and folders below `root`, sorted; not those inside hidden folders or behind links."""
+    found: list[Path] = []
+    for parent, names, files in os.walk(root):
+        found += [Path(parent, name) for name in (*names, *files) if name.startswith(".")]
+        names[:] = [name for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
 def skipped(files: list[Path]) -> tuple[str, ...]:
     """The warning about files that are not images, with their count; none for none."""
     if not files:

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from ftlab.data.base import Samples, Source, Splits
-from ftlab.data.folders import existing_folder, image_files, skipped, subfolders, visible
+from ftlab.data.folders import existing_folder, hidden, image_files, subfolders, visible
 from ftlab.data.images import ImageFiles, printable
+from ftlab.data.problems import problem
 from ftlab.data.splits import complete
 from ftlab.errors import UserError, choices
 
@@ -32,13 +33,13 @@ class ImageFolder(Source):
         classes = found["train"].classes
         if len(classes) < 2:
             raise UserError(f"{printable(folders['train'])} holds one class ({classes[0]}); at least 2 are needed.")
-        for part in found.values():
-            warnings += part.warnings
+        problems = [told for part in found.values() for told in part.problems]
+        problems += problem("hidden files and folders are left out", "note", map(printable, hidden(root)))
         for split in found.keys() - {"train"}:
-            warnings += _compare(folders[split], found[split].classes, classes)
+            _compare(folders[split], found[split].classes, classes)
         samples = {split: part.samples(classes) for split, part in found.items()}
         train, val, test, said = complete(samples["train"], samples.get("val"), samples.get("test"), self.split, seed)
-        return Splits(train, val, test, classes, (*warnings, *said))
+        return Splits(train, val, test, classes, (*warnings, *said), tuple(problems))
 
 
 def _split_folders(root: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
@@ -73,11 +74,13 @@ class _ClassFolders:
             others += rest
         empty = [name for name, images in self.images.items() if not images]
         self.classes = tuple(name for name, images in self.images.items() if images)
-        self.warnings = skipped(others)
-        if empty:
-            self.warnings += (
-                f"{len(empty)} class folders of {printable(folder)} hold no image: {', '.join(empty[:5])}",
-            )
+        place = f"in {printable(folder)}"
+        files = [printable(path) for path in others]
+        folders = [printable(folder / name) for name in empty]
+        self.problems = [
+            *problem("files are not images by their suffix", "warning", files, f"left out {place}"),
+            *problem("class folders hold no image", "warning", folders, f"they are no classes {place}"),
+        ]
         if not self.classes:
             raise UserError(
                 f"{printable(folder)} holds no images in class folders; accepted: {printable(folder)}/CLASS/IMAGE."
@@ -92,13 +95,7 @@ class _ClassFolders:
         )
 
 
-def _compare(folder: Path, classes: tuple[str, ...], train: tuple[str, ...]) -> tuple[str, ...]:
+def _compare(folder: Path, classes: tuple[str, ...], train: tuple[str, ...]) -> None:
     for name in classes:
         if name not in train:
             raise UserError(f"{printable(folder)} has the class '{name}', train has not: {choices(name, train)}")
-    missing = [name for name in train if name not in classes]
-    if not missing:
-        return ()
-    return (
-        f"{printable(folder)} lacks {len(missing)} classes of train: {', '.join(missing[:5])}; the mapping is kept",
-    )

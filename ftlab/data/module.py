@@ -4,21 +4,20 @@ Shapes: n samples, b batch, k classes.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from PIL import Image, ImageOps
-from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import functional as tvf
 
 from ftlab.data.augment import Augment
 from ftlab.data.base import Batch, DataSpec, Preprocessing, Samples, Source, Splits
+from ftlab.data.checks.labels import class_counts, of_classes, wrong_targets
 from ftlab.data.sampling import Item, KeyedBatchSampler, KeyedDataset
 from ftlab.data.splits import subset as take
 from ftlab.data.transforms import evaluation_transform, training_transform
 from ftlab.errors import UserError, choices
-
-IMBALANCE = 10  # the largest class over the smallest from which a person is warned
 
 
 def read(source: Source, seed: int, subset: str | float | int | None = None) -> tuple[Splits, DataSpec]:
@@ -33,20 +32,16 @@ def describe(name: str, splits: Splits, seed: int, subset: str | float | int | N
     """As `read`, for splits that are already there (see datasets.from_datasets)."""
     if len(splits.train) < 2:
         raise UserError(f"data={name}: the train split holds {len(splits.train)} samples; at least 2 are needed.")
-    for split, samples in _parts(splits).items():
+    for split, samples in splits.parts().items():
         _check(name, split, samples, len(splits.classes))
     train, said = take(splits.train, subset, seed)
+    taken = replace(splits, train=train)
     counts = class_counts(train.targets, len(splits.classes))
-    warnings = (*splits.warnings, *said, *_imbalance(counts, splits.classes))
-    checked = Splits(train, splits.val, splits.test, splits.classes, warnings)
-    sizes = {split: len(samples) for split, samples in _parts(checked).items()}
-    return checked, DataSpec(name, splits.classes, sizes, counts, warnings)
-
-
-def _parts(splits: Splits) -> dict[str, Samples]:
-    """The splits that are there, by name."""
-    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
-    return {name: samples for name, samples in parts.items() if samples is not None}
+    told = (found.text for found in (*splits.problems, *of_classes(taken)) if found.severity == "warning")
+    warnings = (*splits.warnings, *told, *said)
+    checked = replace(taken, warnings=warnings, problems=())
+    sizes = {split: len(samples) for split, samples in checked.parts().items()}
+    return checked, DataSpec(name, splits.classes, sizes, counts, warnings, splits.faults)
 
 
 def _check(name: str, split: str, samples: Samples, classes: int) -> None:
@@ -67,33 +62,6 @@ def _check(name: str, split: str, samples: Samples, classes: int) -> None:
             f"data={name}, {split}: {samples.name(first)} has the target {targets[first].tolist()}; accepted: "
             f"{accepted} ({len(bad)} samples are wrong)."
         )
-
-
-def wrong_targets(targets: Tensor, classes: int) -> Tensor:
-    """Indices of samples whose target is no class (n,) or no label vector (n, k) of values from 0 to 1."""
-    if targets.ndim == 1:
-        return torch.where((targets < 0) | (targets >= classes))[0]
-    return torch.where(~((targets >= 0) & (targets <= 1)).all(dim=1))[0]  # NaN is neither
-
-
-def class_counts(targets: Tensor, classes: int) -> tuple[int, ...]:
-    """Samples of each class; of multilabel targets those that have the label."""
-    counts = torch.bincount(targets, minlength=classes) if targets.ndim == 1 else (targets > 0.5).sum(dim=0)
-    return tuple(counts.tolist())
-
-
-def _imbalance(counts: tuple[int, ...], classes: tuple[str, ...]) -> tuple[str, ...]:
-    absent = [label for label, count in zip(classes, counts, strict=True) if not count]
-    warnings: tuple[str, ...] = (
-        (f"no training sample of {len(absent)} classes: {', '.join(absent[:5])}",) if absent else ()
-    )
-    present = [count for count in counts if count]
-    largest, smallest = max(present, default=0), min(present, default=0)
-    if largest > IMBALANCE * smallest:
-        names = classes[counts.index(largest)], classes[counts.index(smallest)]
-        said = f"classes are imbalanced: {largest} training samples of {names[0]}, {smallest} of {names[1]}"
-        warnings += (f"{said}; see the task's class weights",)
-    return warnings
 
 
 def collate(items: list[Item] | UserError) -> Batch | UserError:
@@ -153,7 +121,7 @@ class DataModule:
 
     def samples(self, split: str) -> Samples:
         """Raises: UserError if the data has no such split."""
-        there = _parts(self.splits)
+        there = self.splits.parts()
         if split not in there:
             raise UserError(f"data={self.spec.name} has no split '{split}': {choices(split, there)}")
         return there[split]

@@ -1,6 +1,6 @@
 """What a person reads in the terminal: the plan before a run, a line an epoch, the result after it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ftlab.data.problems import SEVERITIES, Problem
 from ftlab.errors import UserError, choices
 from ftlab.reports import numbers
 from ftlab.reports.plan import Row, Run, Setting, rows, runs, weight_decays
@@ -59,6 +60,27 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
         if path.exists():  # an interrupted run has no bundle
             # soft_wrap: a path broken into lines cannot be copied
             console.print(Text(f"{name:<12}{numbers.readable(path)}"), soft_wrap=True)
+
+
+def print_problems(
+    name: str, sizes: Mapping[str, int], problems: Sequence[Problem], console: Console | None = None
+) -> None:
+    """What a check of data found: one row a problem; on one line each where it is not read on a terminal."""
+    console = console or Console()
+    if not console.is_terminal:  # a path broken into lines cannot be searched for
+        console.width = UNBOUNDED
+    held = ", ".join(f"{numbers.count(count)} {split}" for split, count in sizes.items())
+    console.print(Text(f"data={name}" + (f": {held}" if held else "")))
+    if problems:
+        table = table_of("count", "problem", "severity", "examples", left=("problem", "severity", "examples"))
+        for one in problems:
+            kind = Text(numbers.readable(one.kind) + (f"; {numbers.readable(one.advice)}" if one.advice else ""))
+            style = {"error": "bold red", "warning": "yellow"}.get(one.severity, "dim")
+            shown = Text("\n".join(map(numbers.readable, one.examples)))
+            table.add_row(f"{one.count:,}", kind, Text(one.severity, style=style), shown)
+        console.print(table)
+    counts = [f"{sum(one.severity == severity for one in problems)} {severity}s" for severity in SEVERITIES]
+    console.print(Text(", ".join(counts)))
 
 
 def epoch_line(record: dict[str, Any], metric: str | None = None) -> str:

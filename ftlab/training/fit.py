@@ -157,6 +157,7 @@ class Fitted:
                 "sizes": dict(parts.spec.sizes),
                 "classes": list(parts.spec.classes),
                 "warnings": list(parts.spec.warnings),
+                "skipped": [asdict(fault) for fault in parts.spec.skipped],
             },
             **confusion(evaluations, parts),
             "versions": versions(),

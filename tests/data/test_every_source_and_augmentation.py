@@ -14,7 +14,7 @@ from ftlab.data.base import Preprocessing, Source
 from ftlab.data.transforms import training_transform
 
 CONF = Path(__file__).parents[2] / "conf"
-LOADING = {"batch_size", "num_workers", "image_size", "crop_pct"}
+LOADING = {"batch_size", "num_workers", "image_size", "crop_pct", "check", "on_error"}
 SOURCES = sorted((CONF / "data").glob("*.yaml"))
 AUGMENTATIONS = sorted((CONF / "augment").glob("*.yaml"))
 

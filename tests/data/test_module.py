@@ -146,8 +146,9 @@ def test_heavy_imbalance_and_absent_classes_are_said_with_their_counts():
         train = samples(large + 2, torch.tensor([0] * large + [1] * 2))
         return describe("mine", Splits(train, None, None, ("a", "b", "c")), seed=0)[1].warnings
 
-    assert warnings(20) == ("no training sample of 1 classes: c",)
-    assert "21 training samples of a, 2 of b" in warnings(21)[1]
+    assert warnings(20) == ("1 classes have no sample in train: c",)
+    assert warnings(21)[1].startswith("1 classes are imbalanced: b (2); ")
+    assert "21 of a" in warnings(21)[1]
 
 
 def test_a_subset_is_of_the_train_split_only():

@@ -1,0 +1,66 @@
+"""What a check of files found, kept for the next run with the same files.
+
+An entry's name is a hash of all names, sizes, times and inodes, so an entry for files that have changed is never found.
+"""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import PIL
+from PIL import Image
+
+from ftlab.reports.files import write_text
+
+VERSION = 1  # of what is found and how it is written
+KEPT = 50  # entries; older ones are removed
+SETTLED = 50_000_000  # ns; a file may change again within a tick of its file system's clock, and bear the same time
+
+
+def folder() -> Path:
+    """Where entries lie: $FTLAB_CACHE/checks, else $XDG_CACHE_HOME/ftlab/checks, else ~/.cache/ftlab/checks."""
+    own = os.environ.get("FTLAB_CACHE")
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return (Path(own) if own else Path(user) / "ftlab") / "checks"
+
+
+def entry(paths: Sequence[str], load: bool) -> Path | None:
+    """The file for what is found in `paths` as they are now; None if one of them has just been written."""
+    state = blake2b(digest_size=16)
+    state.update(repr((VERSION, PIL.__version__, Image.MAX_IMAGE_PIXELS, load)).encode())
+    newest = 0
+    for path in paths:
+        state.update(os.fsencode(os.path.abspath(path)) + b"\0")
+        try:
+            seen = os.stat(path)
+        except OSError:
+            state.update(b"gone\0")
+            continue
+        state.update(f"{seen.st_size},{seen.st_mtime_ns},{seen.st_ctime_ns},{seen.st_ino}\0".encode())
+        newest = max(newest, seen.st_mtime_ns, seen.st_ctime_ns)
+    return None if time.time_ns() - newest < SETTLED else folder() / f"{state.hexdigest()}.json"
+
+
+def read(path: Path) -> Any:
+    """What is in an entry; None if it is not there or not whole."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def write(path: Path, value: Any) -> bool:
+    """Keep `value` (plain containers); False where the folder cannot be written, which costs time only."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(value))
+        entries = sorted(path.parent.glob("*.json"), key=lambda file: file.stat().st_mtime)
+        for old in entries[:-KEPT]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,106 @@
+"""All images of a data set looked at once: files with a cached result, others (pixels in memory) at each run."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from ftlab.data.base import Images
+from ftlab.data.checks import cache
+from ftlab.data.checks.duplicates import FAST_BYTES, equal_files, groups, near
+from ftlab.data.checks.images import Look, look, thumbnail
+from ftlab.errors import UserError
+
+
+@dataclass
+class Facts:
+    """What is known of images 0 to n - 1, in plain containers."""
+
+    faults: list[tuple[int, str, str]] = field(default_factory=list)  # place, kind, reason
+    notes: dict[str, list[int]] = field(default_factory=dict)  # kind to places
+    equal: list[list[int]] | None = field(default_factory=list)  # groups; None: too much to read in a fast check
+    near: list[tuple[int, int]] = field(default_factory=list)  # pairs
+    loaded: bool = False  # whether pixels were looked at
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Facts, and the file that keeps them for the next run."""
+
+    facts: Facts
+    file: Path | None
+    was_there: bool = False
+
+
+def of_files(paths: Sequence[str], load: bool, workers: int, console: Console) -> Kept:
+    """`workers`: processes that read files; 0 is this one. With `load` all pixels are read, else headers."""
+    for deep in (True,) if load else (True, False):  # a full check answers a fast one too
+        entry = cache.entry(paths, deep)
+        found = _restored(cache.read(entry)) if entry else None
+        if found:
+            return Kept(found, entry, was_there=True)
+    facts = _facts(list(_looks(paths, load, workers, console)), load)
+    sizes = [Path(path).stat().st_size if Path(path).is_file() else 0 for path in paths]
+    facts.equal = equal_files(paths, sizes, None if load else FAST_BYTES)
+    written = entry is not None and entry == cache.entry(paths, load) and cache.write(entry, asdict(facts))
+    return Kept(facts, entry if written else None)
+
+
+def _looks(paths: Sequence[str], load: bool, workers: int, console: Console) -> Iterator[Look]:
+    said = "loading images" if load else "reading headers"
+    progress = partial(
+        track, description=said, total=len(paths), console=console, disable=not console.is_terminal, transient=True
+    )
+    if not workers:
+        yield from progress(look(path, load) for path in paths)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from progress(pool.map(partial(look, load=load), paths, chunksize=16))
+
+
+def of_images(images: Images, console: Console) -> Facts:
+    """The pixels of images that are no files of their own."""
+    looks: list[Look] = []
+    digests: list[bytes | None] = []
+    hidden = not console.is_terminal
+    places = track(range(len(images)), "looking at images", console=console, disable=hidden, transient=True)
+    for place in places:
+        try:
+            image = images[place]
+        except UserError as error:
+            looks.append(Look("images cannot be read", str(error)))
+            digests.append(None)
+            continue
+        looks.append(Look(thumbnail=thumbnail(image)))
+        pixels = np.asarray(image) if isinstance(image, Image.Image) else image.numpy()
+        digests.append(blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest())
+    facts = _facts(looks, loaded=True)
+    facts.equal = groups(digests)
+    return facts
+
+
+def _facts(looks: Sequence[Look], loaded: bool) -> Facts:
+    facts = Facts(loaded=loaded)
+    for place, seen in enumerate(looks):
+        if seen.fault:
+            facts.faults.append((place, seen.fault, seen.reason))
+        for note in seen.notes:
+            facts.notes.setdefault(note, []).append(place)
+    facts.near = near([seen.thumbnail for seen in looks])
+    return facts
+
+
+def _restored(value: Any) -> Facts | None:
+    """Facts from a cache's entry; None if it is none."""
+    try:
+        return Facts(**value)
+    except TypeError:
+        return None

@@ -1,0 +1,115 @@
+"""What a look at one image file tells: whether it can be used, what is special about it, and what it looks like."""
+
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2 import functional as tvf
+
+from ftlab.data.images import MODES_WITH_ALPHA, load_image, printable
+from ftlab.errors import UserError
+
+ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
+# How Pillow's decoders speak of a file that ends too early.
+CUT = ("truncated", "broken data stream", "unexpected end", "not enough image data", "cannot read that many")
+
+EMPTY = "files are empty"
+GONE = "files are not there"
+SPECIAL = "files are no regular files"
+UNREADABLE = "images cannot be read"
+TRUNCATED = "images are truncated"
+BOMB = "images have too many pixels"
+WRONG_SUFFIX = "images have the suffix of another format"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of one image."""
+
+    fault: str | None = None  # the kind of problem that makes it unusable
+    reason: str = ""  # of the fault, naming the file
+    notes: tuple[str, ...] = ()  # kinds of what is special and handled
+    thumbnail: bytes | None = None  # see `thumbnail`
+
+
+def look(path: str, load: bool) -> Look:
+    """The header of a file; with `load` also all its pixels."""
+    name = printable(path)
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            return Look(SPECIAL, f"{name}: not a regular file; remove it.")
+    except OSError as error:
+        return Look(GONE, f"{name}: {error.strerror}.")
+    if status.st_size == 0:
+        return Look(EMPTY, f"{name}: the file is empty (0 bytes); replace or remove it.")
+    try:
+        notes = _header(path)
+        image = load_image(path) if load else None
+    except UserError as error:
+        return Look(_kind(error), str(error))
+    return Look(notes=notes, thumbnail=None if image is None else thumbnail(image))
+
+
+def _header(path: str) -> tuple[str, ...]:
+    """What is special about an image, from its header. Raises: UserError, as load_image does, if there is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)  # of broken EXIF data and the like, which loading gets over
+            with Image.open(path) as image:
+                if image.mode in ("F", "I"):  # 32 bits, of which only the pixels tell whether their range is known
+                    load_image(path)
+                return tuple(_notes(image, Path(path).suffix.lower()))
+    except Exception:
+        load_image(path)  # says what is wrong, in its own words
+        return ()
+
+
+def _notes(image: Image.Image, suffix: str) -> Iterator[str]:
+    formats = Image.registered_extensions()
+    if image.format and formats.get(suffix) != image.format and not _is_jpeg(image.format, formats.get(suffix)):
+        yield WRONG_SUFFIX
+    if image.mode.startswith("I"):
+        yield "images have 16-bit pixels and are scaled to 8 bits"
+    if image.mode in MODES_WITH_ALPHA or "transparency" in image.info:
+        yield "images are transparent and are shown on white"
+    elif image.mode in ("P", "PA"):
+        yield "images have a palette and become RGB"
+    if image.mode == "CMYK":
+        yield "images are CMYK (for print) and become RGB"
+    if _orientation(image) not in (0, 1):
+        yield "images are turned upright as their EXIF orientation says"
+    if getattr(image, "is_animated", False) and not _is_jpeg(image.format, "JPEG"):
+        yield "images have several frames, of which the first is used"
+
+
+def _orientation(image: Image.Image) -> int:
+    """As EXIF has it; for a PNG that keeps it behind its pixels Pillow would have to read these, so it is not told."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1
+    return int(image.getexif().get(ORIENTATION, 1))
+
+
+def _is_jpeg(format: str | None, expected: str | None) -> bool:
+    """Phones write MPO, which is JPEG with further pictures, under the suffix of JPEG."""
+    return format in ("JPEG", "MPO") and expected in ("JPEG", "MPO")
+
+
+def _kind(error: UserError) -> str:
+    cause = error.__cause__
+    if isinstance(cause, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return BOMB
+    return TRUNCATED if any(words in str(cause).lower() for words in CUT) else UNREADABLE
+
+
+def thumbnail(image: Image.Image | Tensor) -> bytes:
+    """A picture as 8 rows of 9 grey pixels, for duplicates.near."""
+    picture: Any = tvf.to_pil_image(image) if isinstance(image, Tensor) else image
+    return picture.convert("L").resize((9, 8), Image.Resampling.BOX).tobytes()

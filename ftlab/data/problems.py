@@ -1,0 +1,68 @@
+"""What is wrong with data, or good to know of it: each problem once, with its count and a few examples."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ftlab.errors import UserError
+
+# error: the sample cannot be used; warning: figures may mislead; note: handled, good to know.
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One kind of problem, as "3 files are empty: a.png, b.png, c.png; copy them again"."""
+
+    kind: str  # what follows the count: "files are empty"
+    severity: Severity
+    count: int
+    examples: tuple[str, ...] = ()  # at most EXAMPLES, printable
+    advice: str = ""
+
+    @property
+    def text(self) -> str:
+        rest = self.count - len(self.examples)
+        more = f" and {rest:,} more" if self.examples and rest > 0 else ""
+        shown = f": {', '.join(self.examples)}{more}" if self.examples else ""
+        return f"{self.count:,} {self.kind}{shown}" + (f"; {self.advice}" if self.advice else "")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One sample that cannot be used."""
+
+    name: str  # its file, or the row that lists it
+    kind: str  # of the problem that it belongs to
+    reason: str  # one sentence that names the sample
+    split: str = ""  # empty where it was left out before the data was split
+
+
+def problem(kind: str, severity: Severity, names: Iterable[str], advice: str = "") -> list[Problem]:
+    """The problem of all `names`; none for none."""
+    found = list(names)
+    return [Problem(kind, severity, len(found), tuple(found[:EXAMPLES]), advice)] if found else []
+
+
+def of_faults(faults: Sequence[Fault]) -> list[Problem]:
+    """One problem a kind, in the order of their first fault."""
+    kinds = dict.fromkeys(fault.kind for fault in faults)
+    return [found for kind in kinds for found in problem(kind, "error", (f.reason for f in faults if f.kind == kind))]
+
+
+def by_severity(problems: Iterable[Problem]) -> list[Problem]:
+    """Errors first, then warnings, then notes; otherwise in the order given."""
+    return sorted(problems, key=lambda found: SEVERITIES.index(found.severity))
+
+
+def refusal(name: str, faults: Sequence[Fault]) -> UserError:
+    """The one message, of at most six lines, about samples that cannot be used."""
+    ways = "mend or remove them, or leave them out by data.on_error=skip"
+    if len(faults) == 1:
+        return UserError(f"{faults[0].reason} To go on without it: data.on_error=skip")
+    problems = of_faults(faults)
+    lines = [f"{found.count:,} {found.kind}, for example: {found.examples[0]}" for found in problems]
+    shown = lines if len(lines) <= 4 else [*lines[:3], f"and {len(lines) - 3} more kinds; ftlab check lists them all"]
+    return UserError("\n".join([f"data={name}: {len(faults):,} samples cannot be used; {ways}", *shown]))
