@@ -78,6 +78,7 @@ class Run:
 @dataclass(frozen=True)
 class Way:
     name: str
+    package: str
     build: Callable[[Job, Path], Run]
     refreezes: bool  # whether a phase may freeze what trained before
 
@@ -177,6 +178,7 @@ class Plain(LightningModule):
     def __init__(self, model: Model, job: Job) -> None:
         super().__init__()
         self.backbone, self.head, self.job = model.backbone, model.head, job
+        self.weights: Tensor | None
         self.register_buffer("weights", torch.tensor(job.class_weights) if job.class_weights else None)
         self.accuracy = MulticlassAccuracy(len(CLASSES), average="micro")
 
@@ -266,9 +268,9 @@ def scheduler(job: Job, folder: Path) -> Run:
     return plain(job, folder, callback, FTSCheckpoint(folder, save_last=True, save_on_train_epoch_end=True))
 
 
-FTLAB = Way("ftlab", ftlab, refreezes=True)
-STOCK = Way("BackboneFinetuning", stock, refreezes=False)
-SCHEDULER = Way("finetuning-scheduler", scheduler, refreezes=False)
+FTLAB = Way("ftlab", "ftlab", ftlab, refreezes=True)
+STOCK = Way("BackboneFinetuning", "lightning", stock, refreezes=False)
+SCHEDULER = Way("FinetuningScheduler", "finetuning-scheduler", scheduler, refreezes=False)
 
 
 def installed() -> list[Way]:
