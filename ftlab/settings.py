@@ -37,7 +37,7 @@ TYPES: dict[str, Any] = {
     # the run
     "seed": Seed,
     "subset": Share | PositiveInt | PerClass | None,
-    "on_nonfinite": Literal["stop"],
+    "on_nonfinite": Literal["stop", "skip", "rollback"],
     "resume": Path | None,
     "resume_allow": list[str],
     "trusted_modules": list[str],
@@ -71,7 +71,7 @@ TYPES: dict[str, Any] = {
     # data
     "data.root": Path | None,
     "data.file": Path | None,
-    "data.batch_size": PositiveInt,
+    "data.batch_size": PositiveInt | Literal["auto"],
     "data.num_workers": NonNegativeInt,
     "data.image_size": PositiveInt | list[PositiveInt] | None,
     "data.split": Annotated[list[Probability], Field(min_length=3, max_length=3), "three shares from 0 to 1"],
