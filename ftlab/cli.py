@@ -96,6 +96,7 @@ def _mode(mode: str, words: list[str]) -> int:
     if args.hydra_help or args.shell_completion:
         return _hydra(mode, words)
     from ftlab.composition import prepare
+    from ftlab.disk import locked, writable
     from ftlab.overrides import quote
     from ftlab.resume import LAST, check_same, replayed
 
@@ -114,9 +115,10 @@ def _mode(mode: str, words: list[str]) -> int:
     key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
     folder = Path(prepared.folder(key))
     if resumed:  # before Hydra writes into the folder
-        check_same(folder, prepared.settings())
+        with locked(check_same(folder, prepared.settings())):
+            writable(key, folder)
     else:
-        fresh(key, folder)
+        writable(key, fresh(key, folder))
     code = _hydra(mode, [*flags, *prepared.lines, quote(key, str(folder))])
     if code == 130 and not multirun and (folder / LAST).is_file():
         print(f"go on with: ftlab train resume={folder}", file=sys.stderr)

@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from ftlab.backbones.base import Backbone
-from ftlab.bundle import device_of, head_name, preprocessing_of, read, restore, spec_of, tensors
+from ftlab.backbones.hub import cache_only
+from ftlab.bundle import DESCRIPTION, device_of, head_name, preprocessing_of, read, restore, spec_of, tensors
 from ftlab.config import instantiate
 from ftlab.data.base import Batch, Preprocessing
 from ftlab.data.datasets import pixels
@@ -78,13 +79,15 @@ def load(bundle: str | Path, backbone: Backbone | None = None, accelerator: str 
     """
     folder = Path(bundle)
     description, weights = read(folder)
-    task = instantiate(description.task_settings, spec=spec_of(description))
+    task = build(description.task_settings, folder, spec=spec_of(description))
     if backbone is None:
         if not description.backbone:
             raise UserError(f"bundle={folder}: its backbone is the user's own module; ftlab.load(bundle, backbone=...)")
-        backbone = instantiate(description.backbone)
-    head = instantiate(
+        with cache_only():  # whoever wrote the bundle may not send this machine to a hub
+            backbone = build(description.backbone, folder)
+    head = build(
         description.head,
+        folder,
         num_features=backbone.num_features,
         num_outputs=description.num_outputs,
         default_pool=backbone.default_pool,
@@ -92,6 +95,15 @@ def load(bundle: str | Path, backbone: Backbone | None = None, accelerator: str 
     model = Model(backbone, head)
     restore(model, weights, folder)
     return Predictor(model.to(device_of(accelerator)), task, preprocessing_of(description))
+
+
+def build(node: dict[str, Any], folder: Path, **runtime: Any) -> Any:
+    """What a node of bundle.json describes. Raises: UserError if it cannot be built, be it too large."""
+    try:
+        return instantiate(node, **runtime)
+    except (TypeError, ValueError, AttributeError, KeyError, RuntimeError, MemoryError, OverflowError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise UserError(f"{folder / DESCRIPTION}: {node['_target_']} cannot be built as described: {said}") from error
 
 
 def as_image(picture: Picture) -> Image.Image | Tensor:
