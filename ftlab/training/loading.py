@@ -1,6 +1,7 @@
 """Checkpoints are read without running anything that they hold."""
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ def read_checkpoint(path: Path, only_look: bool = False) -> dict[str, Any]:
     and plain containers, which loading could run.
     """
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=only_look)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about pickles that it then refuses
+            found = torch.load(path, map_location="cpu", weights_only=True, mmap=only_look)
     except FileNotFoundError:
         raise UserError(f"{path}: the checkpoint is missing") from None
     except pickle.UnpicklingError as error:
