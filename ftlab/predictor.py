@@ -101,6 +101,8 @@ def build(node: dict[str, Any], folder: Path, **runtime: Any) -> Any:
     """What a node of bundle.json describes. Raises: UserError if it cannot be built, be it too large."""
     try:
         return instantiate(node, **runtime)
+    except UserError as error:
+        raise UserError(f"{folder / DESCRIPTION}: {error}") from error
     except (TypeError, ValueError, AttributeError, KeyError, RuntimeError, MemoryError, OverflowError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise UserError(f"{folder / DESCRIPTION}: {node['_target_']} cannot be built as described: {said}") from error
