@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ftlab.config import only_shipped
 from ftlab.data.base import DataSpec, Preprocessing
 from ftlab.errors import UserError
 from ftlab.model import Model
@@ -100,6 +101,7 @@ def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
             raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
         description = Description(**data)
         spec_of(description), preprocessing_of(description)
+        check_nodes(description, path)
     except KeyError as error:
         raise UserError(f"{path}: not a bundle's description: the key {error} is missing") from None
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError, IndexError) as error:
@@ -108,9 +110,28 @@ def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
         weights = load_file(folder / WEIGHTS)
     except FileNotFoundError:
         raise UserError(f"{folder / WEIGHTS}: the file is missing; copy the whole bundle folder") from None
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
         raise UserError(f"{folder / WEIGHTS}: truncated or not a safetensors file: {error}") from None
     return description, weights
+
+
+def check_nodes(description: Description, path: Path) -> None:
+    """Raises: UserError for a description that names code of others, or files outside of its folder.
+
+    A bundle may come from anywhere, so the modules that its own config trusts count for nothing.
+    """
+    backbone, data = description.backbone, description.config.get("data")
+    only_shipped("task", description.task_settings, str(path))
+    only_shipped("head", description.head, str(path))
+    if data:
+        only_shipped("data", data, str(path))
+    if not backbone:
+        return
+    only_shipped("backbone", backbone, str(path))
+    if backbone.get("weights") or backbone.get("pretrained"):
+        raise UserError(f"{path}: its backbone names weights outside of the bundle, which holds its own; refused")
+    if str(backbone.get("name")).startswith("local-dir:"):
+        raise UserError(f"{path}: its backbone is described outside of the bundle ({backbone['name']}); refused")
 
 
 def spec_of(description: Description) -> DataSpec:

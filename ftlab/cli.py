@@ -97,6 +97,7 @@ def _mode(mode: str, words: list[str]) -> int:
     if args.hydra_help or args.shell_completion:
         return _hydra(mode, words)
     from ftlab.composition import prepare
+    from ftlab.disk import locked, writable
     from ftlab.overrides import quote
     from ftlab.resume import LAST, check_same, replayed
     from ftlab.training.processes import rank
@@ -116,9 +117,10 @@ def _mode(mode: str, words: list[str]) -> int:
     key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
     folder = Path(prepared.folder(key))
     if resumed:  # before Hydra writes into the folder
-        check_same(folder, prepared.settings())
+        with locked(check_same(folder, prepared.settings())):
+            writable(key, folder)
     elif rank() == 0:
-        fresh(key, folder)
+        writable(key, fresh(key, folder))
     elif not any(text.startswith(f"{key}=") for text in overrides):
         raise UserError(f"{key}: several processes were started from outside, and need one folder: {key}=DIR")
     code = _hydra(mode, [*flags, *prepared.lines, quote(key, str(folder))])

@@ -231,6 +231,9 @@ def instantiate(node: Mapping[str, Any], /, *, trusted_modules: Sequence[str] = 
         raise UserError(
             f"_target_={name}: expected the full name of a class or function, like ftlab.heads.linear.Linear"
         )
+    if name not in targets() and not _trusted(name, trusted_modules):  # ours alone would allow ftlab.run.train too
+        trusted = "".join(f", {module}.*" for module in trusted_modules)
+        raise UserError(f"_target_={name}: may not be named; accepted: what a shipped option names{trusted}")
     thing = _locate(name, ["ftlab", *trusted_modules])
     arguments = {str(key): value for key, value in plain.items()} | runtime
     try:
@@ -238,6 +241,21 @@ def instantiate(node: Mapping[str, Any], /, *, trusted_modules: Sequence[str] = 
     except TypeError as error:
         raise UserError(f"{name}: {error}; it accepts {inspect.signature(thing)}") from error
     return thing(**arguments)
+
+
+def only_shipped(group: str, node: Any, where: str) -> None:
+    """For a node from a file that somebody else may have written: no module is trusted there.
+
+    Raises: UserError if it names anything but a shipped option of its group, or nested inside, of any group.
+    """
+    own = [option["_target_"] for option in options(group).values() if "_target_" in option]
+    if not isinstance(node, dict) or node.get("_target_") not in own:
+        name = node.get("_target_") if isinstance(node, dict) else node
+        raise UserError(f"{where}, {group}: _target_={name}: may not be named; {choices(str(name), own)}")
+    for path, inner in _nodes(group, node):
+        name = inner.get("_target_", own[0])
+        if not isinstance(name, str) or name not in targets():
+            raise UserError(f"{where}, {path}: _target_={name}: may not be named; {choices(str(name), own)}")
 
 
 def _locate(name: str, homes: Sequence[str]) -> Callable[..., Any]:

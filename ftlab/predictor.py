@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from ftlab.backbones.base import Backbone
-from ftlab.bundle import device_of, head_name, preprocessing_of, read, restore, spec_of, tensors
+from ftlab.backbones.hub import cache_only
+from ftlab.bundle import DESCRIPTION, device_of, head_name, preprocessing_of, read, restore, spec_of, tensors
 from ftlab.config import instantiate
 from ftlab.data.base import Batch, Preprocessing
 from ftlab.data.datasets import pixels
@@ -86,12 +87,13 @@ def load(
     """
     folder = Path(bundle)
     description, weights = read(folder)
-    make = partial(instantiate, trusted_modules=trusted_modules)
+    make = partial(build, folder=folder, trusted_modules=trusted_modules)
     task = make(description.task_settings, spec=spec_of(description))
     if backbone is None:
         if not description.backbone:
             raise UserError(f"bundle={folder}: its backbone is the user's own module; ftlab.load(bundle, backbone=...)")
-        backbone = make(description.backbone)
+        with cache_only():  # whoever wrote the bundle may not send this machine to a hub
+            backbone = make(description.backbone)
     head = make(
         description.head,
         num_features=backbone.num_features,
@@ -101,6 +103,17 @@ def load(
     model = Model(backbone, head)
     restore(model, weights, folder)
     return Predictor(model.to(device_of(accelerator)), task, preprocessing_of(description))
+
+
+def build(node: dict[str, Any], folder: Path, **runtime: Any) -> Any:
+    """What a node of bundle.json describes. Raises: UserError if it cannot be built, be it too large."""
+    try:
+        return instantiate(node, **runtime)
+    except UserError as error:
+        raise UserError(f"{folder / DESCRIPTION}: {error}") from error
+    except (TypeError, ValueError, AttributeError, KeyError, RuntimeError, MemoryError, OverflowError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise UserError(f"{folder / DESCRIPTION}: {node['_target_']} cannot be built as described: {said}") from error
 
 
 def as_image(picture: Picture) -> Image.Image | Tensor:

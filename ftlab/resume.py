@@ -27,7 +27,8 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
         raise UserError(
             f"resume={folder}: the run is finished; to train on, allow a key: resume_allow=[trainer.max_epochs]"
         )
-    before, now = flat(yaml.safe_load(path.read_text(encoding="utf8"))), flat(settings)
+    stored = read_yaml(path)
+    before, now = flat(stored), flat(as_begun(stored, settings))
     differ = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k) and k.split(".")[0] not in OWN)
     refused = [k for k in differ if k not in settings["resume_allow"]]
     if refused:
@@ -37,6 +38,26 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
             f"resume={folder}: the config differs in {shown}{more}; name a key in resume_allow=[...] to allow it"
         )
     return folder
+
+
+def as_begun(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` with the number that data.batch_size=auto has found when the run began."""
+    data, begun = settings.get("data") or {}, stored.get("data") or {}
+    if data.get("batch_size") != "auto" or not isinstance(begun.get("batch_size"), int):
+        return dict(settings)
+    return {**settings, "data": {**data, "batch_size": begun["batch_size"]}}
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping of plain values. Raises: UserError for anything else, also for tags that would make objects."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise UserError(f"{path}: not as ftlab wrote it ({said}); nothing of it was used") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: not as ftlab wrote it: expected a mapping; nothing of it was used")
+    return found
 
 
 def replayed(typed: Sequence[str]) -> tuple[list[str], bool]:
@@ -57,10 +78,31 @@ def replayed(typed: Sequence[str]) -> tuple[list[str], bool]:
         if not (Path(folder) / LAST).is_file():
             return [text for text in typed if not text.startswith("resume=")], False
     stored = Path(folder) / ".hydra" / "overrides.yaml"
-    before = yaml.safe_load(stored.read_text(encoding="utf8")) if stored.is_file() else []
+    before = begun_by(stored, typed) if stored.is_file() else []
     kept = [text for text in before if not text.lstrip("+").startswith(("resume=", "resume_allow="))]
     own = [text for text in typed if not text.lstrip("+").startswith(("resume=", "hydra.run.dir="))]
     return [*kept, *own, quote("resume", folder), quote("hydra.run.dir", folder)], True
+
+
+def begun_by(path: Path, typed: Sequence[str]) -> list[str]:
+    """The overrides that a run was begun with, as Hydra wrote them.
+
+    Raises: UserError for what a run never stores or nobody should repeat unasked: keys of Hydra, whose targets Hydra
+    itself would call, and modules to be trusted. The folder may come from somebody else.
+    """
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        found = None
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise UserError(f"{path}: not as ftlab wrote it: expected a list of texts; nothing of it was used")
+    for text in found:
+        key = text.lstrip("+~").split("=", 1)[0].strip()
+        if key.split("@")[0].split(".")[0].split("/")[0] == "hydra":
+            raise UserError(f"{path}: '{text}': keys of Hydra are never repeated from a file; nothing of it was used")
+        if key == "trusted_modules" and text not in typed:
+            raise UserError(f"{path}: '{text}': say again which modules you trust; type {text} beside resume=")
+    return found
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:

@@ -20,11 +20,13 @@ from ftlab.backbones.base import Backbone
 from ftlab.config import instantiate, options, plainly
 from ftlab.data.base import Splits
 from ftlab.data.module import DataModule
+from ftlab.disk import clear_errors, locked, writable
 from ftlab.errors import UserError
 from ftlab.reports.files import write_json
 from ftlab.reports.terminal import print_plan, print_problems, print_summary
+from ftlab.resume import as_begun, check_same, read_yaml
 from ftlab.strategies import phases as phase_files
-from ftlab.strategies.base import as_begun
+from ftlab.strategies.base import prolonged
 from ftlab.training.optimizers import groups
 
 Config = Mapping[str, Any]
@@ -41,19 +43,30 @@ def train(
 
     Raises: UserError for anything that the user can mend.
     """
+    from ftlab.training.processes import rank
+
+    settings = with_own(plainly(config, resolve=True), data)
+    if rank():
+        return run_in(Path(settings["resume"] or run_dir or "."), settings, data, backbone, is_main=False)
+    folder = folder_of(settings, run_dir)
+    go_on = f"; the last checkpoint is as it was: ftlab train resume={folder}"
+    with clear_errors(folder, str(folder), go_on), locked(folder):
+        return run_in(open_folder(folder, settings), settings, data, backbone, is_main=True)
+
+
+def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbone | None, is_main: bool) -> Report:
+    """The run itself, in a folder that is its own."""
     from ftlab.reports.page import write_page
     from ftlab.training.fit import fit
-    from ftlab.training.processes import rank, together
+    from ftlab.training.processes import together
 
     started, clock = datetime.now(UTC), time.perf_counter()
-    settings = with_own(plainly(config, resolve=True), data)
-    is_main = rank() == 0
-    folder = open_folder(settings, run_dir) if is_main else Path(settings["resume"] or run_dir or ".")
     console = Console(quiet=not is_main)
     parts = assemble(settings, data, backbone)
     if settings["resume"]:
-        parts.phases = as_begun(parts.phases, begun(folder)["phases"])
+        parts.phases = prolonged(parts.phases, begun(folder)["phases"])
     show_plan(parts, console, settings["plan"]["detail"])
+    settings = with_batch_size(parts, settings, folder, console)
     if is_main:
         write_config(folder, settings)
     make_data = partial(loaders, parts, settings)
@@ -157,7 +170,11 @@ def predict(config: Config) -> int:
         print(f"input: {warning}", file=sys.stderr)
     output = new_file(settings, "output") if settings["output"] else None
     predictor = load(required(settings, "bundle"), None, settings["accelerator"], settings["trusted_modules"])
-    failed = write_lines(predictor, paths, output, settings["batch_size"], settings["top_k"], settings["num_workers"])
+    where = output or Path()
+    with clear_errors(where.parent, f"output={where}" if output else "the lines"):
+        failed = write_lines(
+            predictor, paths, output, settings["batch_size"], settings["top_k"], settings["num_workers"]
+        )
     return 2 if failed else 0
 
 
@@ -235,16 +252,36 @@ def begun(folder: Path) -> Report:
     return state(newest(folder / "checkpoints"))
 
 
-def open_folder(settings: Config, run_dir: str | Path | None) -> Path:
-    """The run's own folder. Raises: UserError if another run has used it."""
-    from ftlab.resume import check_same
+def with_batch_size(parts: Parts, settings: Config, folder: Path, console: Console) -> Config:
+    """`settings` with a number for data.batch_size=auto: that of the run to resume, else the largest that fits."""
+    if settings["data"]["batch_size"] != "auto":
+        return settings
+    if settings["resume"]:
+        return as_begun(read_yaml(folder / "config.yaml"), settings)
+    from ftlab.training.batch_size import find
+    from ftlab.training.processes import alone, devices
 
+    alone("data.batch_size=auto")
+    trying = {**settings, "data": {**settings["data"], "batch_size": 1}}
+    found = find(parts, loaders(parts, trying), settings, devices(settings["trainer"]))
+    console.print(str(found), markup=False, highlight=False, soft_wrap=True)
+    return {**settings, "data": {**settings["data"], "batch_size": found.batch_size}}
+
+
+def folder_of(settings: Config, run_dir: str | Path | None) -> Path:
+    """The run's folder, which is there after this. Raises: UserError if it is to be resumed and is not there."""
     if settings["resume"]:
         return check_same(Path(settings["resume"]), settings)
-    folder = Path(run_dir or datetime.now().strftime("runs/%Y-%m-%d/%H-%M-%S-%f"))
+    return writable("run_dir", Path(run_dir or datetime.now().strftime("runs/%Y-%m-%d/%H-%M-%S-%f")))
+
+
+def open_folder(folder: Path, settings: Config) -> Path:
+    """The folder, made ready. Raises: UserError if another run has used it."""
+    if settings["resume"]:
+        return folder
     if any((folder / name).exists() for name in ("config.yaml", "report.json", "checkpoints")):
         raise UserError(f"{folder}: holds a run already; name another folder, or go on with it by resume={folder}")
-    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints").mkdir()
     return folder
 
 

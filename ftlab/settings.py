@@ -37,7 +37,7 @@ TYPES: dict[str, Any] = {
     # the run
     "seed": Seed,
     "subset": Share | PositiveInt | PerClass | None,
-    "on_nonfinite": Literal["stop"],
+    "on_nonfinite": Literal["stop", "skip", "rollback"],
     "resume": Path | None,
     "resume_allow": list[str],
     "trusted_modules": list[str],
@@ -73,7 +73,7 @@ TYPES: dict[str, Any] = {
     # data
     "data.root": Path | None,
     "data.file": Path | None,
-    "data.batch_size": PositiveInt,
+    "data.batch_size": PositiveInt | Literal["auto"],
     "data.num_workers": NonNegativeInt,
     "data.check": Literal["off", "fast", "full"],
     "data.on_error": Literal["stop", "skip"],

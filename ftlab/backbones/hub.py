@@ -37,6 +37,18 @@ def reach(name: str) -> Iterator[None]:
         constants.HF_HUB_OFFLINE = offline_before
 
 
+@contextmanager
+def cache_only() -> Iterator[None]:
+    """Nothing is downloaded meanwhile; what was downloaded before still loads."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
 def why(reachable: bool, offline: bool, error: Exception) -> str:
     if offline:
         return "are not in the local cache, and HF_HUB_OFFLINE forbids a download"

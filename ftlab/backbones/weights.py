@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -105,13 +106,15 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
         raise broken(path, error) from error
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about pickles that it then refuses
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
             raise broken(path, error) from error

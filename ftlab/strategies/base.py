@@ -170,7 +170,7 @@ def with_early_stopping(phases: Sequence[Phase], patience: int | None, min_delta
     return [*phases[:-1], replace(phases[-1], patience=patience, min_delta=min_delta)]
 
 
-def as_begun(phases: Sequence[Phase], epochs: Sequence[int]) -> list[Phase]:
+def prolonged(phases: Sequence[Phase], epochs: Sequence[int]) -> list[Phase]:
     """The phases of a run that goes on: as long as it was begun with, the last one taking what is more or less.
 
     Sharing a new number of epochs anew would put epochs that were run into other phases.

@@ -21,6 +21,7 @@ from ftlab.strategies.base import spans
 from ftlab.training.finetuner import STATE, FineTuner
 from ftlab.training.history import best_epoch
 from ftlab.training.interruptions import Interruptions
+from ftlab.training.loading import HostileCheckpointError, read_checkpoint
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 GO_ON, SAVE, STOP = 0, 1, 2  # what is to be done after a step; with several ranks the highest wins
@@ -127,7 +128,7 @@ def flush(path: Path) -> None:
 
 def state(path: Path) -> dict[str, Any]:
     """ftlab's own part of a checkpoint: {history, epoch, phases}."""
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)[STATE]
+    return read_checkpoint(path, only_look=True)[STATE]
 
 
 def newest(folder: Path) -> Path:
@@ -138,11 +139,13 @@ def newest(folder: Path) -> Path:
     reasons = []
     for path in (folder / LAST, folder / PREVIOUS):
         try:
-            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except Exception as error:  # whatever a torn file makes torch raise
-            reasons.append(f"{path}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+            read_checkpoint(path, only_look=True)
+        except HostileCheckpointError:
+            raise
+        except UserError as error:
+            reasons.append(str(error))
             continue
         if reasons:
             warnings.warn(f"{reasons[0]}; going on from {path.name} instead", stacklevel=2)
         return path
-    raise UserError("resume: no checkpoint can be read; " + "; ".join(reasons))
+    raise UserError(f"resume: no checkpoint can be read: {reasons[0]}")

@@ -6,7 +6,7 @@ Shapes: b batch, k outputs.
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -23,8 +23,12 @@ from ftlab.strategies.base import Phase, current, is_over
 from ftlab.tasks.base import Task
 from ftlab.training.history import Record, losses
 from ftlab.training.memory import PeakMemory
+from ftlab.training.nonfinite import factor, norm
 from ftlab.training.optimizers import OptimizerSettings
 from ftlab.training.rates import RatePlan
+
+if TYPE_CHECKING:  # it imports this file
+    from ftlab.training.recovery import Recovery
 
 STATE = "ftlab"  # our key in a checkpoint
 
@@ -48,6 +52,7 @@ class FineTuner(LightningModule):
         data: Callable[..., DataModule],
         val_samples: int,
         batch_size: int,
+        recovery: "Recovery",
     ) -> None:
         """`data(rank=, world=)` makes the batches of one process of a run."""
         super().__init__()
@@ -61,6 +66,8 @@ class FineTuner(LightningModule):
         self.resumed: list[dict[str, int]] = []  # where the run went on after an interruption
         self.warned: dict[str, int] = {}  # undefined metrics and the like, with their counts
         self.window, self.train_loss = Sums(), Sums()  # since the last optimizer step, since the epoch began
+        self.recovery = recovery
+        self.seen: list[tuple[Tensor, Tensor]] = []  # index (b,) and loss () of the window's batches
         self.constant = float(batch_size)  # any would be right; this one keeps half precision in its range
 
     @property
@@ -122,31 +129,49 @@ class FineTuner(LightningModule):
         torch.manual_seed(key(self.seed, self.current_epoch, batch_idx, self.global_rank))
         rates = self.plan.at(self.running, self.begun, batch_idx // self.trainer.accumulate_grad_batches)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
-            group["lr"] = rates.get(group["stage"], 0.0)
+            group["lr"] = rates.get(group["stage"], 0.0) * factor(self.recovery.events)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         mixed = self.mix(batch)
         total, weight = self.task.loss(self.model(mixed), mixed)
-        if not math.isfinite(total.item()):
-            raise UserError(self._not_finite(total.item(), batch_idx))
         self.window.add(total, weight)
-        self.train_loss.add(total, weight)
         self.batches += 1
+        self.seen.append((batch.index, total.detach()))
         return total / self.constant * self.trainer.accumulate_grad_batches  # Lightning divides by the latter
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.step_seconds += time.perf_counter() - self.step_start
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Divide by the weight of the whole window over all ranks, whose mean DDP has taken; before any clipping."""
-        _, weight = self._over_ranks(self.window.both)
-        # All samples of a window may have the class weight 0: their gradient is 0, and must not become 0 / 0.
-        factor = torch.where(weight > 0, self.constant * self.trainer.world_size / weight, 0.0)
-        self.window = Sums()
-        if factor.device.type == "cpu" and factor == 1:
-            return
+        """Divide by the weight of the whole window over all ranks, whose mean DDP has taken; before any clipping.
+
+        A loss or gradient that is not finite ends here. All is asked in one reduction and one wait for the device.
+        """
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
+        window, seen, self.window, self.seen = self.window, self.seen, Sums(), []
+        mine = torch.cat([window.both, norm(gradients).to(window.both).view(1)])
+        total, weight, length = self._over_ranks(mine).tolist()
+        if bad := self.recovery.is_bad(self.trainer, total, length, gradients):
+            return self.recovery.act(self.trainer, self, bad, self.trainer.fit_loop.batch_idx, self._first(seen))
+        self.recovery.good()
+        self.train_loss.add(*window.both)
+        # All samples of a window may have the class weight 0: their gradient is 0, and must not become 0 / 0.
+        scale = self.constant * self.trainer.world_size / weight if weight > 0 else 0.0
+        if scale != 1:
+            torch._foreach_mul_(gradients, scale)
+
+    def _first(self, seen: list[tuple[Tensor, Tensor]]) -> list[int]:
+        """Three samples of the batches whose loss is not finite, over all ranks; else of all batches."""
+        bad = [index for index, total in seen if not torch.isfinite(total)]
+        index = torch.cat([*bad, torch.full((3,), -1, device=self.device)])[:3]
+        found = [int(i) for i in self.trainer.strategy.all_gather(index).flatten() if i >= 0]
+        if not found:
+            index = torch.cat([*(index for index, _ in seen), index])[:3]
+            found = [int(i) for i in self.trainer.strategy.all_gather(index).flatten() if i >= 0]
+        return found[:3]
+
+    def sample_name(self, index: int) -> str:
+        return self._batches().samples("train").name(index)
 
     def on_train_epoch_end(self) -> None:
         """Write down the epoch; the run is over when its last phase is."""
@@ -158,7 +183,7 @@ class FineTuner(LightningModule):
             "steps": self.batches,
             "step_seconds": self.step_seconds,
             "peak_memory_bytes": self.peak.increase(),
-            "train": {"loss": total / weight},
+            "train": {"loss": total / weight if weight else math.nan},  # none: all steps were left out
             "val": self.figures,
         }
         self.history.append(self.trainer.strategy.broadcast(record))  # one history, so one decision, on all ranks
@@ -193,6 +218,7 @@ class FineTuner(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         within = self.batches < self.trainer.num_training_batches
         checkpoint[STATE] = {"history": self.history, "epoch": self._reached() if within else None}
+        checkpoint[STATE]["nonfinite"] = self.recovery.state()
         checkpoint[STATE]["resumed"] = self.resumed
         checkpoint[STATE]["phases"] = [phase.epochs for phase in self.plan.phases]
 
@@ -210,18 +236,11 @@ class FineTuner(LightningModule):
         self.interrupted = checkpoint[STATE]["epoch"]
         within = self.interrupted["batches"] if self.interrupted else 0
         self.resumed = [*checkpoint[STATE]["resumed"], {"epoch": len(self.history), "batch": within}]
+        self.recovery.load(checkpoint[STATE].get("nonfinite", {}))
 
     def _over_ranks(self, value: Tensor) -> Tensor:
         """The sum over all processes; `value` itself is not changed."""
         return self.trainer.strategy.reduce(value.clone(), reduce_op="sum")  # type: ignore[return-value]
-
-    def _not_finite(self, value: float, batch_idx: int) -> str:
-        return (
-            f"the training loss is {value} in epoch {self.current_epoch}, step {batch_idx}, "
-            f"phase '{self.running.name}', before the optimizer's step; the last checkpoint is as it was. "
-            "Try a smaller optimizer.lr, trainer.gradient_clip_val=1.0 or trainer.precision=32-true, "
-            "and look for bad values in the data."
-        )
 
 
 def monitor_sign(monitor: str, evaluation: Evaluation) -> float:

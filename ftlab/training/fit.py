@@ -25,9 +25,14 @@ from ftlab.training.checkpoints import BEST, Checkpoints, newest
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.history import best_epoch, phase_records
 from ftlab.training.interruptions import Interruptions
+from ftlab.training.loading import read_checkpoint
+from ftlab.training.nonfinite import factor
+from ftlab.training.nonfinite import warnings as recovered
+from ftlab.training.out_of_memory import out_of_memory
 from ftlab.training.progress import EpochLines
 from ftlab.training.ranks import EqualRanks
 from ftlab.training.rates import RatePlan
+from ftlab.training.recovery import Recovery
 from ftlab.training.unfreezing import Unfreezing
 
 PACKAGES = ("ftlab", "torch", "torchvision", "lightning", "timm", "torchmetrics", "hydra-core", "numpy")
@@ -45,15 +50,17 @@ def fit(
     """
     with trainers.only_news():
         trainer, finetuner = prepare(parts, settings, make_data, folder, console)
+        last = newest(folder / "checkpoints") if settings["resume"] else None
         try:
-            trainer.fit(finetuner, ckpt_path=newest(folder / "checkpoints") if settings["resume"] else None)
+            with out_of_memory(settings):
+                trainer.fit(finetuner, ckpt_path=last, weights_only=True)
         except SystemExit as stop:  # Lightning turns Ctrl-C into exit code 1
             raise (stop.__context__ if isinstance(stop.__context__, KeyboardInterrupt) else stop) from None
     if not finetuner.history:
         raise UserError(
             "the run took no step: there is nothing to train on; look at the data's sizes and trainer.max_epochs"
         )
-    best = torch.load(folder / "checkpoints" / BEST, map_location="cpu", weights_only=True)
+    best = read_checkpoint(folder / "checkpoints" / BEST)
     finetuner.load_state_dict(best["state_dict"])
     device = trainer.strategy.root_device
     finetuner.model.to(device), finetuner.task.to(device)
@@ -65,12 +72,15 @@ def prepare(
 ) -> tuple[Trainer, FineTuner]:
     checkpoints = folder / "checkpoints"
     interruptions = Interruptions()
+    unfreezing = Unfreezing(checkpoints)
+    recovery = Recovery(settings.get("on_nonfinite", "stop"), checkpoints, unfreezing)
     trainer = trainers.build(
         trainers.TrainerSettings(**settings["trainer"]),
         epochs=sum(phase.epochs for phase in parts.phases),
         folder=folder,
         callbacks=[
-            Unfreezing(checkpoints),
+            unfreezing,
+            recovery,
             EqualRanks(),
             EpochLines(console),
             interruptions,
@@ -89,6 +99,7 @@ def prepare(
         data=make_data,
         val_samples=parts.spec.sizes.get("val", 0),
         batch_size=settings["data"]["batch_size"],
+        recovery=recovery,
     )
     return trainer, finetuner
 
@@ -150,7 +161,7 @@ class Fitted:
             "plan": plan_table(parts),
             "phases": phase_records(parts.phases, tuner.history, values, sizes),
             "history": tuner.history,
-            "rates": tuner.plan.curve(values),
+            "rates": tuner.plan.curve(values, factor=self._halved),
             "best": self._best(values),
             "data": {
                 "name": parts.spec.name,
@@ -165,9 +176,15 @@ class Fitted:
             "resumed": tuner.resumed,
             "warnings": [
                 *(f"interrupted; went on in epoch {at['epoch']}, batch {at['batch']}" for at in tuner.resumed),
+                *recovered(tuner.recovery.events),
                 *(f"{text} ({count} times)" for text, count in undefined.items()),
             ],
         }
+
+    def _halved(self, epoch: int, step: int) -> float:
+        """What rollbacks have made of the rate by the optimizer step `step` of `epoch`."""
+        batches = self.settings["trainer"]["accumulate_grad_batches"]
+        return factor(self.finetuner.recovery.events, epoch, step * batches)
 
     def _best(self, values: list[float | None]) -> Report | None:
         epoch = best_epoch(values)

@@ -32,6 +32,15 @@ def _started() -> bool:
     return "LOCAL_RANK" in os.environ or srun
 
 
+def alone(key: str) -> None:
+    """Raises: UserError if others have started several processes, each of which would choose `key` for itself."""
+    if _started() and int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1"))) > 1:
+        raise UserError(
+            f"{key}: processes that torchrun or srun has started could choose differently; "
+            "find the number with one process, then give it"
+        )
+
+
 def devices(trainer: Mapping[str, Any]) -> int:
     """How many devices of this machine `trainer:` asks for."""
     asked = trainer["devices"]
@@ -109,13 +118,23 @@ def free_port() -> int:
 
 def main() -> int:
     """One of the other processes: python -m ftlab.training.processes RUN_DIR."""
-    import yaml
+    from ftlab.cli import guard
 
+    return guard(lambda: join(Path(sys.argv[1])))
+
+
+def join(folder: Path) -> int:
+    """Train as the config.yaml of the folder says. Raises: UserError if that is not as a run writes it."""
+    from omegaconf import OmegaConf
+
+    from ftlab.config import problems, stop_if
+    from ftlab.resume import read_yaml
     from ftlab.run import train
 
-    folder = Path(sys.argv[1])
+    settings = read_yaml(folder / "config.yaml")
+    stop_if(problems(OmegaConf.create(settings), "train"))
     try:
-        train(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf8")), folder)
+        train(settings, folder)
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

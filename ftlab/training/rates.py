@@ -1,6 +1,6 @@
 """The rate of every group at every step: lr = optimizer.lr * rate of the stage * rate of the phase * schedule."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,15 +44,26 @@ class RatePlan:
         """The full rate of each stage that trains in `phase`, before its schedule; for the plan."""
         return {stage: self.lr * self.stages[stage] * rate for stage, rate in phase.rates.items()}
 
-    def curve(self, losses: Sequence[float | None], points: int = 200) -> dict[str, Any]:
-        """{epoch: [...], groups: {stage: [rate or None]}} over the epochs that were run, about `points` points."""
+    def curve(
+        self,
+        losses: Sequence[float | None],
+        points: int = 200,
+        factor: Callable[[int, int], float] = lambda epoch, step: 1.0,
+    ) -> dict[str, Any]:
+        """{epoch: [...], groups: {stage: [rate or None]}} over the epochs that were run, about `points` points.
+
+        `factor(epoch, step)` is what else multiplied the rate: 1, or less after a rollback.
+        """
         epochs = len(losses)
         each = max(1, min(self.steps_per_epoch, points // max(1, epochs)))
         steps = sorted({round(i * (self.steps_per_epoch - 1) / max(1, each - 1)) for i in range(each)})
         marks = [(epoch, step) for epoch in range(epochs) for step in steps]
         begun = [self.begin(losses[:epoch]) for epoch in range(epochs)]
         phases = [self.phases[current(self.phases, losses[:epoch]).phase] for epoch in range(epochs)]
-        rates = [self.at(phases[epoch], begun[epoch], step) for epoch, step in marks]
+        rates = [
+            {stage: rate * factor(epoch, step) for stage, rate in self.at(phases[epoch], begun[epoch], step).items()}
+            for epoch, step in marks
+        ]
         return {
             "epoch": [epoch + step / self.steps_per_epoch for epoch, step in marks],
             "groups": {stage: [at.get(stage) for at in rates] for stage in self.stages},
