@@ -270,7 +270,7 @@ def weighted_loss(way: Way, folder: Path) -> Cell:
     before = state(network(job))
     one = state(way.build(job, folder).fit().model)
     share = farthest(one, two_ranks(way)[0]["weighted"]) / farthest(one, before)
-    return f"{share:.1%}", share < 1e-4
+    return f"{share:.2g}", share < 1e-4
 
 
 # --- the table
@@ -289,17 +289,17 @@ ALONE: dict[str, Check] = {
 TOGETHER: dict[str, Check] = {
     "2 processes: weights of rank 0 less those of rank 1, after phases 1 / 2 / 3 (1)": ranks_are_equal,
     "2 processes, 13 samples to validate on: how many count, accuracy told / true": thirteen_samples,
-    "2 processes, class weights: distance from 1 process, of the step": weighted_loss,
+    "2 processes, class weights: distance from 1 process as a share of the step": weighted_loss,
 }
 NOTES = """\
 1. BackboneFinetuning thaws the whole backbone in phase 2; the others thaw its last block in 2 and the rest in 3.
 2. By `trainer.fit(ckpt_path=...)`, after two thaws. FinetuningScheduler begins at its first phase again and thaws one
-   phase an epoch, so after a single thaw it is right by luck; it is right, too, if `trainer.ckpt_path` is set before
+   phase an epoch, which is right after a single thaw; it is right, too, if `trainer.ckpt_path` is set before
    `fit`, which Lightning's documentation does not ask for.
 3. With a LayerNorm of the same width in the head, from the first epoch on. After an epoch of the head alone its values
    have moved, and BackboneFinetuning is right.
 4. n/a: the other two have no phase that freezes what has trained.
-5. `trainer.test()` does the same."""
+5. `trainer.test()` does the same. What is then trained on without the callback stays frozen."""
 
 
 @contextmanager
