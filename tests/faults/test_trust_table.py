@@ -3,7 +3,8 @@
 import pytest
 
 from ftlab.training import unfreezing
-from tests.benchmarks.trust import ALONE, Check, measure, old_momentum
+from tests.benchmarks.checks import old_momentum
+from tests.benchmarks.trust import ALONE, Check, measure
 from tests.benchmarks.ways import FTLAB, STOCK
 
 
