@@ -27,7 +27,7 @@ from tests.conftest import ROOT
 from tests.data.pictures import write_classes
 from tests.training.tiny import splits, tiny_backbone
 
-TINY = ["data.image_size=8", "trainer.accelerator=cpu", "strategy=full", "data.batch_size=8"]
+TINY = ["data=own", "data.image_size=8", "trainer.accelerator=cpu", "strategy=full", "data.batch_size=8"]
 SMALL = ["data.image_size=32", "strategy=full", "backbone.name=resnet10t", "backbone.pretrained=false"]
 SMALL += ["trainer.accelerator=cpu", "data.batch_size=8", "trainer.max_epochs=200"]
 
