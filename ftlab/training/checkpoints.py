@@ -22,6 +22,7 @@ from ftlab.training.finetuner import STATE, FineTuner
 from ftlab.training.history import best_epoch
 from ftlab.training.interruptions import Interruptions
 from ftlab.training.loading import HostileCheckpointError, read_checkpoint
+from ftlab.training.nonfinite import weights_are_finite
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 GO_ON, SAVE, STOP = 0, 1, 2  # what is to be done after a step; with several ranks the highest wins
@@ -52,7 +53,7 @@ class Checkpoints(Checkpoint):
         if done % trainer.accumulate_grad_batches or done == trainer.num_training_batches:
             return
         step = self._together(trainer, self._wanted(trainer.global_step))
-        if step != GO_ON:
+        if step != GO_ON and weights_are_finite(pl_module.model):  # of bad weights the one before is the better one
             self._save(trainer, pl_module)
         if step == STOP:
             raise KeyboardInterrupt

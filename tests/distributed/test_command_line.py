@@ -50,8 +50,8 @@ def test_two_processes_of_the_command_line_equal_one(sweep, tmp_path):
 
 
 def test_a_process_that_dies_ends_the_run_and_is_named(tmp_path):
-    """A batch of 8 is too small for 4 processes: the sampler of each refuses."""
-    done = ftlab("trainer.devices=4", "data.batch_size=8", "trainer.strategy=ddp", "hydra.run.dir=x", folder=tmp_path)
+    """A batch of 4 is too small for 4 processes: the sampler of each refuses."""
+    done = ftlab("trainer.devices=4", "data.batch_size=4", "trainer.strategy=ddp", "hydra.run.dir=x", folder=tmp_path)
     assert done.returncode in (1, 2)
     assert "give at least" in done.stderr or "process" in done.stderr
 
