@@ -211,7 +211,8 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
     stop_if(problems(config, mode))  # again: a sweeper may have chosen values that nobody typed
     run = import_module("ftlab.run")  # torch comes with it
     if mode == "train":
-        value = run.train(config, folder)["objective"]["value"]
+        report = run.train(config, folder)  # empty where another process writes it
+        value = report["objective"]["value"] if report else None
         return nan if value is None else value  # without a validation split there is none
     return getattr(run, mode)(config)
 

@@ -21,6 +21,7 @@ from ftlab.evaluation import Evaluation, Sums
 from ftlab.model import Model
 from ftlab.strategies.base import Phase, current, is_over
 from ftlab.tasks.base import Task
+from ftlab.training.gather import gathered
 from ftlab.training.history import Record, losses
 from ftlab.training.memory import PeakMemory
 from ftlab.training.nonfinite import factor, norm
@@ -164,10 +165,10 @@ class FineTuner(LightningModule):
         """Three samples of the batches whose loss is not finite, over all ranks; else of all batches."""
         bad = [index for index, total in seen if not torch.isfinite(total)]
         index = torch.cat([*bad, torch.full((3,), -1, device=self.device)])[:3]
-        found = [int(i) for i in self.trainer.strategy.all_gather(index).flatten() if i >= 0]
+        found = [int(i) for i in gathered(index).flatten() if i >= 0]
         if not found:
             index = torch.cat([*(index for index, _ in seen), index])[:3]
-            found = [int(i) for i in self.trainer.strategy.all_gather(index).flatten() if i >= 0]
+            found = [int(i) for i in gathered(index).flatten() if i >= 0]
         return found[:3]
 
     def sample_name(self, index: int) -> str:

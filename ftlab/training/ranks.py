@@ -5,6 +5,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
 from ftlab.training.finetuner import FineTuner
+from ftlab.training.gather import gathered
 
 WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # bytes of an element to a type of that size
 
@@ -21,7 +22,7 @@ class EqualRanks(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
         if trainer.world_size == 1:
             return
-        all_ranks = trainer.strategy.all_gather(checksums(pl_module.model))  # (ranks, p)
+        all_ranks = gathered(checksums(pl_module.model))  # (ranks, p)
         apart = (all_ranks != all_ranks[0]).any(dim=0).nonzero().flatten().tolist()
         if apart:
             names = [name for name, _ in pl_module.model.named_parameters()]

@@ -38,16 +38,18 @@ EXPECTED = (
 @contextmanager
 def only_news() -> Iterator[None]:
     """Without Lightning's banners, which ftlab's own lines replace, and its warnings of what is meant to be so."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             for text in EXPECTED:
                 warnings.filterwarnings("ignore", text)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def build(
