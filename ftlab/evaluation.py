@@ -40,7 +40,8 @@ class Evaluation(nn.Module):
         self.metrics = task.metrics(samples)
         self.confusion = task.confusion() if mistakes else None
         for metric in [*self.metrics.values(), *([self.confusion] if self.confusion is not None else [])]:
-            metric.sync_on_compute = shared
+            # Both: torchmetrics reads the second, which its constructor copies from the first.
+            metric.sync_on_compute = metric._to_sync = shared
         self.loss = Sums()
         self.worst: list[dict[str, Any]] = []
 

@@ -62,7 +62,10 @@ def together(settings: Mapping[str, Any], folder: Path, own_parts: bool) -> Iter
     """
     world = devices(settings["trainer"])
     if world == 1 or _started():
-        yield
+        try:
+            yield
+        finally:
+            leave()
         return
     if own_parts:
         raise UserError(
@@ -85,10 +88,15 @@ def together(settings: Mapping[str, Any], folder: Path, own_parts: bool) -> Iter
             process.kill()
         for name in OURS:
             os.environ.pop(name, None)
-        from torch import distributed
+        leave()
 
-        if distributed.is_initialized():
-            distributed.destroy_process_group()  # the next job of a sweep makes its own
+
+def leave() -> None:
+    """What comes after the fit is of one process; the next job of a sweep makes a group of its own."""
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def start(folder: Path, number: int, shared: Mapping[str, str]) -> "subprocess.Popen[bytes]":
