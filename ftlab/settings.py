@@ -51,6 +51,7 @@ TYPES: dict[str, Any] = {
     "trainer.max_epochs": PositiveInt,
     "trainer.precision": Precision,
     "trainer.devices": PositiveInt | Literal["auto", -1] | list[NonNegativeInt],
+    "trainer.num_nodes": PositiveInt,
     "trainer.strategy": Literal["auto", "ddp"],
     "trainer.accumulate_grad_batches": PositiveInt,
     "trainer.gradient_clip_val": PositiveFloat | None,

@@ -60,7 +60,9 @@ def together(settings: Mapping[str, Any], folder: Path, own_parts: bool) -> Iter
 
     Raises: UserError for data or a network given in Python, which other processes cannot be sent.
     """
-    world = devices(settings["trainer"])
+    world, machines = devices(settings["trainer"]), settings["trainer"]["num_nodes"]
+    if machines > 1 and not _started():
+        raise UserError(f"trainer.num_nodes={machines}: start the processes of several machines by torchrun or srun")
     if world == 1 or _started():
         try:
             yield

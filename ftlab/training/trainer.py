@@ -20,6 +20,7 @@ class TrainerSettings:
     precision: str | int
     accelerator: str
     devices: int | str | list[int]
+    num_nodes: int
     strategy: str
     accumulate_grad_batches: int
     gradient_clip_val: float | None

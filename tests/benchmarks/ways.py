@@ -162,13 +162,15 @@ def ftlab_settings(job: Job) -> dict[str, Any]:
         "precision": "32-true",
         "accelerator": "cpu",
         "devices": job.world,
+        "num_nodes": 1,
         "strategy": "ddp" if job.world > 1 else "auto",
         "accumulate_grad_batches": job.accumulate,
         "gradient_clip_val": None,
         "deterministic": False,
     }
     loading = {"batch_size": job.batch_size, "num_workers": 0}
-    return {"seed": 0, "monitor": "loss", "resume": None, "trainer": trainer, "data": loading}
+    saving = {"every_n_steps": None, "every_minutes": None}
+    return {"seed": 0, "monitor": "loss", "resume": None, "trainer": trainer, "data": loading, "checkpoint": saving}
 
 
 # --- the other two: a LightningModule as their documentation writes it, and their callback

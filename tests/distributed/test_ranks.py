@@ -73,6 +73,7 @@ def settings(world: int) -> dict[str, Any]:
         "precision": "32-true",
         "accelerator": "cpu",
         "devices": world,
+        "num_nodes": 1,
         "strategy": "ddp" if world > 1 else "auto",
         "accumulate_grad_batches": 2,
         "gradient_clip_val": None,
