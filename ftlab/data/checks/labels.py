@@ -83,9 +83,9 @@ def imbalance(counts: Sequence[int], classes: Sequence[str]) -> list[Problem]:
     return problem("classes are imbalanced", "warning", names, advice)
 
 
-def small(size: int, batch_size: int) -> list[Problem]:
-    """A train split that does not fill one batch: an epoch is one step."""
-    if size >= batch_size:
+def small(size: int, batch_size: int | str) -> list[Problem]:
+    """A train split that does not fill one batch: an epoch is one step. `auto` never exceeds the split."""
+    if isinstance(batch_size, str) or size >= batch_size:
         return []
     advice = f"that is less than one batch of {batch_size}, so an epoch is one step; lower data.batch_size"
     return [Problem("training samples in all", "warning", size, (), advice)]
