@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def save(folder: Path, model: Model, description: Description) -> None:
     partial.rename(folder)
 
 
-def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
+def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description, dict[str, Tensor]]:
     """What `save` wrote. Raises: UserError naming the file that is missing, broken or of a newer version."""
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -101,7 +101,7 @@ def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
             raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
         description = Description(**data)
         spec_of(description), preprocessing_of(description)
-        check_nodes(description, path)
+        check_nodes(description, path, trusted_modules)
     except KeyError as error:
         raise UserError(f"{path}: not a bundle's description: the key {error} is missing") from None
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError, IndexError) as error:
@@ -115,19 +115,19 @@ def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
     return description, weights
 
 
-def check_nodes(description: Description, path: Path) -> None:
+def check_nodes(description: Description, path: Path, trusted_modules: Sequence[str]) -> None:
     """Raises: UserError for a description that names code of others, or files outside of its folder.
 
     A bundle may come from anywhere, so the modules that its own config trusts count for nothing.
     """
     backbone, data = description.backbone, description.config.get("data")
-    only_shipped("task", description.task_settings, str(path))
-    only_shipped("head", description.head, str(path))
+    only_shipped("task", description.task_settings, str(path), trusted_modules)
+    only_shipped("head", description.head, str(path), trusted_modules)
     if data:
-        only_shipped("data", data, str(path))
+        only_shipped("data", data, str(path), trusted_modules)
     if not backbone:
         return
-    only_shipped("backbone", backbone, str(path))
+    only_shipped("backbone", backbone, str(path), trusted_modules)
     if backbone.get("weights") or backbone.get("pretrained"):
         raise UserError(f"{path}: its backbone names weights outside of the bundle, which holds its own; refused")
     if str(backbone.get("name")).startswith("local-dir:"):

@@ -86,7 +86,7 @@ def load(
     Raises: UserError naming the file that is missing, broken or does not fit.
     """
     folder = Path(bundle)
-    description, weights = read(folder)
+    description, weights = read(folder, trusted_modules)
     make = partial(build, folder=folder, trusted_modules=trusted_modules)
     task = make(description.task_settings, spec=spec_of(description))
     if backbone is None:

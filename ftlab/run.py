@@ -128,7 +128,7 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     settings = plainly(config, resolve=True)
     output = new_file(settings, "output") if settings["output"] else None
     predictor = load(required(settings, "bundle"), backbone, settings["accelerator"], settings["trusted_modules"])
-    description, _ = bundles.read(Path(settings["bundle"]))
+    description, _ = bundles.read(Path(settings["bundle"]), settings["trusted_modules"])
     whole = data or splits_of(settings.get("data"), description, settings["trusted_modules"])
     splits = in_order_of(whole, predictor.classes)
     parts = DataModule(
