@@ -22,12 +22,12 @@ from ftlab.data.base import Splits
 from ftlab.data.module import DataModule
 from ftlab.disk import clear_errors, locked, writable
 from ftlab.errors import UserError
+from ftlab.planning import show_plan
 from ftlab.reports.files import write_json
-from ftlab.reports.terminal import print_plan, print_problems, print_summary
+from ftlab.reports.terminal import print_problems, print_summary
 from ftlab.resume import as_begun, check_same, read_yaml
 from ftlab.strategies import phases as phase_files
 from ftlab.strategies.base import prolonged
-from ftlab.training.optimizers import groups
 
 Config = Mapping[str, Any]
 OWN = "ftlab.data.own.Own"
@@ -207,42 +207,6 @@ def with_own(settings: Config, data: Splits | None) -> Config:
     shipped = next(option for option in options("data").values() if option.get("_target_") == node["_target_"])
     changed = {key: node[key] for key in LOADING if node[key] != shipped[key]}
     return {**settings, "data": {**options("data")["own"], **changed}}
-
-
-def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
-    """Print the plan and give it back as the report has it."""
-    table = plan_table(parts)
-    print_plan(stage_table(parts), table, console, detail)
-    for warning in parts.spec.warnings:
-        console.print(f"data: {warning}", markup=False, highlight=False, soft_wrap=True)
-    return table
-
-
-def stage_table(parts: Parts) -> list[Report]:
-    return [{"address": name, "parameters": count} for name, count in parts.model.sizes().items()]
-
-
-def plan_table(parts: Parts) -> list[Report]:
-    """One entry a phase: its epochs, and the rate and weight decay of each stage, None where it is frozen."""
-    decay: dict[str, float] = {}
-    for group in groups(parts.model, parts.optimizer):
-        decay[group["stage"]] = max(group["weight_decay"], decay.get(group["stage"], 0.0))
-    return [
-        {
-            "phase": phase.name,
-            "epochs": phase.epochs,
-            "stages": {
-                stage: {
-                    "rate": parts.optimizer.lr * parts.rates[stage] * phase.rates[stage],
-                    "weight_decay": decay[stage],
-                }
-                if stage in phase.rates
-                else None
-                for stage in parts.model.addresses
-            },
-        }
-        for phase in parts.phases
-    ]
 
 
 def begun(folder: Path) -> Report:

@@ -131,7 +131,7 @@ class Fitted:
 
     def report(self, evaluations: Mapping[str, Evaluation]) -> Report:
         """What report.json says, but for times and config."""
-        from ftlab.run import plan_table, stage_table
+        from ftlab.planning import plan_table, stage_table
 
         tuner, parts = self.finetuner, self.parts
         values = tuner.losses
