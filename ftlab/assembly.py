@@ -187,3 +187,16 @@ def _schedule(config: Mapping[str, Any], has_validation: bool) -> Schedule:
         option = str(config["schedule"]["_target_"]).split(".")[-2]
         raise UserError(f"schedule={option}: follows the validation split, and the data has none; choose another")
     return schedule
+
+
+def in_order_of(splits: Splits, classes: tuple[str, ...]) -> Splits:
+    """The same splits with their targets numbered as the bundle numbers its classes.
+
+    Raises: UserError for a class that the bundle does not know.
+    """
+    if splits.classes == classes:
+        return splits
+    unknown = [c for c in splits.classes if c not in classes]
+    if unknown:
+        raise UserError(f"data: the classes {unknown[:5]} are not the bundle's; it knows {', '.join(classes[:20])}")
+    return splits.renumbered(classes)

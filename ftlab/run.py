@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
 from ftlab import bundle as bundles
-from ftlab.assembly import LOADING, Parts, assemble, problems_of, surveyed
+from ftlab.assembly import LOADING, Parts, assemble, in_order_of, problems_of, surveyed
 from ftlab.backbones.base import Backbone
 from ftlab.config import instantiate, options, plainly
 from ftlab.data.base import Splits
@@ -269,19 +269,6 @@ def splits_of(node: Config | None, description: bundles.Description, trusted_mod
 def left_out(splits: Splits) -> list[str]:
     """What of an evaluation's data was not used."""
     return [f"{len(splits.faults)} samples of the data cannot be used and are left out"] if splits.faults else []
-
-
-def in_order_of(splits: Splits, classes: tuple[str, ...]) -> Splits:
-    """The same splits with their targets numbered as the bundle numbers its classes.
-
-    Raises: UserError for a class that the bundle does not know.
-    """
-    if splits.classes == classes:
-        return splits
-    unknown = [c for c in splits.classes if c not in classes]
-    if unknown:
-        raise UserError(f"data: the classes {unknown[:5]} are not the bundle's; it knows {', '.join(classes[:20])}")
-    return splits.renumbered(classes)
 
 
 def command() -> str:
