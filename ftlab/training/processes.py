@@ -102,11 +102,10 @@ def leave() -> None:
 
 
 def start(folder: Path, number: int, shared: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    log = open(folder / f"process-{number}.log", "ab")  # noqa: SIM115  (the child owns it)
     command = [sys.executable, "-m", "ftlab.training.processes", str(folder)]
-    return subprocess.Popen(
-        command, env={**os.environ, **shared, "LOCAL_RANK": str(number)}, stdout=log, stderr=subprocess.STDOUT
-    )
+    environment = {**os.environ, **shared, "LOCAL_RANK": str(number)}
+    with open(folder / f"process-{number}.log", "ab") as log:
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
 
 
 def watch(process: "subprocess.Popen[bytes]", number: int, folder: Path, ended: threading.Event) -> None:
