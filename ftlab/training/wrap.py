@@ -2,7 +2,7 @@
 
 DDP's reducer lists the parameters that require a gradient when it is built; one that thaws later is never synchronised,
 without an error. The names used here are private to Lightning: pyproject.toml bounds its version for this file, and
-tests/training/test_ddp.py guards it.
+tests/distributed/test_ranks.py guards it.
 """
 
 from lightning.pytorch import Trainer
