@@ -18,9 +18,10 @@ from ftlab.assembly import LOADING, Parts, assemble
 from ftlab.backbones.base import Backbone
 from ftlab.config import instantiate, options, plainly
 from ftlab.data.base import Splits
-from ftlab.data.module import DataModule
+from ftlab.data.module import DataModule, check, in_order_of
 from ftlab.errors import UserError
 from ftlab.reports.files import write_json
+from ftlab.reports.numbers import figure
 from ftlab.reports.terminal import print_plan, print_summary
 from ftlab.strategies import phases as phase_files
 from ftlab.strategies.base import as_begun
@@ -103,7 +104,8 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     predictor = load(required(settings, "bundle"), backbone, settings["accelerator"], settings["trusted_modules"])
     description, _ = bundles.read(Path(settings["bundle"]))
     splits = data or splits_of(settings.get("data"), description, settings["trusted_modules"])
-    splits = in_order_of(splits, predictor.classes)
+    splits = in_order_of(splits, predictor.task.spec)
+    check("evaluated", splits)
     parts = DataModule(
         splits,
         predictor.task.spec,
@@ -123,7 +125,7 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
         "metrics": figures,
         "warnings": warnings,
     }
-    for line in (f"{split}: {samples} samples", *(f"  {k:<14} {v:.4f}" for k, v in figures.items()), *warnings):
+    for line in (f"{split}: {samples} samples", *(f"  {k:<14} {figure(v)}" for k, v in figures.items()), *warnings):
         print(line)
     if output:
         write_json(output, report)
@@ -247,19 +249,6 @@ def splits_of(node: Config | None, description: bundles.Description, trusted_mod
         raise UserError("data=...: the bundle was trained on your own data, not an option's; say on which to evaluate")
     source = instantiate({k: v for k, v in node.items() if k not in LOADING}, trusted_modules=trusted_modules)
     return source.read(description.config["seed"])
-
-
-def in_order_of(splits: Splits, classes: tuple[str, ...]) -> Splits:
-    """The same splits with their targets numbered as the bundle numbers its classes.
-
-    Raises: UserError for a class that the bundle does not know.
-    """
-    if splits.classes == classes:
-        return splits
-    unknown = [c for c in splits.classes if c not in classes]
-    if unknown:
-        raise UserError(f"data: the classes {unknown[:5]} are not the bundle's; it knows {', '.join(classes[:20])}")
-    return splits.renumbered(classes)
 
 
 def command() -> str:

@@ -4,6 +4,7 @@ Shapes: n samples, b batch, k classes.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from PIL import Image, ImageOps
@@ -33,14 +34,51 @@ def describe(name: str, splits: Splits, seed: int, subset: str | float | int | N
     """As `read`, for splits that are already there (see datasets.from_datasets)."""
     if len(splits.train) < 2:
         raise UserError(f"data={name}: the train split holds {len(splits.train)} samples; at least 2 are needed.")
-    for split, samples in _parts(splits).items():
-        _check(name, split, samples, len(splits.classes))
+    check(name, splits)
     train, said = take(splits.train, subset, seed)
+    checked = replace(splits, train=train)
+    sizes = {split: len(samples) for split, samples in _parts(checked).items()}
+    if splits.targets:  # drawn at random, as numbers are: nothing to warn of
+        means, stds = _moments(name, train.targets, splits.targets)
+        return checked, DataSpec(name, (), sizes, (), splits.warnings, splits.targets, means, stds)
     counts = class_counts(train.targets, len(splits.classes))
     warnings = (*splits.warnings, *said, *_imbalance(counts, splits.classes))
-    checked = Splits(train, splits.val, splits.test, splits.classes, warnings)
-    sizes = {split: len(samples) for split, samples in _parts(checked).items()}
-    return checked, DataSpec(name, splits.classes, sizes, counts, warnings)
+    return replace(checked, warnings=warnings), DataSpec(name, splits.classes, sizes, counts, warnings)
+
+
+def in_order_of(splits: Splits, spec: DataSpec) -> Splits:
+    """The same splits with their targets numbered, or their columns ordered, as `spec` (a bundle's) has them.
+
+    Raises: UserError for a class that the bundle does not know, or a target that the data lacks.
+    """
+    if bool(splits.targets) != bool(spec.targets):
+        kinds = {True: "numbers", False: "classes"}
+        ours, theirs = kinds[bool(splits.targets)], kinds[bool(spec.targets)]
+        raise UserError(f"data: its targets are {ours}, the bundle predicts {theirs}; give data of the same kind")
+    if spec.targets:
+        missing = [name for name in spec.targets if name not in splits.targets]
+        if missing:
+            raise UserError(
+                f"data: lacks the target '{missing[0]}' of the bundle; {choices(missing[0], splits.targets)}"
+            )
+        return splits.reordered(spec.targets)
+    if splits.classes == spec.classes:
+        return splits
+    unknown = [c for c in splits.classes if c not in spec.classes]
+    if unknown:
+        raise UserError(
+            f"data: the classes {unknown[:5]} are not the bundle's; it knows {', '.join(spec.classes[:20])}"
+        )
+    return splits.renumbered(spec.classes)
+
+
+def check(name: str, splits: Splits) -> None:
+    """Raises: UserError, naming the split and the sample, for targets that no loss can take."""
+    for split, samples in _parts(splits).items():
+        if splits.targets:
+            _check_numbers(name, split, samples, splits.targets)
+        else:
+            _check(name, split, samples, len(splits.classes))
 
 
 def _parts(splits: Splits) -> dict[str, Samples]:
@@ -49,12 +87,43 @@ def _parts(splits: Splits) -> dict[str, Samples]:
     return {name: samples for name, samples in parts.items() if samples is not None}
 
 
-def _check(name: str, split: str, samples: Samples, classes: int) -> None:
-    targets = samples.targets
+def _check_lengths(name: str, split: str, samples: Samples) -> None:
     if not len(samples):
         raise UserError(f"data={name}: the {split} split is empty; fill it or leave it out.")
     if len(samples.images) != len(samples):
         raise UserError(f"data={name}, {split}: {len(samples.images)} images and {len(samples)} targets.")
+
+
+def _check_numbers(name: str, split: str, samples: Samples, names: tuple[str, ...]) -> None:
+    _check_lengths(name, split, samples)
+    targets = samples.targets
+    if targets.shape != (len(samples), len(names)):
+        shape = f"({len(samples)}, {len(names)})"
+        raise UserError(f"data={name}, {split}: targets have the shape {tuple(targets.shape)}; accepted: {shape}.")
+    bad = (~targets.isfinite()).nonzero().tolist()
+    if bad:
+        sample, column = bad[0]
+        raise UserError(
+            f"data={name}, {split}: the target '{names[column]}' of {samples.name(sample)} is "
+            f"{targets[sample, column]:g}; accepted: finite numbers ({len(bad)} are wrong)."
+        )
+
+
+def _moments(name: str, targets: Tensor, names: tuple[str, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each column (n, k). Raises: UserError for a column of one value."""
+    exact = targets.double()
+    for place, column in enumerate(exact.unbind(dim=1)):
+        if column.min() == column.max():
+            raise UserError(
+                f"data={name}: the target '{names[place]}' is {column[0]:g} in all {len(column)} training samples; "
+                "there is nothing to learn: leave it out."
+            )
+    return tuple(exact.mean(dim=0).tolist()), tuple(exact.std(dim=0, correction=0).tolist())
+
+
+def _check(name: str, split: str, samples: Samples, classes: int) -> None:
+    _check_lengths(name, split, samples)
+    targets = samples.targets
     if targets.ndim == 1 and classes < 2:
         raise UserError(f"data={name}: {classes} class; at least 2 are needed to tell apart.")
     if targets.ndim == 2 and targets.shape[1] != classes:
