@@ -15,7 +15,7 @@ from ftlab.data.checks.check import check, settled
 from ftlab.data.checks.labels import of_classes, small
 from ftlab.data.module import describe
 from ftlab.data.problems import Problem, by_severity, of_faults
-from ftlab.errors import UserError
+from ftlab.errors import UserError, choices
 from ftlab.model import Model
 from ftlab.schedules.base import Schedule
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
@@ -189,14 +189,25 @@ def _schedule(config: Mapping[str, Any], has_validation: bool) -> Schedule:
     return schedule
 
 
-def in_order_of(splits: Splits, classes: tuple[str, ...]) -> Splits:
-    """The same splits with their targets numbered as the bundle numbers its classes.
+def in_order_of(splits: Splits, spec: DataSpec) -> Splits:
+    """The same splits with their targets numbered, or their columns ordered, as `spec` (a bundle's) has them.
 
-    Raises: UserError for a class that the bundle does not know.
+    Raises: UserError for a class that the bundle does not know, or a target that the data lacks.
     """
-    if splits.classes == classes:
+    if bool(splits.targets) != bool(spec.targets):
+        kinds = {True: "numbers", False: "classes"}
+        ours, theirs = kinds[bool(splits.targets)], kinds[bool(spec.targets)]
+        raise UserError(f"data: its targets are {ours}, the bundle predicts {theirs}; give data of the same kind")
+    if spec.targets:
+        missing = [name for name in spec.targets if name not in splits.targets]
+        if missing:
+            near = choices(missing[0], splits.targets)
+            raise UserError(f"data: lacks the target '{missing[0]}' of the bundle; {near}")
+        return splits.reordered(spec.targets)
+    if splits.classes == spec.classes:
         return splits
-    unknown = [c for c in splits.classes if c not in classes]
+    unknown = [c for c in splits.classes if c not in spec.classes]
     if unknown:
-        raise UserError(f"data: the classes {unknown[:5]} are not the bundle's; it knows {', '.join(classes[:20])}")
-    return splits.renumbered(classes)
+        known = ", ".join(spec.classes[:20])
+        raise UserError(f"data: the classes {unknown[:5]} are not the bundle's; it knows {known}")
+    return splits.renumbered(spec.classes)

@@ -1,6 +1,7 @@
 """A bundle is what a run leaves behind for a program: weights, classes, preprocessing and config, without pickle."""
 
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,7 +28,7 @@ class Description:
     """bundle.json: all that is needed to build the network again and to read its outputs."""
 
     task: str
-    targets: dict[str, Any]  # {"classes": [...]}
+    targets: dict[str, Any]  # {"classes": [...]}, or of numbers {"names": [...], "means": [...], "stds": [...]}
     preprocessing: dict[str, Any]
     backbone: dict[str, Any]  # config node of the backbone; {} for a user's own module
     head: dict[str, Any]
@@ -104,7 +105,12 @@ def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description
         check_nodes(description, path, trusted_modules)
     except KeyError as error:
         raise UserError(f"{path}: not a bundle's description: the key {error} is missing") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError, IndexError) as error:
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        IndexError,
+    ) as error:  # ValueError: no JSON, no UTF-8, or odd numbers
         raise UserError(f"{path}: not a bundle's description: {error}") from None
     try:
         weights = load_file(folder / WEIGHTS)
@@ -136,8 +142,21 @@ def check_nodes(description: Description, path: Path, trusted_modules: Sequence[
 
 def spec_of(description: Description) -> DataSpec:
     """The part of the data's spec that predictions need."""
-    classes = tuple(description.targets["classes"])
+    targets = description.targets
+    if "names" in targets:
+        names, means, stds = (tuple(targets[key]) for key in ("names", "means", "stds"))
+        if not len(names) == len(means) == len(stds) or not all(0 < std < math.inf for std in stds):
+            raise ValueError(f"targets: {len(names)} names with the means {means} and the standard deviations {stds}")
+        return DataSpec("bundle", (), {"train": 0}, targets=names, means=means, stds=stds)
+    classes = tuple(targets["classes"])
     return DataSpec(name="bundle", classes=classes, sizes={"train": 0}, counts=(1,) * len(classes))
+
+
+def targets_of(spec: DataSpec) -> dict[str, Any]:
+    """What `spec_of` reads: what an output stands for, and the scale on which numbers were learned."""
+    if spec.targets:
+        return {"names": list(spec.targets), "means": list(spec.means), "stds": list(spec.stds)}
+    return {"classes": list(spec.classes)}
 
 
 def preprocessing_of(description: Description) -> Preprocessing:

@@ -187,7 +187,7 @@ class Checker:
             if nodes and place not in TYPES:
                 accepted = f"expected a mapping with the keys {', '.join(sorted(set().union(*nodes) - {'_target_'}))}"
                 return self.found.append(f"{self.label(place, plain)}: {accepted}")
-            wrong = mismatch(place, plain, defaults)
+            wrong = mismatch(place, plain, defaults, node.get("_target_"))
             return self.found.append(f"{self.label(place, plain)}: {wrong}") if wrong else None
         if place in refused:
             return None

@@ -1,4 +1,4 @@
-"""Figures of one split, gathered batch by batch: loss, metrics, confusion, the most confident mistakes.
+"""Figures of one split, gathered batch by batch: loss, metrics, what the report draws, the worst samples.
 
 Shapes: b batch, k outputs.
 """
@@ -32,14 +32,17 @@ class Sums:
 class Evaluation(nn.Module):
     """Dataset-level state, never a mean of batch means."""
 
-    def __init__(self, task: Task, samples: int, mistakes: int = 0, shared: bool = True) -> None:
-        """`mistakes`: how many of the worst to keep. `shared`: whether other ranks hold the rest of the split."""
+    def __init__(self, task: Task, samples: int, keep: int = 0, shared: bool = True) -> None:
+        """`keep`: how many of the worst samples; with 0 what the report draws is not gathered either.
+
+        `shared`: whether other ranks hold the rest of the split.
+        """
         super().__init__()
         self.task = [task]  # in a list, so that its buffers are not registered twice
-        self.samples, self.keep = samples, mistakes
+        self.samples, self.keep = samples, keep
         self.metrics = task.metrics(samples)
-        self.confusion = task.confusion() if mistakes else None
-        for metric in [*self.metrics.values(), *([self.confusion] if self.confusion is not None else [])]:
+        self.diagnosis = task.diagnosis() if keep else None
+        for metric in [*self.metrics.values(), *([self.diagnosis] if self.diagnosis is not None else [])]:
             # Both: torchmetrics reads the second, which its constructor copies from the first.
             metric.sync_on_compute = metric._to_sync = shared
         self.loss = Sums()
@@ -49,8 +52,8 @@ class Evaluation(nn.Module):
         self.metrics.reset()
         self.loss = Sums()
         self.worst = []
-        if self.confusion is not None:
-            self.confusion.reset()
+        if self.diagnosis is not None:
+            self.diagnosis.reset()
 
     @torch.no_grad()
     def update(self, outputs: Tensor, batch: Batch) -> None:
@@ -58,28 +61,28 @@ class Evaluation(nn.Module):
         task = self.task[0]
         total, weight = task.loss(outputs, batch)
         self.loss.add(total, weight)
-        probabilities = task.probabilities(outputs)
-        targets = batch.targets if batch.targets.ndim == 1 else batch.targets.long()
-        self.metrics.update(probabilities, targets)
-        if self.confusion is not None:
-            self.confusion.update(probabilities, targets)
-            found = task.mistakes(probabilities.cpu(), targets.cpu())
-            named = [{**m, "index": int(batch.index[m.pop("position")])} for m in found]
-            self.worst = sorted([*self.worst, *named], key=lambda m: -m["confidence"])[: self.keep]
+        predictions = task.predictions(outputs)
+        compared = task.compared(predictions, batch.targets)
+        self.metrics.update(*compared)
+        if self.diagnosis is not None:
+            self.diagnosis.update(*compared)
+            found = task.worst(predictions.cpu(), batch.targets.cpu())[: self.keep]
+            named = [{**w, "index": int(batch.index[w.pop("position")])} for w in found]
+            self.worst = sorted([*self.worst, *named], key=lambda w: -w["severity"])[: self.keep]
 
-    def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float], list[str]]:
+    def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float | None], list[str]]:
         """(metrics by name, warnings about those that are undefined); `loss` replaces the own sums, for all ranks'."""
         total, weight = (self.loss.both if loss is None else loss).tolist()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            values = {name: float(value) for name, value in self.metrics.compute().items()}
+            values = self.task[0].figures(self.metrics.compute())
         return {"loss": total / weight if weight else float("nan"), **values}, [str(w.message) for w in caught]
 
 
-def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, mistakes: int = 24) -> Evaluation:
+def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, keep: int = 24) -> Evaluation:
     """All of `batches` through the model in evaluation mode, on the device that it is on; the modes are put back."""
     device = next(model.parameters()).device
-    found = Evaluation(task, samples, mistakes, shared=False).to(device)
+    found = Evaluation(task, samples, keep, shared=False).to(device)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     with torch.inference_mode():

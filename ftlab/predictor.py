@@ -44,7 +44,8 @@ class Predictor:
     def predict(
         self, images: Picture | Iterable[Picture], batch_size: int = 32, top_k: int = 5
     ) -> list[dict[str, Any]]:
-        """One record an image, in order: {class, probability, top: [{class, probability}]}; labels where several fit.
+        """One record an image, in order: {class, probability, top: [{class, probability}]}; labels where several fit;
+        {target: value} of a regression, in the units of its data.
 
         Raises: UserError naming a file that cannot be read.
         """
@@ -54,21 +55,21 @@ class Predictor:
 
     def records(self, inputs: Tensor, top_k: int) -> list[dict[str, Any]]:
         """Preprocessed images (b, c, h, w) to one record each."""
-        return self.task.describe(self.probabilities(inputs).cpu(), top_k)
+        return self.task.describe(self.predictions(inputs).cpu(), top_k)
 
     @torch.inference_mode()
-    def probabilities(self, inputs: Tensor) -> Tensor:
-        """Preprocessed images (b, c, h, w) to probabilities (b, k)."""
+    def predictions(self, inputs: Tensor) -> Tensor:
+        """Preprocessed images (b, c, h, w) to what Task.predictions says of them."""
         device = next(self.model.parameters()).device
         nothing = torch.zeros(len(inputs), dtype=torch.long, device=device)
         batch = Batch(targets=nothing, index=nothing, images=inputs.to(device))
-        return self.task.probabilities(self.model(batch))
+        return self.task.predictions(self.model(batch))
 
     def to_timm(self) -> torch.nn.Module:
         """The same network as a plain timm model with a classifier. Raises: UserError for a head that timm lacks."""
         if head_name(self.model) is None:
             raise UserError("to_timm: only a linear head on a timm backbone is a plain timm model")
-        model = self.model.backbone.plain(len(self.classes))
+        model = self.model.backbone.plain(self.task.num_outputs)
         model.load_state_dict(tensors(self.model))
         return model.eval()
 

@@ -20,10 +20,12 @@ from ftlab.backbones.base import Backbone
 from ftlab.config import instantiate, options, plainly
 from ftlab.data.base import Splits
 from ftlab.data.module import DataModule
+from ftlab.data.module import check as check_targets
 from ftlab.disk import clear_errors, locked, writable
 from ftlab.errors import UserError
 from ftlab.planning import show_plan
 from ftlab.reports.files import write_json
+from ftlab.reports.numbers import figure
 from ftlab.reports.terminal import print_problems, print_summary
 from ftlab.resume import as_begun, check_same, read_yaml
 from ftlab.strategies import phases as phase_files
@@ -130,7 +132,8 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     predictor = load(required(settings, "bundle"), backbone, settings["accelerator"], settings["trusted_modules"])
     description, _ = bundles.read(Path(settings["bundle"]), settings["trusted_modules"])
     whole = data or splits_of(settings.get("data"), description, settings["trusted_modules"])
-    splits = in_order_of(whole, predictor.classes)
+    splits = in_order_of(whole, predictor.task.spec)
+    check_targets("evaluated", splits)
     parts = DataModule(
         splits,
         predictor.task.spec,
@@ -151,7 +154,7 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
         "metrics": figures,
         "warnings": said,
     }
-    shown = [f"  {name:<14} {value:.4f}" for name, value in figures.items()]
+    shown = [f"  {name:<14} {figure(value)}" for name, value in figures.items()]
     for line in (f"{split}: {samples} samples", *shown, *said):
         print(line)
     if output:

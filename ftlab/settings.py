@@ -33,6 +33,7 @@ Precision = Literal[
     "64", "32", "16", "bf16", 64, 32, 16,
 ]  # fmt: skip
 
+# By the dotted name of a key; where options of a group mean different things by it, by the name of their class.
 TYPES: dict[str, Any] = {
     # the run
     "seed": Seed,
@@ -81,6 +82,8 @@ TYPES: dict[str, Any] = {
     "data.image_size": PositiveInt | list[PositiveInt] | None,
     "data.split": Annotated[list[Probability], Field(min_length=3, max_length=3), "three shares from 0 to 1"],
     "data.split_column": str | None,
+    "data.target_columns": Annotated[list[str], Field(min_length=1), "a list of columns"] | None,
+    "data.missing": Literal["error", "drop"],
     "data.crop_pct": Annotated[float, Field(gt=0, le=1), "a number above 0, at most 1"] | None,
     "augment.rotation": NonNegativeFloat,
     "augment.shift": Probability,
@@ -100,7 +103,12 @@ TYPES: dict[str, Any] = {
     "head.dropout": Fraction | list[Fraction],
     "head.weight_decay": NonNegativeFloat | None,
     # tasks
-    "task.loss": Literal["cross_entropy", "focal"],
+    "ftlab.tasks.classification.Classification.loss": Literal["cross_entropy", "focal"],
+    "ftlab.tasks.regression.Regression.loss": Literal[
+        "mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll"
+    ],
+    "task.delta": PositiveFloat,
+    "task.quantiles": Annotated[list[Share], Field(min_length=1), "a list of fractions between 0 and 1"],
     "task.label_smoothing": Fraction,
     "task.focal_gamma": NonNegativeFloat,
     "task.class_weights": Literal["none", "balanced"] | list[NonNegativeFloat],
@@ -181,12 +189,15 @@ def accepts(kind: Any, value: Any) -> bool:
     return True
 
 
-def mismatch(name: str, value: Any, defaults: list[Any]) -> str | None:
+def mismatch(name: str, value: Any, defaults: list[Any], target: str | None = None) -> str | None:
     """What is wrong with the value of the key `name`, in one line; None where it is accepted.
 
-    `defaults` are the values of this key in the shipped options to which it may belong.
+    `defaults` are the values of this key in the shipped options to which it may belong, `target` the class that the
+    option names, if it is known.
     """
-    kinds = [TYPES[name]] if name in TYPES else [kind_of(default) for default in defaults]
+    own = f"{target}.{name.rpartition('.')[2]}"
+    kind = TYPES.get(own, TYPES.get(name))
+    kinds = [kind_of(default) for default in defaults] if kind is None else [kind]
     if any(accepts(kind, value) for kind in kinds):
         return None
     if len(kinds) == 1 and get_origin(kinds[0]) is Literal and isinstance(value, str):

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ftlab
+from ftlab.assembly import in_order_of
 from ftlab.backbones.image import TimmBackbone
 from ftlab.bundle import Description, read, restore, save, tensors
 from ftlab.composition import compose
@@ -22,7 +23,6 @@ from ftlab.heads.linear import Linear
 from ftlab.heads.mlp import Mlp
 from ftlab.model import Model
 from ftlab.predictor import Predictor, load
-from ftlab.run import in_order_of
 from ftlab.tasks.classification import Classification
 from tests.data.pictures import write_image
 from tests.training.tiny import BASE, CLASSES, parts_of, pictures, splits, tiny_backbone
@@ -53,7 +53,7 @@ def inputs(count: int = 5) -> torch.Tensor:
 
 
 def logits(predictor: Predictor) -> torch.Tensor:
-    return predictor.probabilities(inputs()).log()
+    return predictor.predictions(inputs()).log()
 
 
 def timm_probabilities(model: torch.nn.Module) -> torch.Tensor:
@@ -74,8 +74,8 @@ def test_a_bundle_gives_the_probabilities_of_the_network_that_was_saved(tmp_path
     assert loaded.preprocessing == parts.preprocessing
     assert loaded.classes == CLASSES
     images = torch.randn(4, 3, 8, 8)
-    expected = Predictor(model, task, parts.preprocessing).probabilities(images)
-    assert torch.equal(loaded.probabilities(images), expected)
+    expected = Predictor(model, task, parts.preprocessing).predictions(images)
+    assert torch.equal(loaded.predictions(images), expected)
 
 
 def described(settings: Report, preprocessing: Preprocessing) -> Description:
@@ -107,14 +107,14 @@ def test_a_bundle_holds_the_best_weights_of_the_run(trained: Trained) -> None:
 def test_plain_timm_reads_a_bundle_with_a_linear_head(trained: Trained) -> None:
     bundle = trained[0] / "bundle"
     model = timm.create_model("resnet10t", checkpoint_path=str(bundle / "model.safetensors"), num_classes=10)
-    expected = load(bundle, accelerator="cpu").probabilities(inputs())
+    expected = load(bundle, accelerator="cpu").predictions(inputs())
     torch.testing.assert_close(timm_probabilities(model), expected, atol=1e-6, rtol=1e-5)
     assert expected.std() > 1e-4  # not all the same
 
 
 def test_to_timm_is_the_same_network(trained: Trained) -> None:
     predictor = load(trained[0] / "bundle", accelerator="cpu")
-    torch.testing.assert_close(timm_probabilities(predictor.to_timm()), predictor.probabilities(inputs()))
+    torch.testing.assert_close(timm_probabilities(predictor.to_timm()), predictor.predictions(inputs()))
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "tf_efficientnet_lite0", "convnext_atto"])
@@ -124,7 +124,7 @@ def test_to_timm_is_the_same_network_in_other_families_too(name: str) -> None:
     torch.nn.init.normal_(model.head.fc.weight)
     predictor = Predictor(model, Classification(DataSpec("x", CLASSES, {}, (1,) * 4)), backbone.preprocessing)
     torch.testing.assert_close(
-        timm_probabilities(predictor.to_timm()), predictor.probabilities(inputs()), atol=1e-6, rtol=1e-4
+        timm_probabilities(predictor.to_timm()), predictor.predictions(inputs()), atol=1e-6, rtol=1e-4
     )
 
 
@@ -195,7 +195,7 @@ def test_classes_in_another_order_are_renumbered(trained: Trained) -> None:
 def test_renumbering_moves_labels_of_several_too() -> None:
     samples = pictures(3)
     samples.targets = torch.tensor([[1.0, 0], [0, 1], [1, 1]])
-    moved = in_order_of(Splits(samples, None, None, ("b", "a")), ("a", "x", "b"))
+    moved = in_order_of(Splits(samples, None, None, ("b", "a")), DataSpec("x", ("a", "x", "b"), {}))
     assert moved.train.targets.tolist() == [[0, 0, 1], [1, 0, 0], [1, 0, 1]]
     assert moved.classes == ("a", "x", "b")
 

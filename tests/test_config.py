@@ -60,7 +60,14 @@ def test_every_default_is_accepted_by_its_own_type() -> None:
 
 
 def test_the_table_of_types_names_no_key_that_is_gone() -> None:
-    assert set(TYPES) <= {name for name, _ in shipped()}
+    of_a_class = {f"{node['_target_']}.{key}" for group in GROUPS for node in options(group).values() for key in node}
+    assert set(TYPES) <= {name for name, _ in shipped()} | of_a_class
+
+
+def test_a_key_that_options_share_accepts_what_the_chosen_one_knows() -> None:
+    assert compose(["task=regression", "task.loss=huber"]).task.loss == "huber"
+    assert "task.loss=huber: no such value; Accepted: cross_entropy, focal" in wrong("task.loss=huber")
+    assert "did you mean 'huber'" in wrong("task=regression", "task.loss=hubber")
 
 
 def test_every_key_has_a_comment() -> None:

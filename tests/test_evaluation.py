@@ -56,33 +56,33 @@ def test_evaluation_mode_holds_during_it_and_the_modes_are_put_back() -> None:
 
 def test_the_worst_mistakes_of_the_whole_split_are_kept_by_their_place_in_it() -> None:
     task, network = Classification(SPEC), model().eval()
-    found = evaluate(network, task, batches((7, 13, 10)), 30, mistakes=5)
+    found = evaluate(network, task, batches((7, 13, 10)), 30, keep=5)
     (whole,) = batches((30,))
     with torch.no_grad():
-        expected = task.mistakes(task.probabilities(network(whole)), whole.targets)
+        expected = task.worst(task.predictions(network(whole)), whole.targets)
     assert len(expected) > 5
     assert [m["index"] for m in found.worst] == [m["position"] for m in expected[:5]]
-    assert [m["confidence"] for m in found.worst] == pytest.approx([m["confidence"] for m in expected[:5]])
+    assert [m["severity"] for m in found.worst] == pytest.approx([m["severity"] for m in expected[:5]])
 
 
 def test_a_reset_forgets_everything() -> None:
     task, network = Classification(SPEC), model().eval()
-    found = Evaluation(task, 8, mistakes=4, shared=False)
+    found = Evaluation(task, 8, keep=4, shared=False)
     (batch,) = batches((8,))
     found.update(network(batch), batch)
     first = found.figures()
-    worst, matrix = found.worst, found.confusion.compute().tolist()  # type: ignore[union-attr]
+    worst, matrix = found.worst, found.diagnosis.compute().tolist()  # type: ignore[union-attr]
     found.reset()
     assert found.worst == []
     found.update(network(batch), batch)
     assert found.figures() == first
     assert found.worst == worst
-    assert found.confusion.compute().tolist() == matrix  # type: ignore[union-attr]
+    assert found.diagnosis.compute().tolist() == matrix  # type: ignore[union-attr]
 
 
 def test_the_tasks_weights_are_not_in_the_state_of_an_evaluation() -> None:
     task = Classification(SPEC, class_weights=[1.0, 2.0, 3.0, 4.0])
-    assert Evaluation(task, 8, mistakes=1).state_dict() == {}
+    assert Evaluation(task, 8, keep=1).state_dict() == {}
 
 
 def test_a_batch_moves_with_all_its_tensors() -> None:

@@ -84,7 +84,7 @@ def test_files_are_predicted_in_the_order_given_as_by_the_network_itself(
     found = lines(ended.out)
     assert [line["file"] for line in found] == [str(photos / f"{number}.png") for number in order]
     inputs = torch.stack([predictor.transform(Image.open(photos / f"{n}.png").convert("RGB")) for n in order])
-    chances = predictor.probabilities(inputs)
+    chances = predictor.predictions(inputs)
     assert len({line["class"] for line in found} | {round(line["probability"], 3) for line in found}) > 3
     for line, row in zip(found, chances, strict=True):
         best = row.topk(2)

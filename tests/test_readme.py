@@ -68,14 +68,16 @@ def write_idx(file: Path, values: np.ndarray) -> None:
 def prepare(folder: Path) -> None:
     """The user's files that the README speaks of."""
     images, labels = pixels()
-    rows = ["path,label"]
+    rows, angles = ["path,label"], ["path,angle,width"]
     for number, (image, label) in enumerate(zip(images, labels, strict=True)):
         name = f"{('cat', 'dog')[label]}/{number if number > 1 else 1}.png"
         file = folder / "photos" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(file)
         rows.append(f"{name},{('cat', 'dog')[label]}")
+        angles.append(f"{name},{number},{image.mean()}")
     (folder / "photos" / "labels.csv").write_text("\n".join(dict.fromkeys(rows)))
+    (folder / "photos" / "angles.csv").write_text("\n".join(angles))
     Image.fromarray(images[0]).save(folder / "nine.png")
     for root in ("fashion", "downloaded/FashionMNIST/raw"):
         for part in ("train", "t10k"):

@@ -1,10 +1,10 @@
 """What every data source gives: samples by split, what they hold, and batches.
 
-Shapes: n samples, b batch, c channels, h height, w width, k classes.
+Shapes: n samples, b batch, c channels, h height, w width, k classes or named numbers.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from ftlab.data.problems import Fault, Problem
 class Batch:
     """What one step sees. Fields of modalities that a data source does not have stay None."""
 
-    targets: Tensor  # (b,) int64 classes, (b, k) float32 labels or mixed classes
+    targets: Tensor  # (b,) int64 classes, (b, k) float32 labels, mixed classes or numbers
     index: Tensor  # (b,) int64, place of each sample in its split
     images: Tensor | None = None  # (b, c, h, w) float32, normalised
     tokens: Tensor | None = None  # (b, t) int64
@@ -56,6 +56,9 @@ class DataSpec:
     counts: tuple[int, ...] = ()  # training samples of each class
     warnings: tuple[str, ...] = ()  # what a person should know, each with its count
     skipped: tuple[Fault, ...] = ()  # samples that were left out since they cannot be used
+    targets: tuple[str, ...] = ()  # names of the numbers to predict; classes are empty then
+    means: tuple[float, ...] = ()  # of each of these over the training samples
+    stds: tuple[float, ...] = ()  # standard deviations of the same, of all samples (no n - 1)
 
 
 class Images(Protocol):
@@ -71,7 +74,7 @@ class Samples:
     """One split: images that are loaded on access, their targets and names."""
 
     images: Images
-    targets: Tensor  # (n,) int64 or (n, k) float32
+    targets: Tensor  # (n,) int64 classes, or (n, k) float32 labels or numbers
     names: Sequence[str] = field(default_factory=list)  # file path, or "digits/17"
 
     def __len__(self) -> int:
@@ -83,7 +86,8 @@ class Samples:
 
 @dataclass
 class Splits:
-    """All splits of a data source, under one class mapping that the train split decides."""
+    """All splits of a data source, under one class mapping that the train split decides, or with targets that are
+    numbers."""
 
     train: Samples
     val: Samples | None
@@ -92,6 +96,7 @@ class Splits:
     warnings: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()  # what reading found, of samples that are there
     faults: tuple[Fault, ...] = ()  # samples that cannot be used and are in no split
+    targets: tuple[str, ...] = ()  # names of the numbers, one a column of the samples' targets; classes are empty then
 
     def parts(self) -> dict[str, Samples]:
         """The splits that are there, by name."""
@@ -102,18 +107,27 @@ class Splits:
         """The same samples with targets in the order of `classes`, which must hold all of the own ones."""
         places = torch.tensor([classes.index(c) for c in self.classes])
 
-        def move(samples: Samples | None) -> Samples | None:
-            if samples is None:
-                return None
-            if samples.targets.ndim == 1:
-                return replace(samples, targets=places[samples.targets])
-            wider = samples.targets.new_zeros(len(samples), len(classes))
-            wider[:, places] = samples.targets
-            return replace(samples, targets=wider)
+        def move(targets: Tensor) -> Tensor:
+            if targets.ndim == 1:
+                return places[targets]
+            wider = targets.new_zeros(len(targets), len(classes))
+            wider[:, places] = targets
+            return wider
 
-        train, val, test = (move(samples) for samples in (self.train, self.val, self.test))
+        return replace(self._with_targets(move), classes=classes)
+
+    def reordered(self, targets: tuple[str, ...]) -> "Splits":
+        """The same samples with the columns of the numbers `targets` in that order; all of them must be there."""
+        places = [self.targets.index(name) for name in targets]
+        return replace(self._with_targets(lambda values: values[:, places]), targets=targets)
+
+    def _with_targets(self, move: Callable[[Tensor], Tensor]) -> "Splits":
+        train, val, test = (
+            None if samples is None else replace(samples, targets=move(samples.targets))
+            for samples in (self.train, self.val, self.test)
+        )
         assert train is not None
-        return replace(self, train=train, val=val, test=test, classes=classes)
+        return replace(self, train=train, val=val, test=test)
 
 
 class Source(ABC):
@@ -121,7 +135,7 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, seed: int) -> Splits:
-        """All splits; where the source has none of its own, split by `seed`, stratified.
+        """All splits; where the source has none of its own, split by `seed`, stratified over classes.
 
         Raises: UserError, naming file and row, what is accepted and what to do.
         """

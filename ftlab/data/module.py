@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import torch
 from PIL import Image, ImageOps
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import functional as tvf
 
@@ -32,24 +33,68 @@ def describe(name: str, splits: Splits, seed: int, subset: str | float | int | N
     """As `read`, for splits that are already there (see datasets.from_datasets)."""
     if len(splits.train) < 2:
         raise UserError(f"data={name}: the train split holds {len(splits.train)} samples; at least 2 are needed.")
-    for split, samples in splits.parts().items():
-        _check(name, split, samples, len(splits.classes))
+    check(name, splits)
     train, said = take(splits.train, subset, seed)
     taken = replace(splits, train=train)
-    counts = class_counts(train.targets, len(splits.classes))
-    told = (found.text for found in (*splits.problems, *of_classes(taken)) if found.severity == "warning")
-    warnings = (*splits.warnings, *told, *said)
-    checked = replace(taken, warnings=warnings, problems=())
-    sizes = {split: len(samples) for split, samples in checked.parts().items()}
-    return checked, DataSpec(name, splits.classes, sizes, counts, warnings, splits.faults)
+    sizes = {split: len(samples) for split, samples in taken.parts().items()}
+    told = tuple(found.text for found in (*splits.problems, *of_classes(taken)) if found.severity == "warning")
+    if splits.targets:  # drawn at random, as is meant with numbers: nothing to say of that
+        warnings = (*splits.warnings, *told)
+        means, stds = _moments(name, train.targets, splits.targets)
+        spec = DataSpec(name, (), sizes, (), warnings, splits.faults, splits.targets, means, stds)
+    else:
+        warnings = (*splits.warnings, *told, *said)
+        counts = class_counts(train.targets, len(splits.classes))
+        spec = DataSpec(name, splits.classes, sizes, counts, warnings, splits.faults)
+    return replace(taken, warnings=warnings, problems=()), spec
 
 
-def _check(name: str, split: str, samples: Samples, classes: int) -> None:
-    targets = samples.targets
+def check(name: str, splits: Splits) -> None:
+    """Raises: UserError, naming the split and the sample, for targets that no loss can take."""
+    for split, samples in splits.parts().items():
+        if splits.targets:
+            _check_numbers(name, split, samples, splits.targets)
+        else:
+            _check(name, split, samples, len(splits.classes))
+
+
+def _check_lengths(name: str, split: str, samples: Samples) -> None:
     if not len(samples):
         raise UserError(f"data={name}: the {split} split is empty; fill it or leave it out.")
     if len(samples.images) != len(samples):
         raise UserError(f"data={name}, {split}: {len(samples.images)} images and {len(samples)} targets.")
+
+
+def _check_numbers(name: str, split: str, samples: Samples, names: tuple[str, ...]) -> None:
+    _check_lengths(name, split, samples)
+    targets = samples.targets
+    if targets.shape != (len(samples), len(names)):
+        shape = f"({len(samples)}, {len(names)})"
+        raise UserError(f"data={name}, {split}: targets have the shape {tuple(targets.shape)}; accepted: {shape}.")
+    bad = (~targets.isfinite()).nonzero().tolist()
+    if bad:
+        sample, column = bad[0]
+        raise UserError(
+            f"data={name}, {split}: the target '{names[column]}' of {samples.name(sample)} is "
+            f"{targets[sample, column]:g}; accepted: finite numbers ({len(bad)} are wrong)."
+        )
+
+
+def _moments(name: str, targets: Tensor, names: tuple[str, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each column (n, k). Raises: UserError for a column of one value."""
+    exact = targets.double()
+    for place, column in enumerate(exact.unbind(dim=1)):
+        if column.min() == column.max():
+            raise UserError(
+                f"data={name}: the target '{names[place]}' is {column[0]:g} in all {len(column)} training samples; "
+                "there is nothing to learn: leave it out."
+            )
+    return tuple(exact.mean(dim=0).tolist()), tuple(exact.std(dim=0, correction=0).tolist())
+
+
+def _check(name: str, split: str, samples: Samples, classes: int) -> None:
+    _check_lengths(name, split, samples)
+    targets = samples.targets
     if targets.ndim == 1 and classes < 2:
         raise UserError(f"data={name}: {classes} class; at least 2 are needed to tell apart.")
     if targets.ndim == 2 and targets.shape[1] != classes:

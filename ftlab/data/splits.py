@@ -77,7 +77,7 @@ def split_indices(
     """Indices of train, val and test, each sorted, and warnings.
 
     targets: (n,) classes, cut class by class to the nearest whole number (at least one where there are three samples;
-    smaller classes go to train), or (n, k) labels, cut at random.
+    smaller classes go to train), or (n, k) labels or numbers, cut at random.
     """
     generator = torch.Generator().manual_seed(seed)
     warnings: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ def subset(samples: Samples, spec: str | float | int | None, seed: int) -> tuple
     """Part of the training samples for few-shot runs and quick tries, and warnings. A smaller part is inside a larger.
 
     spec: a share (0.1), a number of samples (300), samples of each class ("20/class"), None for all. Classes keep
-    their shares, none is lost; multilabel samples are drawn at random.
+    their shares, none is lost; samples with labels or numbers are drawn at random.
     Raises: UserError for what is out of range.
     """
     if spec is None:
@@ -151,7 +151,7 @@ def stratified_order(targets: Tensor, seed: int) -> Tensor:
 
 def _of_each_class(samples: Samples, each: int, seed: int) -> Samples:
     if samples.targets.ndim == 2:
-        raise UserError(f"subset={each}/class needs one class a sample; for multilabel give a share or a number.")
+        raise UserError(f"subset={each}/class needs one class a sample; for labels or numbers give a share or a count.")
     smallest = int(samples.targets.unique(return_counts=True)[1].min())
     if not 1 <= each <= smallest:
         raise UserError(f"subset={each}/class: accepted is 1 to {smallest}, the size of the smallest class.")

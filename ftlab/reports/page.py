@@ -10,6 +10,7 @@ from ftlab.reports import numbers
 from ftlab.reports.confusion import ClassFigures, from_labels, per_class, worst_pairs
 from ftlab.reports.files import write_text
 from ftlab.reports.grids import COUNTS_AT_MOST
+from ftlab.reports.residuals import drawn_targets, target_rows
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,15 +19,15 @@ THUMBNAIL = 112  # pixels of the longer side
 COLOURS = 64  # of a thumbnail: a photograph takes about 8 kB instead of 30
 
 
-def write_page(report: dict[str, Any], mistakes: Sequence[dict[str, Any]], path: Path) -> None:
+def write_page(report: dict[str, Any], worst: Sequence[dict[str, Any]], path: Path) -> None:
     """Write the page of a run, atomically.
 
-    mistakes: {"name", "truth", "prediction", "confidence", "image": PIL image}, in the order of the gallery.
+    worst: {"name", "truth", "prediction", "note", "image": PIL image}, in the order of the gallery.
     """
-    write_text(path, render(report, mistakes))
+    write_text(path, render(report, worst))
 
 
-def render(report: dict[str, Any], mistakes: Sequence[dict[str, Any]]) -> str:
+def render(report: dict[str, Any], worst: Sequence[dict[str, Any]]) -> str:
     """The page as text; equal input gives equal text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -45,7 +46,8 @@ def render(report: dict[str, Any], mistakes: Sequence[dict[str, Any]]) -> str:
         figures=_figures(report),
         classes=_classes(report),
         pairs=_pairs(report),
-        gallery=[{**mistake, "image": data_uri(mistake["image"])} for mistake in mistakes],
+        targets=target_rows(report),
+        gallery=[{**sample, "image": data_uri(sample["image"])} for sample in worst],
         phase_seconds=max([phase["seconds"] for phase in report["phases"]], default=0) or 1,
         warnings=[*report["data"].get("warnings", []), *report["warnings"]],
         config=_yaml(report["config"]),
@@ -67,6 +69,7 @@ def _figures(report: dict[str, Any]) -> dict[str, Any]:
 
     from ftlab.reports.figures import curves_figure, rates_figure
     from ftlab.reports.grids import confusion_figure, plan_figure
+    from ftlab.reports.residuals import residuals_figure
 
     figures = {"plan": plan_figure(report)} if report["plan"] else {}
     if report["history"]:
@@ -75,6 +78,7 @@ def _figures(report: dict[str, Any]) -> dict[str, Any]:
         figures["rates"] = rates_figure(report)
     if confusion := _confusion(report):
         figures["confusion"] = confusion_figure(confusion, report["data"]["classes"])
+    figures |= {f"target {place}": residuals_figure(target) for place, target in enumerate(drawn_targets(report))}
     return {name: Markup(figure) for name, figure in figures.items()}  # matplotlib has escaped their text
 
 

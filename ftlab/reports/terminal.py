@@ -170,7 +170,8 @@ def _footer(stages: Stages, plan: Plan) -> Text:
 def _metrics(metrics: dict[str, dict[str, float | None]]) -> Table:
     splits = [split for split in metrics if metrics[split]]
     table = table_of("metric", *splits, left=("metric",))
-    for name in dict.fromkeys(name for split in splits for name in metrics[split]):
+    names = dict.fromkeys(name for split in splits for name in metrics[split])
+    for name in (name for name in names if "/" not in name):  # figures of single targets are in the report
         table.add_row(Text(name), *(numbers.figure(metrics[split].get(name)) for split in splits))
     return table
 

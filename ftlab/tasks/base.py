@@ -4,6 +4,7 @@ Shapes: b batch, k outputs.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor, nn
@@ -35,24 +36,47 @@ class Task(nn.Module, ABC):
         """
 
     @abstractmethod
-    def probabilities(self, outputs: Tensor) -> Tensor:
-        """(b, k) raw outputs to (b, k) probabilities."""
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Raw outputs (b, k) to what they say: probabilities (b, k), or numbers in the user's units (b, targets, m)."""
+
+    @abstractmethod
+    def compared(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """What metrics and diagnosis take of a batch: predictions and targets of the form that they expect."""
 
     @abstractmethod
     def metrics(self, samples: int) -> "MetricCollection":
-        """Figures with dataset-level state, for a split of `samples`; each takes probabilities and targets."""
+        """Figures with dataset-level state, for a split of `samples`; each takes what `compared` gives."""
+
+    def figures(self, values: Mapping[str, Tensor]) -> dict[str, float | None]:
+        """What the metrics have computed as numbers by name; None where a figure is undefined."""
+        return {name: float(value) for name, value in values.items()}
 
     @abstractmethod
-    def confusion(self) -> "Metric":
-        """A torchmetrics confusion matrix, (k, k), or one of 2 by 2 for each label (k, 2, 2)."""
+    def diagnosis(self) -> "Metric":
+        """What the report draws of a split, gathered as a metric: confusion matrices, or predictions beside truths."""
 
     @abstractmethod
-    def describe(self, probabilities: Tensor, top_k: int) -> list[dict[str, Any]]:
+    def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
+        """The part of report.json, in plain containers, that tells what `diagnosis` computed on `split`."""
+
+    @abstractmethod
+    def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:
         """One plain record a sample, as `ftlab predict` writes it."""
 
     @abstractmethod
-    def mistakes(self, probabilities: Tensor, targets: Tensor) -> list[dict[str, Any]]:
-        """The wrong samples, worst first: {position, truth, prediction, confidence}."""
+    def worst(self, predictions: Tensor, targets: Tensor) -> list[dict[str, Any]]:
+        """The wrong samples, worst first: {position, truth, prediction, severity, note}.
+
+        severity orders the samples of all batches, the highest first; note says it to a person.
+        """
+
+
+def classes_of(task: str, spec: DataSpec) -> tuple[str, ...]:
+    """Raises: UserError for data whose targets are numbers."""
+    if spec.targets:
+        what = f"data={spec.name} has numbers as targets ({', '.join(spec.targets[:5])})"
+        raise UserError(f"task={task}: needs classes, and {what}; choose task=regression")
+    return spec.classes
 
 
 def class_weights(setting: str | list[float], counts: tuple[int, ...]) -> list[float] | None:

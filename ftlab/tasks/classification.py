@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ftlab.data.base import Batch, DataSpec
 from ftlab.errors import UserError
-from ftlab.tasks.base import Task, class_weights
+from ftlab.tasks.base import Task, class_weights, classes_of
 
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
@@ -41,7 +41,7 @@ class Classification(Task):
         class_weights: str | list[float] = "none",
     ) -> None:
         super().__init__(spec)
-        self.num_outputs = len(spec.classes)
+        self.num_outputs = len(classes_of("classification", spec))
         if self.num_outputs < 2:
             raise UserError(f"data: {self.num_outputs} class; a classification needs at least 2")
         self.focal_gamma = focal_gamma if loss == "focal" else 0.0
@@ -72,8 +72,11 @@ class Classification(Task):
         terms = -smooth * logs * (1 - logs.exp()) ** self.focal_gamma
         return (terms if self.class_weights is None else terms * self.class_weights).sum()
 
-    def probabilities(self, outputs: Tensor) -> Tensor:
+    def predictions(self, outputs: Tensor) -> Tensor:
         return outputs.float().softmax(dim=1)
+
+    def compared(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return predictions, targets
 
     def metrics(self, samples: int) -> "MetricCollection":
         from torchmetrics import MetricCollection
@@ -102,14 +105,17 @@ class Classification(Task):
             figures, compute_groups=[["precision", "recall", "f1"], *([n] for n in ALONE & set(figures))]
         )
 
-    def confusion(self) -> "Metric":
+    def diagnosis(self) -> "Metric":
         from torchmetrics.classification import MulticlassConfusionMatrix
 
         return MulticlassConfusionMatrix(self.num_outputs)
 
-    def describe(self, probabilities: Tensor, top_k: int) -> list[dict[str, Any]]:
+    def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
+        return {"confusion": {"split": split, "matrix": diagnosis.tolist()}}
+
+    def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:
         classes = self.spec.classes
-        top = probabilities.topk(min(top_k, self.num_outputs), dim=1)
+        top = predictions.topk(min(top_k, self.num_outputs), dim=1)
         return [
             {
                 "class": classes[places[0]],
@@ -119,8 +125,9 @@ class Classification(Task):
             for places, chances in zip(top.indices.tolist(), top.values.tolist(), strict=True)
         ]
 
-    def mistakes(self, probabilities: Tensor, targets: Tensor) -> list[dict[str, Any]]:
-        confidence, prediction = probabilities.max(dim=1)
+    def worst(self, predictions: Tensor, targets: Tensor) -> list[dict[str, Any]]:
+        """The most confident mistakes."""
+        confidence, prediction = predictions.max(dim=1)
         wrong = torch.nonzero(prediction != targets).flatten()
         worst = wrong[confidence[wrong].argsort(descending=True)]
         return [
@@ -128,7 +135,8 @@ class Classification(Task):
                 "position": i,
                 "truth": self.spec.classes[targets[i]],
                 "prediction": self.spec.classes[prediction[i]],
-                "confidence": float(confidence[i]),
+                "severity": float(confidence[i]),
+                "note": f"{confidence[i]:.1%}",
             }
             for i in worst.tolist()
         ]

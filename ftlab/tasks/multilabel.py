@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ftlab.data.base import Batch, DataSpec
 from ftlab.errors import UserError
-from ftlab.tasks.base import Task
+from ftlab.tasks.base import Task, classes_of
 from ftlab.tasks.classification import BINS, EXACT_AUROC
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Multilabel(Task):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(spec)
-        self.num_outputs = len(spec.classes)
+        self.num_outputs = len(classes_of("multilabel", spec))
         self.threshold = threshold
         self.label_smoothing = label_smoothing
         self.register_buffer("pos_weight", _pos_weight(pos_weight, spec), persistent=False)
@@ -51,8 +51,11 @@ class Multilabel(Task):
         )
         return terms.mean(dim=1).sum(), outputs.new_tensor(len(outputs), dtype=torch.float32)
 
-    def probabilities(self, outputs: Tensor) -> Tensor:
+    def predictions(self, outputs: Tensor) -> Tensor:
         return outputs.float().sigmoid()
+
+    def compared(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return predictions, targets.long()
 
     def metrics(self, samples: int) -> "MetricCollection":
         from torchmetrics import MetricCollection
@@ -84,13 +87,18 @@ class Multilabel(Task):
             ],  # see classification
         )
 
-    def confusion(self) -> "Metric":
+    def diagnosis(self) -> "Metric":
         from torchmetrics.classification import MultilabelConfusionMatrix
 
         return MultilabelConfusionMatrix(self.num_outputs, threshold=self.threshold)
 
-    def describe(self, probabilities: Tensor, top_k: int) -> list[dict[str, Any]]:
-        top = probabilities.topk(min(top_k, self.num_outputs), dim=1)
+    def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
+        """One row of figures a label, of its 2 by 2 counts (k, 2, 2)."""
+        counts = zip(self.spec.classes, diagnosis.tolist(), strict=True)
+        return {"labels": [label_figures(label, matrix) for label, matrix in counts]}
+
+    def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:
+        top = predictions.topk(min(top_k, self.num_outputs), dim=1)
         return [
             {
                 "labels": [c for c, p in zip(self.spec.classes, row, strict=True) if p > self.threshold],
@@ -99,14 +107,14 @@ class Multilabel(Task):
                 ],
             }
             for row, places, chances in zip(
-                probabilities.tolist(), top.indices.tolist(), top.values.tolist(), strict=True
+                predictions.tolist(), top.indices.tolist(), top.values.tolist(), strict=True
             )
         ]
 
-    def mistakes(self, probabilities: Tensor, targets: Tensor) -> list[dict[str, Any]]:
+    def worst(self, predictions: Tensor, targets: Tensor) -> list[dict[str, Any]]:
         """A sample is as wrong as its worst label; wrong by the threshold, as in the metrics."""
-        wrong = (probabilities > self.threshold) != (targets > 0.5)
-        error = (probabilities - targets).abs() * wrong
+        wrong = (predictions > self.threshold) != (targets > 0.5)
+        error = (predictions - targets).abs() * wrong
         worst, label = error.max(dim=1)
         order = worst.argsort(descending=True)
         return [
@@ -114,7 +122,8 @@ class Multilabel(Task):
                 "position": i,
                 "truth": ("" if targets[i, label[i]] else "not ") + self.spec.classes[label[i]],
                 "prediction": ("not " if targets[i, label[i]] else "") + self.spec.classes[label[i]],
-                "confidence": float(worst[i]),
+                "severity": float(worst[i]),
+                "note": f"{worst[i]:.1%}",
             }
             for i in order.tolist()
             if wrong[i].any()
@@ -131,3 +140,19 @@ def _pos_weight(setting: str | list[float], spec: DataSpec) -> Tensor | None:
     if len(setting) != len(spec.classes):
         raise UserError(f"task.pos_weight: {len(setting)} weights for {len(spec.classes)} labels; give one a label")
     return torch.tensor([float(w) for w in setting])
+
+
+def label_figures(label: str, matrix: list[list[int]]) -> dict[str, Any]:
+    """Precision, recall and f1 of a label from its 2 by 2 counts; None where a figure is undefined."""
+    (_, false_positive), (false_negative, hits) = matrix
+
+    def ratio(count: int, total: int) -> float | None:
+        return count / total if total else None
+
+    return {
+        "label": label,
+        "precision": ratio(hits, hits + false_positive),
+        "recall": ratio(hits, hits + false_negative),
+        "f1": ratio(2 * hits, 2 * hits + false_positive + false_negative),
+        "support": hits + false_negative,
+    }

@@ -193,7 +193,7 @@ class FineTuner(LightningModule):
 
     def _log(self, record: Record) -> None:
         """To TensorBoard at once: through Lightning's `log` each figure would be gathered and averaged over ranks."""
-        figures = {f"{split}/{k}": v for split in ("train", "val") for k, v in record[split].items()}
+        figures = {f"{s}/{k}": v for s in ("train", "val") for k, v in record[s].items() if v is not None}
         groups = self.optimizers(use_pl_optimizer=False).param_groups  # type: ignore[union-attr]
         rates = {f"rate/{group['stage']}": group["lr"] for group in groups}
         for logger in self.trainer.loggers:
@@ -201,7 +201,7 @@ class FineTuner(LightningModule):
 
     # --- validation
 
-    figures: dict[str, float] = {}  # noqa: RUF012  (replaced, never changed, at each validation)
+    figures: dict[str, float | None] = {}  # noqa: RUF012  (replaced, never changed, at each validation)
 
     def on_validation_epoch_start(self) -> None:
         self.evaluation.reset()

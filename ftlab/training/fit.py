@@ -13,7 +13,7 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 
 from ftlab.assembly import Parts
-from ftlab.bundle import Description
+from ftlab.bundle import Description, targets_of
 from ftlab.data.module import DataModule
 from ftlab.data.sampling import KeyedBatchSampler
 from ftlab.data.transforms import mix
@@ -36,7 +36,7 @@ from ftlab.training.recovery import Recovery
 from ftlab.training.unfreezing import Unfreezing
 
 PACKAGES = ("ftlab", "torch", "torchvision", "lightning", "timm", "torchmetrics", "hydra-core", "numpy")
-MISTAKES = 24  # in the gallery of the report
+WORST = 24  # samples in the gallery of the report
 
 Report = dict[str, Any]
 
@@ -124,7 +124,7 @@ class Fitted:
         splits = [split for split in ("val", "test") if split in self.parts.spec.sizes]
         return {
             split: evaluate(
-                self.parts.model, self.parts.task, data.loader(split, False), self.parts.spec.sizes[split], MISTAKES
+                self.parts.model, self.parts.task, data.loader(split, False), self.parts.spec.sizes[split], WORST
             )
             for split in splits
         }
@@ -167,10 +167,11 @@ class Fitted:
                 "name": parts.spec.name,
                 "sizes": dict(parts.spec.sizes),
                 "classes": list(parts.spec.classes),
+                "targets": list(parts.spec.targets),
                 "warnings": list(parts.spec.warnings),
                 "skipped": [asdict(fault) for fault in parts.spec.skipped],
             },
-            **confusion(evaluations, parts),
+            **section(evaluations, parts.task),
             "versions": versions(),
             "environment": environment(),
             "resumed": tuner.resumed,
@@ -194,7 +195,7 @@ class Fitted:
         return {"epoch": epoch, "phase": record["phase"], "monitor": monitor, "value": record["val"][monitor]}
 
     def gallery(self, evaluations: Mapping[str, Evaluation], data: DataModule) -> list[Report]:
-        """The most confident mistakes of the test split, or of val, with their images."""
+        """The worst samples of the test split, or of val, with their images."""
         split = shown(evaluations)
         if split is None:
             return []
@@ -210,7 +211,7 @@ class Fitted:
         preprocessing = self.parts.preprocessing
         return Description(
             task=report["task"],
-            targets={"classes": list(self.parts.spec.classes)},
+            targets=targets_of(self.parts.spec),
             preprocessing=asdict(preprocessing),
             backbone={} if own_backbone else {**backbone, "image_size": list(preprocessing.size)},
             head=dict(self.settings["head"]),
@@ -232,31 +233,12 @@ def shown(evaluations: Mapping[str, Evaluation]) -> str | None:
     return "test" if "test" in evaluations else "val" if "val" in evaluations else None
 
 
-def confusion(evaluations: Mapping[str, Evaluation], parts: Parts) -> Report:
-    """The confusion matrix of the split that is shown; for several labels one row of figures a label."""
+def section(evaluations: Mapping[str, Evaluation], task: Task) -> Report:
+    """What the report draws of the split that is shown, in the task's own form."""
     split = shown(evaluations)
-    if split is None or evaluations[split].confusion is None:
+    if split is None or evaluations[split].diagnosis is None:
         return {}
-    matrix = evaluations[split].confusion.compute()  # type: ignore[union-attr]
-    if matrix.ndim == 2:
-        return {"confusion": {"split": split, "matrix": matrix.tolist()}}
-    return {"labels": [label_figures(c, m) for c, m in zip(parts.spec.classes, matrix.tolist(), strict=True)]}
-
-
-def label_figures(label: str, matrix: list[list[int]]) -> Report:
-    """Precision, recall and f1 of a label from its 2 by 2 counts; None where a figure is undefined."""
-    (_, false_positive), (false_negative, hits) = matrix
-
-    def ratio(count: int, total: int) -> float | None:
-        return count / total if total else None
-
-    return {
-        "label": label,
-        "precision": ratio(hits, hits + false_positive),
-        "recall": ratio(hits, hits + false_negative),
-        "f1": ratio(2 * hits, 2 * hits + false_positive + false_negative),
-        "support": hits + false_negative,
-    }
+    return task.section(evaluations[split].diagnosis.compute(), split)  # type: ignore[union-attr]
 
 
 def versions() -> dict[str, str]:

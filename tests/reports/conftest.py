@@ -87,13 +87,14 @@ def report(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def mistakes() -> list[dict[str, Any]]:
+def worst() -> list[dict[str, Any]]:
     return [
         {
             "name": f"photos/{place}.png",
             "truth": "cat",
             "prediction": "dog",
-            "confidence": 0.97 - place / 50,
+            "severity": 0.97 - place / 50,
+            "note": f"{0.97 - place / 50:.1%}",
             "image": Image.linear_gradient("L").resize((48 * (place + 1), 48)).convert("RGB"),
         }
         for place in range(3)

@@ -33,10 +33,10 @@ class Page(HTMLParser):
         self.words.append(data.strip())
 
 
-def test_the_page_shows_the_figures_of_the_report(report: dict[str, Any], mistakes: list[dict[str, Any]]) -> None:
+def test_the_page_shows_the_figures_of_the_report(report: dict[str, Any], worst: list[dict[str, Any]]) -> None:
     report["objective"]["value"] = 0.91234
     report["phases"][1]["seconds"] = 77
-    page = Page(render(report, mistakes))
+    page = Page(render(report, worst))
     # accuracy val and test, a phase's time, epochs, memory, a rate of the plan, counts of the confusion matrix
     for shown in ("0.9123", "0.9668", "1 min 17 s", "epoch 2-4", "412 MB", "1e-3", "118", "121"):
         assert shown in page.words, shown
@@ -45,7 +45,7 @@ def test_the_page_shows_the_figures_of_the_report(report: dict[str, Any], mistak
         "1,149 train",
         "2 files are copies of others",
         "ftlab train data=image_folder",
-        "97.0 %",
+        "97.0%",
         "patience: 3",
     ):
         assert shown in text, shown
@@ -59,25 +59,25 @@ def test_every_figure_is_there_and_gives_its_purpose(report: dict[str, Any]) -> 
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_runs_no_script(
-    report: dict[str, Any], mistakes: list[dict[str, Any]]
+    report: dict[str, Any], worst: list[dict[str, Any]]
 ) -> None:
-    text = render(report, mistakes)
+    text = render(report, worst)
     page = Page(text)
-    assert len(page.loaded) > len(mistakes)
+    assert len(page.loaded) > len(worst)
     assert all(address.startswith(("data:image/png;base64,", "#")) for address in page.loaded)
     assert not {"script", "link", "iframe"} & set(page.tags)
     assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", text)
     assert not re.search(r"url\((?!#)", text)
 
 
-def test_markup_in_names_is_text_everywhere(report: dict[str, Any], mistakes: list[dict[str, Any]]) -> None:
+def test_markup_in_names_is_text_everywhere(report: dict[str, Any], worst: list[dict[str, Any]]) -> None:
     evil = "<script>alert(1)</script>"
     report["data"]["classes"][0] = evil
     report["data"]["warnings"] = [evil]
     report["phases"][0]["name"] = report["plan"][0]["phase"] = evil
     report["config"] = {evil: evil}
-    mistakes[0] |= {"name": f'"><{evil}', "truth": evil, "prediction": evil}
-    text = render(report, mistakes)
+    worst[0] |= {"name": f'"><{evil}', "truth": evil, "prediction": evil}
+    text = render(report, worst)
     assert "<script" not in text
     assert text.count("&lt;script&gt;") >= 6
     assert '"><&lt;' not in text
@@ -91,9 +91,9 @@ def test_names_that_matplotlib_would_typeset_or_cannot_draw_stay_as_they_are(rep
         assert page.words.count(name) == 3, name  # both sides of the matrix, and the table
 
 
-def test_equal_reports_give_equal_pages(report: dict[str, Any], mistakes: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_equal_reports_give_equal_pages(report: dict[str, Any], worst: list[dict[str, Any]], tmp_path: Path) -> None:
     for name in ("a.html", "b.html"):
-        write_page(report, mistakes, tmp_path / name)
+        write_page(report, worst, tmp_path / name)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 

@@ -236,12 +236,12 @@ def test_a_curve_of_very_many_scores_is_binned_within_a_hundredth() -> None:
 
 def test_the_confusion_matrix_is_scikit_learns() -> None:
     logits, targets = samples(90)
-    found = Evaluation(Classification(spec()), 90, mistakes=3, shared=False)
+    found = Evaluation(Classification(spec()), 90, keep=3, shared=False)
     for part in (slice(0, 40), slice(40, 90)):
         found.update(logits[part], batch_of(targets[part], part.start))
-    assert found.confusion is not None
+    assert found.diagnosis is not None
     expected = sk.confusion_matrix(targets.numpy(), logits.argmax(1).numpy(), labels=range(K))
-    assert found.confusion.compute().tolist() == expected.tolist()
+    assert found.diagnosis.compute().tolist() == expected.tolist()
 
 
 # Records
@@ -260,13 +260,13 @@ def test_a_prediction_names_the_class_and_the_most_probable_ones_in_order() -> N
 def test_mistakes_are_the_wrong_samples_with_the_most_confident_first() -> None:
     task = Classification(spec(3, (1, 1, 1)))
     chances = torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.2, 0.1, 0.7], [0.5, 0.4, 0.1]])
-    found = task.mistakes(chances, torch.tensor([1, 1, 0, 2]))
+    found = task.worst(chances, torch.tensor([1, 1, 0, 2]))
     assert [(m["position"], m["truth"], m["prediction"]) for m in found] == [
         (2, "class 0", "class 2"),
         (0, "class 1", "class 0"),
         (3, "class 2", "class 0"),
     ]
-    assert [m["confidence"] for m in found] == pytest.approx([0.7, 0.6, 0.5])
+    assert [m["severity"] for m in found] == pytest.approx([0.7, 0.6, 0.5])
 
 
 def test_the_settings_of_the_option_are_the_defaults() -> None:

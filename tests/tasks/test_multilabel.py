@@ -113,11 +113,11 @@ def test_a_first_batch_that_is_all_right_merges_no_figures() -> None:
 
 def test_the_confusion_of_each_label_is_scikit_learns() -> None:
     logits, targets = samples()
-    found = Evaluation(Multilabel(spec(), threshold=0.3), len(targets), mistakes=1, shared=False)
+    found = Evaluation(Multilabel(spec(), threshold=0.3), len(targets), keep=1, shared=False)
     found.update(logits, batch_of(targets))
-    assert found.confusion is not None
+    assert found.diagnosis is not None
     expected = sk.multilabel_confusion_matrix(targets.numpy(), logits.sigmoid().numpy() > 0.3)
-    assert found.confusion.compute().tolist() == expected.tolist()
+    assert found.diagnosis.compute().tolist() == expected.tolist()
 
 
 def test_a_prediction_names_the_labels_above_the_threshold_and_the_most_probable_ones() -> None:
@@ -131,15 +131,15 @@ def test_a_prediction_names_the_labels_above_the_threshold_and_the_most_probable
 def test_mistakes_are_the_samples_with_a_wrong_label_the_worst_first() -> None:
     chances = torch.tensor([[0.9, 0.2, 0.4, 0.1], [0.1, 0.95, 0.0, 0.2], [0.7, 0.1, 0.1, 0.1]])
     targets = torch.tensor([[0.0, 0, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]])
-    found = Multilabel(spec()).mistakes(chances, targets)
+    found = Multilabel(spec()).worst(chances, targets)
     assert [(m["position"], m["truth"], m["prediction"]) for m in found] == [(1, "not b", "b"), (0, "not a", "a")]
-    assert [m["confidence"] for m in found] == pytest.approx([0.95, 0.9])
+    assert [m["severity"] for m in found] == pytest.approx([0.95, 0.9])
 
 
 def test_a_label_is_wrong_by_the_threshold_not_by_one_half() -> None:
     chances = torch.tensor([[0.4, 0.1, 0.1, 0.1], [0.4, 0.1, 0.1, 0.1]])
     targets = torch.tensor([[0.0, 0, 0, 0], [1, 0, 0, 0]])
-    (low,) = Multilabel(spec(), threshold=0.3).mistakes(chances, targets)
+    (low,) = Multilabel(spec(), threshold=0.3).worst(chances, targets)
     assert (low["position"], low["truth"], low["prediction"]) == (0, "not a", "a")
-    (high,) = Multilabel(spec(), threshold=0.5).mistakes(chances, targets)
+    (high,) = Multilabel(spec(), threshold=0.5).worst(chances, targets)
     assert (high["position"], high["truth"], high["prediction"]) == (1, "a", "not a")

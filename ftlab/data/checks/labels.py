@@ -43,12 +43,16 @@ def like_missing(labels: Sequence[str]) -> list[Problem]:
 
 
 def faults(splits: Splits, split: str) -> dict[int, Fault]:
-    """Samples of a split whose target is no class or no label vector, by index."""
+    """Samples of a split whose target is no class, no label vector or no numbers, by index."""
     samples = splits.parts()[split]
-    targets, k = samples.targets, len(splits.classes)
+    targets, k = samples.targets, len(splits.targets or splits.classes)
     if targets.ndim == 2 and targets.shape[1] != k:
         return {}  # wrong as a whole, which reading refuses
-    accepted = f"0 to {k - 1}" if targets.ndim == 1 else "values from 0 to 1"
+    if splits.targets:
+        accepted, wrong = "finite numbers", torch.where(~targets.isfinite().all(dim=1))[0]
+    else:
+        accepted = f"0 to {k - 1}" if targets.ndim == 1 else "values from 0 to 1"
+        wrong = wrong_targets(targets, k)
     return {
         index: Fault(
             samples.name(index),
@@ -56,7 +60,7 @@ def faults(splits: Splits, split: str) -> dict[int, Fault]:
             f"{samples.name(index)} has the target {targets[index].tolist()}; accepted: {accepted}.",
             split,
         )
-        for index in wrong_targets(targets, k).tolist()
+        for index in wrong.tolist()
     }
 
 
@@ -92,7 +96,9 @@ def small(size: int, batch_size: int | str) -> list[Problem]:
 
 
 def of_classes(splits: Splits) -> list[Problem]:
-    """What a person should know of the classes of all splits."""
+    """What a person should know of the classes of all splits; nothing where the targets are numbers."""
+    if splits.targets:
+        return []
     counts = class_counts(splits.train.targets, len(splits.classes))
     return [*missing_classes(splits), *imbalance(counts, splits.classes)]
 

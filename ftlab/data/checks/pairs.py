@@ -89,6 +89,8 @@ def _namer(splits: Splits, with_label: bool = False) -> Callable[[tuple[Place, P
 
 def _label(splits: Splits, place: Place) -> str:
     target = splits.parts()[place[0]].targets[place[1]]
+    if splits.targets:
+        return " ".join(f"{value:g}" for value in target.tolist())
     if target.ndim:
         return " ".join(c for c, has in zip(splits.classes, target.tolist(), strict=True) if has > 0.5) or "no label"
     known = 0 <= int(target) < len(splits.classes)

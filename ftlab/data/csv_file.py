@@ -1,0 +1,51 @@
+"""A CSV file whose first row names the columns; what is wrong with it is told with file, row and column."""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ftlab.data.images import printable
+from ftlab.data.problems import Fault
+from ftlab.errors import UserError, choices
+
+Record = Mapping[str, str | None]  # a row by column; None for a cell that is not there
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """`name` is what the user typed, `folder` what it is relative to."""
+
+    name: str
+    folder: Path
+
+    def rows(self, check_columns: Callable[[Sequence[str]], None], make: Callable[[int, Record], T]) -> list[T]:
+        """What `make` gives for the line (the header is 1) and the cells of each row.
+
+        Raises: UserError if the file is not there or is no CSV file in UTF-8.
+        """
+        path = self.folder / self.name
+        if not path.is_file():
+            near = choices(path.name, [entry.name for entry in self.folder.glob("*.csv")])
+            raise UserError(f"data.file={printable(self.name)} is not a file in {printable(self.folder)}: {near}")
+        try:
+            with open(path, newline="", encoding="utf-8-sig") as stream:
+                reader = csv.DictReader(stream)
+                check_columns(reader.fieldnames or [])
+                return [make(reader.line_num, record) for record in reader]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise self.error(f"not a CSV file in UTF-8 ({error})") from error
+
+    def error(self, what: str, line: int | None = None, column: str | None = None, hint: str = "") -> UserError:
+        place = f"{printable(self.name)}" + (f", row {line}" if line else "") + (f", column {column}" if column else "")
+        return UserError(f"{place}: {what}. {hint}".rstrip())
+
+    def fault(self, kind: str, what: str, line: int, column: str | None = None, hint: str = "") -> Fault:
+        """A row that cannot be used."""
+        return Fault(self.row(line), kind, str(self.error(what, line, column, hint)))
+
+    def row(self, line: int) -> str:
+        """What a row is called."""
+        return f"{printable(self.name)}, row {line}"
