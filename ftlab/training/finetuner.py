@@ -58,6 +58,7 @@ class FineTuner(LightningModule):
         self.sign = monitor_sign(monitor, self.evaluation)
         self.history: list[Record] = []
         self.interrupted: dict[str, Any] | None = None  # what an epoch that goes on in its middle had reached
+        self.convex: dict[str, Any] | None = None  # what the convex fit of this epoch says of itself
         self.warned: dict[str, int] = {}  # undefined metrics and the like, with their counts
         self.window, self.train_loss = Sums(), Sums()  # since the last optimizer step, since the epoch began
         self.constant = float(batch_size)  # any would be right; this one keeps half precision in its range
@@ -76,9 +77,15 @@ class FineTuner(LightningModule):
         return self.optimizer_settings.build(self.model)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        loader = self._batches().loader("train", shuffle=True)
+        loader = self.train_loader()
         if self.interrupted:
             loader.batch_sampler.skip(self.interrupted["batches"])  # type: ignore[union-attr]
+        return loader
+
+    def train_loader(self) -> DataLoader[Batch]:
+        """All batches of the epoch that is running or comes next."""
+        loader = self._batches().loader("train", shuffle=True)
+        loader.batch_sampler.plain = self.phase.fit == "convex"  # type: ignore[union-attr]
         return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -98,6 +105,8 @@ class FineTuner(LightningModule):
             self.interrupted = None
 
     def on_train_epoch_start(self) -> None:
+        # Before the loader is asked for the first batch of this epoch.
+        self.trainer.train_dataloader.batch_sampler.plain = self.phase.fit == "convex"  # type: ignore[union-attr]
         self._begin_epoch()
 
     def _begin_epoch(
@@ -111,7 +120,7 @@ class FineTuner(LightningModule):
         self.peak.reset()
         self.begun = self.plan.begin(self.losses)
         self.running = self.phase
-        self.batches, self.step_seconds = batches, step_seconds
+        self.batches, self.step_seconds, self.convex = batches, step_seconds, None
         self.epoch_start = time.perf_counter() - seconds
         self.window, self.train_loss = Sums(), Sums(*train_loss if self.global_rank == 0 else ())
 
@@ -123,7 +132,12 @@ class FineTuner(LightningModule):
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
             group["lr"] = rates.get(group["stage"], 0.0)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        if self.running.fit == "convex":
+            with torch.no_grad():
+                self.model(batch)  # ConvexFit listens to the last layer
+            self.batches += 1
+            return None  # so there is no gradient, and the optimizer moves nothing
         mixed = self.mix(batch)
         total, weight = self.task.loss(self.model(mixed), mixed)
         if not math.isfinite(total.item()):
@@ -145,6 +159,8 @@ class FineTuner(LightningModule):
         if factor.device.type == "cpu" and factor == 1:
             return
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        if not gradients:
+            return
         torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
 
     def on_train_epoch_end(self) -> None:
@@ -159,6 +175,7 @@ class FineTuner(LightningModule):
             "peak_memory_bytes": self.peak.increase(),
             "train": {"loss": total / weight},
             "val": self.figures,
+            **({"convex": self.convex} if self.convex else {}),
         }
         self.history.append(self.trainer.strategy.broadcast(record))  # one history, so one decision, on all ranks
         self._log(record)
