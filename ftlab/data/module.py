@@ -164,10 +164,8 @@ class DataModule:
         if len(samples) < self.world:
             raise UserError(f"the {split} split holds {len(samples)} samples for {self.world} processes; use fewer.")
         plain = evaluation_transform(self.preprocessing)
-        if split == "train" and shuffle:
-            transform = training_transform(self.preprocessing, self.augment)
-        else:
-            transform = plain
+        varied = split == "train" and shuffle
+        transform = training_transform(self.preprocessing, self.augment) if varied else plain
         return Loader(
             KeyedDataset(samples, transform, self.seed, plain),  # type: ignore[arg-type]  # collate makes the Batch
             batch_sampler=KeyedBatchSampler(

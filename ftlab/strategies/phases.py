@@ -118,6 +118,6 @@ def write(phases: Sequence[Phase], stages: Sequence[str], path: Path) -> None:
     header = (
         "# Phases, in order. Run them: ftlab train strategy=phases strategy.file=THIS_FILE\n"
         "# stages: frozen, or a multiplier of the run's rate; globs (backbone/*) and `rest` work too.\n"
-        "# fit: gradient, or convex: one epoch that fits the head's last layer; C (null: cross-validated) is its penalty.\n"
+        "# fit: gradient, or convex (one epoch that fits the head's last layer, under C; null: cross-validated).\n"
     )
     path.write_text(header + yaml.safe_dump({"phases": entries}, sort_keys=False), encoding="utf8")

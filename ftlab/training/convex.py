@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ftlab.data.base import Batch
+from ftlab.training.closed_form import Layer
 from ftlab.training.features import FeatureStore, Listener, compute
 from ftlab.training.finetuner import FineTuner
 
@@ -68,19 +69,19 @@ class ConvexFit(Callback):
         """Rank 0 fits, for all: the same sums on another processor may round differently."""
         if trainer.world_size > 1:
             gather(trainer, store.rows)
-        targets, fitted = module.data().samples("train").targets, None
+        fitted: Layer | None = None
+        targets = module.data().samples("train").targets
         if trainer.is_global_zero:
             fitted = module.task.last_layer(store.rows, targets, module.running.C)
-        weight, bias, said = trainer.strategy.broadcast(
-            fitted and (fitted.weight, fitted.bias, {"C": fitted.strength, "converged": fitted.converged})
-        )
+        fitted = trainer.strategy.broadcast(fitted)
+        assert fitted is not None
         layer = layer_of(module)
         with torch.no_grad():
-            layer.weight.copy_(weight), layer.bias.copy_(bias)
+            layer.weight.copy_(fitted.weight), layer.bias.copy_(fitted.bias)
             if trainer.is_global_zero:
                 add_loss(module, layer, store.rows, targets)
-        module.convex = said
-        if not said["converged"]:
+        module.convex = {"C": fitted.strength, "converged": fitted.converged}
+        if not fitted.converged:
             module.warned[f"phase {module.running.name}: the convex fit ended before it had converged"] = 1
 
     def _end(self) -> None:

@@ -41,14 +41,14 @@ def reference(features: Tensor, targets: Tensor, strength: float, **settings: ob
 @pytest.mark.parametrize("strength", STRENGTHS)
 def test_logits_of_several_classes_are_those_of_scikit_learn(strength: float) -> None:
     features, targets = digits(10)
-    found = outputs(logistic(features, targets, 10, strength=strength, tolerance=1e-10), features)
+    found = outputs(logistic(features, targets, 10, strength=strength, tolerance=1e-10, floor=0.0), features)
     assert found.numpy() == pytest.approx(reference(features, targets, strength), abs=1e-4)
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
 def test_the_difference_of_two_logits_is_the_one_of_scikit_learn(strength: float) -> None:
     features, targets = digits(2)
-    found = outputs(logistic(features, targets, 2, strength=strength, tolerance=1e-10), features)
+    found = outputs(logistic(features, targets, 2, strength=strength, tolerance=1e-10, floor=0.0), features)
     assert (found[:, 1] - found[:, 0]).numpy() == pytest.approx(reference(features, targets, strength), abs=1e-4)
     assert found.sum(1).abs().max() < 1e-9
 
@@ -59,7 +59,7 @@ def test_class_and_sample_weights_count_as_in_scikit_learn(classes: int) -> None
     weights = torch.linspace(0.2, 3.0, classes)
     each = torch.rand(len(features), generator=torch.Generator().manual_seed(0)) + 0.1
     layer = logistic(
-        features, targets, classes, class_weights=weights, sample_weights=each, strength=0.3, tolerance=1e-10
+        features, targets, classes, class_weights=weights, sample_weights=each, strength=0.3, tolerance=1e-10, floor=0.0
     )
     found = outputs(layer, features)
     expected = reference(
@@ -73,7 +73,7 @@ def test_labels_are_fitted_each_by_itself() -> None:
     features, targets = digits(4)
     labels = functional.one_hot(targets, 4).float()
     labels[:, 3] = (targets % 2).float()
-    found = outputs(one_vs_rest(features, labels, strength=0.1, tolerance=1e-10), features)
+    found = outputs(one_vs_rest(features, labels, strength=0.1, tolerance=1e-10, floor=0.0), features)
     for place in range(4):
         assert found[:, place].numpy() == pytest.approx(reference(features, labels[:, place], 0.1), abs=1e-4)
 
@@ -81,7 +81,9 @@ def test_labels_are_fitted_each_by_itself() -> None:
 def test_pos_weight_counts_the_samples_that_have_a_label() -> None:
     features, targets = digits(3)
     labels = functional.one_hot(targets, 3).float()
-    layer = one_vs_rest(features, labels, pos_weight=torch.tensor([1.0, 2.0, 5.0]), strength=0.1, tolerance=1e-10)
+    layer = one_vs_rest(
+        features, labels, pos_weight=torch.tensor([1.0, 2.0, 5.0]), strength=0.1, tolerance=1e-10, floor=0.0
+    )
     expected = reference(features, labels[:, 2], 0.1, class_weight={0: 1.0, 1: 5.0})
     assert outputs(layer, features)[:, 2].numpy() == pytest.approx(expected, abs=1e-4)
 
@@ -89,15 +91,30 @@ def test_pos_weight_counts_the_samples_that_have_a_label() -> None:
 def test_label_smoothing_is_a_fit_to_smoothed_targets() -> None:
     """At the optimum of weak penalty and few features the mean probability of a class is its mean smoothed target."""
     features, targets = digits(4)
-    layer = logistic(features, targets, 4, label_smoothing=0.2, strength=1e-3, tolerance=1e-10)
+    layer = logistic(features, targets, 4, label_smoothing=0.2, strength=1e-3, tolerance=1e-10, floor=0.0)
     mean = outputs(layer, features).softmax(1).mean(0)
     expected = functional.one_hot(targets, 4).double().mean(0) * 0.8 + 0.05
     assert mean.numpy() == pytest.approx(expected.numpy(), abs=1e-6)  # the free bias makes it exact
 
 
+def test_a_feature_that_hardly_varies_is_not_blown_up() -> None:
+    """With the floor at 0.3 of the root mean square; scikit-learn gets the same scale by hand."""
+    features, targets = digits(3)
+    features[:, 0] = 1e-6 * torch.rand(len(features), generator=torch.Generator().manual_seed(0))
+    deviation = features.numpy().std(0)
+    scale = np.maximum(deviation, 0.3 * np.sqrt((deviation**2).mean()))
+    values = (features.numpy() - features.numpy().mean(0)) / scale
+    model = LogisticRegression(C=0.1, tol=1e-10, max_iter=100_000).fit(values, targets.numpy())
+    layer = logistic(features, targets, 3, strength=0.1, tolerance=1e-10)
+    assert outputs(layer, features).numpy() == pytest.approx(model.decision_function(values), abs=1e-4)
+    assert layer.weight[:, 0].abs().max() < 0.1
+
+
 def test_the_choice_of_c_is_that_of_the_held_out_loss_of_scikit_learns_fits() -> None:
     features, targets = digits(10, 200)
-    candidates, folds = (1e-3, 0.1, 1e4), parts(targets, 3)
+    generator = torch.Generator().manual_seed(0)
+    targets[::4] = torch.randint(0, 10, (50,), generator=generator)  # else hardly any penalty is best
+    candidates, folds = (1e-4, 0.01, 1e4), parts(targets, 3)
     values = StandardScaler().fit_transform(features.numpy())
     losses = []
     for strength in candidates:
@@ -109,9 +126,9 @@ def test_the_choice_of_c_is_that_of_the_held_out_loss_of_scikit_learns_fits() ->
         losses.append(held_out)
     expected = candidates[int(np.argmin(losses))]
     assert expected not in (candidates[0], candidates[-1])  # else the choice would say little
-    assert logistic(features, targets, 10, candidates=candidates, folds=folds).strength == expected
+    assert logistic(features, targets, 10, candidates=candidates, folds=folds, floor=0.0).strength == expected
     terms = functional.one_hot(targets, 10).double().T[None].contiguous()
-    assert best(closed_form.Standardised(features), Softmax(terms), candidates, folds, 1e-6)[0] == expected
+    assert best(closed_form.Standardised(features, 0.0), Softmax(terms), candidates, folds, 1e-6)[0] == expected
 
 
 def test_the_parts_of_a_cross_validation_hold_the_strata_evenly() -> None:
@@ -172,7 +189,7 @@ def test_ridge_and_its_alpha_are_those_of_scikit_learn(load, weighted: bool) -> 
     alphas = np.logspace(-3, 5, 17)
     values = StandardScaler().fit_transform(features.numpy())
     model = RidgeCV(alphas=alphas).fit(values, targets.numpy(), None if weights is None else weights.numpy())
-    layer = ridge(features, targets, sample_weights=weights, alphas=alphas.tolist())
+    layer = ridge(features, targets, sample_weights=weights, alphas=alphas.tolist(), floor=0.0)
     assert layer.strength == model.alpha_
     assert 1e-3 < layer.strength < 1e5
     expected = model.predict(values).reshape(len(values), -1)
@@ -183,6 +200,6 @@ def test_ridge_with_more_features_than_samples_is_that_of_scikit_learn() -> None
     features, targets = digits(10, 40)
     values = StandardScaler().fit_transform(features.numpy())
     model = RidgeCV(alphas=[0.1, 10.0, 1000.0]).fit(values, targets.numpy())
-    layer = ridge(features, targets, alphas=[0.1, 10.0, 1000.0])
+    layer = ridge(features, targets, alphas=[0.1, 10.0, 1000.0], floor=0.0)
     assert layer.strength == model.alpha_
     assert outputs(layer, features)[:, 0].numpy() == pytest.approx(model.predict(values), abs=1e-6)
