@@ -31,6 +31,14 @@ EXPECTED: dict[str, Plan] = {
         ("top", {"backbone/top", "head/fc"}, False),
         ("stem", set(STAGES), False),
     ],
+    "closed_form": [("head", {"head/fc"}, False)],
+    "lp_ft": [("head", {"head/fc"}, False), ("stem", set(STAGES), False)],
+    "full strategy.head_init=closed_form": [("head", {"head/fc"}, False), ("full", set(STAGES), False)],
+    "progressive strategy.head_init=closed_form": [
+        ("head", {"head/fc"}, False),
+        ("top", {"backbone/top", "head/fc"}, False),
+        ("stem", set(STAGES), False),
+    ],
     "phases": [
         ("head", {"head/fc"}, False),
         ("top", {"backbone/top"}, True),
@@ -53,14 +61,14 @@ def phases_of(epochs: list[Epoch]) -> list[tuple[str, dict[str, Tensor], dict[st
 
 
 def test_every_option_has_its_expectation_here() -> None:
-    assert set(EXPECTED) == set(options("strategy"))
+    assert {words.split()[0] for words in EXPECTED} == set(options("strategy"))
 
 
 @pytest.mark.parametrize("option", sorted(EXPECTED))
 def test_what_is_frozen_is_bit_equal_and_what_trains_moves_in_each_phase(tmp_path: Path, option: str) -> None:
     settings = {**options("strategy")["phases"], "inline": AGAIN}
     changed = {"strategy": settings} if option == "phases" else {}
-    words = [f"strategy={option}", "trainer.max_epochs=4", "optimizer=sgd", "optimizer.weight_decay=0.1"]
+    words = [*f"strategy={option}".split(), "trainer.max_epochs=4", "optimizer=sgd", "optimizer.weight_decay=0.1"]
     watch = Watch()
     run = prepared(tmp_path, *words, "optimizer.decay_norms_and_biases=true", **changed).fit(watch)
     seen = phases_of(watch.epochs)
