@@ -132,12 +132,13 @@ class FineTuner(LightningModule):
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
             group["lr"] = rates.get(group["stage"], 0.0)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.running.fit == "convex":
             with torch.no_grad():
                 self.model(batch)  # ConvexFit listens to the last layer
             self.batches += 1
-            return None  # so there is no gradient, and the optimizer moves nothing
+            # A loss that hangs together with nothing; None would do, but Lightning refuses it in several processes.
+            return torch.zeros((), device=self.device, requires_grad=True)
         mixed = self.mix(batch)
         total, weight = self.task.loss(self.model(mixed), mixed)
         if not math.isfinite(total.item()):
@@ -150,6 +151,16 @@ class FineTuner(LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.step_seconds += time.perf_counter() - self.step_start
 
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """A convex phase takes none: its batches only give features."""
+        if self.running.fit == "convex":
+            assert optimizer_closure is not None
+            optimizer_closure()
+        else:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Divide by the weight of the whole window over all ranks, whose mean DDP has taken; before any clipping."""
         _, weight = self._over_ranks(self.window.both)
@@ -159,8 +170,6 @@ class FineTuner(LightningModule):
         if factor.device.type == "cpu" and factor == 1:
             return
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        if not gradients:
-            return
         torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
 
     def on_train_epoch_end(self) -> None:
