@@ -16,7 +16,7 @@ from ftlab.tasks.base import Task, class_weights
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
 
-    from ftlab.training.closed_form import Layer
+    from ftlab.training.standardised import Layer
 
 EXACT_AUROC = 20_000_000  # scores; above it the curve is binned, which needs memory for the bins only
 BINS = 512

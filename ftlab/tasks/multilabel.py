@@ -17,7 +17,7 @@ from ftlab.tasks.classification import BINS, EXACT_AUROC
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
 
-    from ftlab.training.closed_form import Layer
+    from ftlab.training.standardised import Layer
 
 
 class Multilabel(Task):

@@ -4,8 +4,7 @@ Shapes: n samples, d features, k outputs. Features are standardised for the fit,
 the standardisation is folded into the layer that comes back, which takes the features as they are.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,121 +13,14 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional
 
-from ftlab.errors import UserError
+from ftlab.training.convex_losses import Loss, Sigmoid, Softmax
+from ftlab.training.standardised import FLOOR, Layer, Standardised
 
 CANDIDATES = tuple(float(c) for c in np.logspace(-4, 4, 10))  # of C, those of scikit-learn's LogisticRegressionCV
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-4, 6, 21))
 FOLDS = 5
 TOLERANCE = 1e-4  # largest entry of the gradient of the mean loss at which a fit has converged
 MOST_STEPS = 5000
-# Smallest deviation that a feature is divided by, as a part of the root mean square of all features' deviations. A
-# feature that was nearly constant in training and is not later would else decide alone: on 100 digits the test loss of
-# the plain standardisation is 17.0 and one weight 2,166; with this floor 0.7 and below 1.
-FLOOR = 0.3
-IN_MEMORY = 2**28  # standardised values that are kept, 2 GiB; of more, chunks are made anew in each pass
-CHUNK = 2**22  # values of a chunk
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A linear layer: features @ weight.T + bias."""
-
-    weight: Tensor  # (k, d) float64
-    bias: Tensor  # (k,) float64
-    strength: float  # the C, or alpha, that it was fitted with
-    converged: bool = True
-
-
-class Standardised:
-    """Features (n, d) with mean 0 and variance 1 in each column, in chunks of rows; a constant column becomes 0."""
-
-    def __init__(self, features: Tensor, floor: float = FLOOR, dtype: torch.dtype = torch.float64) -> None:
-        """`floor`: the smallest deviation to divide by, see FLOOR; 0: none, as in scikit-learn's StandardScaler.
-
-        Raises: UserError for values that are not finite."""
-        self.features, self.dtype = features, dtype
-        self.n, self.d = features.shape
-        step = self.n if features.numel() <= IN_MEMORY else max(1, CHUNK // self.d)
-        self.slices = [slice(i, min(i + step, self.n)) for i in range(0, self.n, step)]
-        self.mean = torch.stack([features[rows].double().sum(0) for rows in self.slices]).sum(0) / self.n
-        squares = torch.stack([(features[rows].double() - self.mean).square().sum(0) for rows in self.slices])
-        deviation = (squares.sum(0) / self.n).sqrt()
-        if not deviation.isfinite().all():
-            raise UserError("closed form: some features are not finite numbers; look for bad values in the data")
-        # The mean of equal numbers is off by rounding, and dividing by what is left would blow that up.
-        constant = deviation <= 1e-12 * self.mean.abs()
-        smallest = floor * deviation.square().mean().sqrt()
-        self.scale = torch.where(constant, 0.0, 1 / deviation.clamp_min(smallest))
-        self.kept = [self._values(rows) for rows in self.slices] if len(self.slices) == 1 else None
-
-    def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
-        """(which rows, their values)."""
-        return zip(self.slices, self.kept or map(self._values, self.slices), strict=True)
-
-    def _values(self, rows: slice) -> Tensor:
-        return ((self.features[rows].double() - self.mean) * self.scale).to(self.dtype)
-
-    def fold(self, weight: Tensor, bias: Tensor, strength: float, converged: bool = True) -> Layer:
-        """The layer on the features as they are that equals `weight` (k, d) and `bias` (k,) on standardised ones."""
-        folded = weight.double() * self.scale
-        return Layer(folded, bias.double() - folded @ self.mean, strength, converged)
-
-
-# --- losses: a weighted sum over samples, and its gradient by the outputs
-#
-# g problems on the same features are solved at once (the folds of a cross-validation), so that one pass serves all.
-
-
-@dataclass(frozen=True)
-class Softmax:
-    """One class a sample: minus the log of its probability."""
-
-    terms: Tensor  # (g, k, n): how much each log-probability counts
-
-    def only(self, chosen: Tensor) -> "Softmax":
-        """g losses, each of the samples that a row of `chosen` (g, n) marks by 1."""
-        return Softmax(self.terms * chosen[:, None])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.terms.shape[0], self.terms.shape[1]
-
-    def weight(self) -> float:
-        """What a sum is divided by for a mean; the mean over the g problems."""
-        return self.terms.sum().item() / len(self.terms)
-
-    def at(self, outputs: Tensor, rows: slice) -> tuple[float, Tensor]:
-        """(sum, gradient (g, k, rows)) at `outputs` (g, k, rows)."""
-        terms = self.terms[..., rows].to(outputs.dtype)
-        logs = outputs.log_softmax(1)
-        return -(terms * logs).sum(dtype=torch.float64).item(), logs.exp() * terms.sum(1, keepdim=True) - terms
-
-
-@dataclass(frozen=True)
-class Sigmoid:
-    """Yes or no for each output by itself; shapes as of Softmax."""
-
-    yes: Tensor  # (g, k, n): how much the log of the probability counts
-    no: Tensor  # (g, k, n): and the log of its counterpart's
-
-    def only(self, chosen: Tensor) -> "Sigmoid":
-        return Sigmoid(self.yes * chosen[:, None], self.no * chosen[:, None])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.yes.shape[0], self.yes.shape[1]
-
-    def weight(self) -> float:
-        groups, outputs = self.shape
-        return (self.yes + self.no).sum().item() / (groups * outputs)
-
-    def at(self, outputs: Tensor, rows: slice) -> tuple[float, Tensor]:
-        yes, no = self.yes[..., rows].to(outputs.dtype), self.no[..., rows].to(outputs.dtype)
-        losses = yes * functional.softplus(-outputs) + no * functional.softplus(outputs)
-        return losses.sum(dtype=torch.float64).item(), (yes + no) * outputs.sigmoid() - yes
-
-
-Loss = Softmax | Sigmoid
 
 
 # --- classes and labels

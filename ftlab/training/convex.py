@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ftlab.data.base import Batch
-from ftlab.training.closed_form import Layer
 from ftlab.training.features import FeatureStore, Listener, compute
 from ftlab.training.finetuner import FineTuner
+from ftlab.training.standardised import Layer
 
 CHUNK = 8192  # samples
 

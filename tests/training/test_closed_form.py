@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ftlab.errors import UserError
-from ftlab.training import closed_form
-from ftlab.training.closed_form import Layer, Softmax, best, logistic, one_vs_rest, parts, ridge
+from ftlab.training import closed_form, standardised
+from ftlab.training.closed_form import best, logistic, one_vs_rest, parts, ridge
+from ftlab.training.convex_losses import Softmax
+from ftlab.training.standardised import Layer, Standardised
 
 STRENGTHS = (0.001, 0.1, 10.0)
 
@@ -128,7 +130,7 @@ def test_the_choice_of_c_is_that_of_the_held_out_loss_of_scikit_learns_fits() ->
     assert expected not in (candidates[0], candidates[-1])  # else the choice would say little
     assert logistic(features, targets, 10, candidates=candidates, folds=folds, floor=0.0).strength == expected
     terms = functional.one_hot(targets, 10).double().T[None].contiguous()
-    assert best(closed_form.Standardised(features, 0.0), Softmax(terms), candidates, folds, 1e-6)[0] == expected
+    assert best(Standardised(features, 0.0), Softmax(terms), candidates, folds, 1e-6)[0] == expected
 
 
 def test_the_parts_of_a_cross_validation_hold_the_strata_evenly() -> None:
@@ -148,9 +150,9 @@ def test_in_chunks_the_layer_is_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
         return logistic(features, targets, 3, strength=0.1, tolerance=1e-9), ridge(features, targets)
 
     whole = fits()
-    monkeypatch.setattr(closed_form, "IN_MEMORY", 0)
-    monkeypatch.setattr(closed_form, "CHUNK", 64 * 30)
-    assert len(closed_form.Standardised(features).slices) > 5
+    monkeypatch.setattr(standardised, "IN_MEMORY", 0)
+    monkeypatch.setattr(standardised, "CHUNK", 64 * 30)
+    assert len(Standardised(features).slices) > 5
     for layer, again in zip(whole, fits(), strict=True):
         assert again.strength == layer.strength
         assert outputs(again, features).numpy() == pytest.approx(outputs(layer, features).numpy(), abs=1e-5)
