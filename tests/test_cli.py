@@ -132,7 +132,7 @@ def test_a_wrong_value_anywhere_in_a_multirun_stops_it_before_it_starts(command:
 def test_a_key_that_one_option_of_a_multirun_lacks_is_refused(command: Command) -> None:
     (line,) = fails(command, "train", "-m", "strategy=progressive,full", "strategy.patience=1,2,3")
     assert "strategy.patience=" in line
-    assert "strategy=progressive has it" in line
+    assert "progressive has it" in line
 
 
 @pytest.mark.parametrize("mode", ["plan", "evaluate", "predict"])
