@@ -74,7 +74,7 @@ def assemble(
         augment=make(config["augment"]),
         model=model,
         task=task,
-        phases=_phases(config, model, has_validation=splits.val is not None),
+        phases=_phases(config, model, task, has_validation=splits.val is not None),
         rates=make(config["rates"]).of(model.addresses),
         schedule=_schedule(config, has_validation=splits.val is not None),
         optimizer=make(config["optimizer"]),
@@ -172,13 +172,26 @@ def _preprocessing(backbone: Backbone, size: int | list[int] | None, crop_pct: f
     return own if crop_pct is None else replace(own, crop_pct=crop_pct)
 
 
-def _phases(config: Mapping[str, Any], model: Model, has_validation: bool) -> list[Phase]:
+def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation: bool) -> list[Phase]:
     strategy: Strategy = instantiate(config["strategy"], trusted_modules=config["trusted_modules"])
     phases = strategy.phases(model.addresses, config["trainer"]["max_epochs"])
     stopping = config["early_stopping"]
     phases = with_early_stopping(phases, stopping["patience"], stopping["min_delta"])
     check_phases(phases, model.addresses, has_validation)
+    for phase in phases:
+        if phase.fit == "convex":
+            _check_convex(phase, model, task)
     return phases
+
+
+def _check_convex(phase: Phase, model: Model, task: Task) -> None:
+    """Raises: UserError where a convex phase has nothing that it can fit."""
+    reason = task.refuses_convex()
+    if model.head.last_linear is None:
+        own = type(model.head).__name__.lower()
+        reason = f"head={own} is more than one linear layer 'fc' on the features; use head=linear"
+    if reason:
+        raise UserError(f"strategy, phase '{phase.name}', fit=convex (closed form): {reason}, or fit by gradient")
 
 
 def _schedule(config: Mapping[str, Any], has_validation: bool) -> Schedule:

@@ -163,9 +163,11 @@ def _arguments(mode: str, words: list[str]) -> Namespace:
 def _hydra(mode: str, words: list[str]) -> int:
     """Hydra's application for one mode."""
     import hydra
+    from omegaconf import OmegaConf
 
-    from ftlab.config import conf_dir
+    from ftlab.config import conf_dir, listing
 
+    OmegaConf.register_new_resolver("groups", lambda: listing(mode), replace=True)  # in the texts of --help
     application = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=mode)(JOBS[mode])
     with _argv([f"ftlab-{mode}", *words]):
         return guard(lambda: application() or 0)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -47,6 +48,15 @@ def _read(file: Path, group: str = "") -> Node:
 def options(group: str) -> dict[str, Node]:
     """The shipped options of a group with their keys and defaults."""
     return {file.stem: _read(file, group) for file in sorted((conf_dir() / group).glob("*.yaml"))}
+
+
+def listing(mode: str) -> str:
+    """The groups of a mode with the names of their options, in lines of at most 80 characters."""
+    lines: list[str] = []
+    for group in sorted(groups(mode)):
+        names = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))
+        lines += wrap(f"{group}: {', '.join(names)}", 80, subsequent_indent="  ") if names else []
+    return "\n".join(lines)
 
 
 @lru_cache

@@ -25,7 +25,10 @@ def stage_table(parts: Parts) -> list[Report]:
 
 
 def plan_table(parts: Parts) -> list[Report]:
-    """One entry a phase: its epochs, and the rate and weight decay of each stage, None where it is frozen."""
+    """One entry a phase: its epochs, and the rate and weight decay of each stage, None where it is frozen.
+
+    What a convex phase fits has neither: both are None.
+    """
     decay: dict[str, float] = {}
     for group in groups(parts.model, parts.optimizer):
         decay[group["stage"]] = max(group["weight_decay"], decay.get(group["stage"], 0.0))
@@ -33,11 +36,14 @@ def plan_table(parts: Parts) -> list[Report]:
         {
             "phase": phase.name,
             "epochs": phase.epochs,
+            "fit": phase.fit,
             "stages": {
                 stage: {
                     "rate": parts.optimizer.lr * parts.rates[stage] * phase.rates[stage],
                     "weight_decay": decay[stage],
                 }
+                if stage in phase.descending
+                else {"rate": None, "weight_decay": None}
                 if stage in phase.rates
                 else None
                 for stage in parts.model.addresses

@@ -132,7 +132,7 @@ def test_a_wrong_value_anywhere_in_a_multirun_stops_it_before_it_starts(command:
 def test_a_key_that_one_option_of_a_multirun_lacks_is_refused(command: Command) -> None:
     (line,) = fails(command, "train", "-m", "strategy=progressive,full", "strategy.patience=1,2,3")
     assert "strategy.patience=" in line
-    assert "strategy=progressive has it" in line
+    assert "progressive has it" in line
 
 
 @pytest.mark.parametrize("mode", ["plan", "evaluate", "predict"])
@@ -191,7 +191,7 @@ def test_the_help_of_each_mode_has_examples_that_pass_the_checks(command: Comman
 
 
 def test_the_help_of_train_lists_every_group_with_its_options(command: Command) -> None:
-    out = command("train", "--help").out
+    out = " ".join(command("train", "--help").out.split())  # long lists go over several lines
     for folder in (path for path in (ROOT / "conf").iterdir() if any(path.glob("*.yaml"))):
         names = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         assert f"{folder.name}: {names}" in out

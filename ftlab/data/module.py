@@ -176,12 +176,11 @@ class DataModule:
         samples = self.samples(split)
         if len(samples) < self.world:
             raise UserError(f"the {split} split holds {len(samples)} samples for {self.world} processes; use fewer.")
-        if split == "train" and shuffle:
-            transform = training_transform(self.preprocessing, self.augment)
-        else:
-            transform = evaluation_transform(self.preprocessing)
+        plain = evaluation_transform(self.preprocessing)
+        varied = split == "train" and shuffle
+        transform = training_transform(self.preprocessing, self.augment) if varied else plain
         return Loader(
-            KeyedDataset(samples, transform, self.seed),  # type: ignore[arg-type]  # collate makes the Batch
+            KeyedDataset(samples, transform, self.seed, plain),  # type: ignore[arg-type]  # collate makes the Batch
             batch_sampler=KeyedBatchSampler(
                 len(samples), self.batch_size, shuffle, self.seed, rank=self.rank, world=self.world
             ),

@@ -12,7 +12,8 @@ from ftlab.data.transforms import Transform
 from ftlab.errors import UserError
 
 SMALLEST = 4  # samples of a batch of its own at the end of an epoch
-Key = tuple[int, int]  # epoch, index of the sample in its split
+# Epoch, index of the sample in its split; without an epoch the sample is prepared as in evaluation.
+Key = tuple[int | None, int]
 Item = tuple[Tensor, Tensor, int]  # image (c, h, w), target () or (k,), index
 
 
@@ -47,6 +48,7 @@ class KeyedBatchSampler(Sampler[list[Key]]):
         self.rank = rank
         self.world = world
         self.epoch = 0
+        self.plain = False  # whether the samples come in their own order, prepared as in evaluation
         self.skipped = 0  # batches that the next iteration leaves out
 
     @property
@@ -66,7 +68,7 @@ class KeyedBatchSampler(Sampler[list[Key]]):
         return len(self.batch_sizes())
 
     def __iter__(self) -> Iterator[list[Key]]:
-        epoch, order, start = self.epoch, self.order(), 0
+        epoch, order, start = None if self.plain else self.epoch, self.order(), 0
         skipped, self.skipped = self.skipped, 0
         for number, size in enumerate(self.batch_sizes()):
             if number >= skipped:
@@ -82,7 +84,7 @@ class KeyedBatchSampler(Sampler[list[Key]]):
 
     def order(self) -> list[int]:
         """All indices in this epoch's order."""
-        if not self.shuffle:
+        if not self.shuffle or self.plain:
             return list(range(self.size))
         generator = torch.Generator().manual_seed(key(self.seed, self.epoch))
         return torch.randperm(self.size, generator=generator).tolist()
@@ -94,9 +96,11 @@ class KeyedDataset(Dataset[Item]):
     Raises: UserError, naming the sample, if it cannot be loaded or transformed.
     """
 
-    def __init__(self, samples: Samples, transform: Transform, seed: int) -> None:
+    def __init__(self, samples: Samples, transform: Transform, seed: int, plain: Transform | None = None) -> None:
+        """`plain`: the transform of keys without an epoch; None: the same."""
         self.samples = samples
         self.transform = transform
+        self.plain = plain or transform
         self.seed = seed
 
     def __len__(self) -> int:
@@ -104,12 +108,13 @@ class KeyedDataset(Dataset[Item]):
 
     def __getitem__(self, place: Key) -> Item:
         epoch, index = place
-        if not self.transform.random:
-            return self.image(index), self.samples.targets[index], index
+        transform = self.plain if epoch is None else self.transform
+        if epoch is None or not transform.random:
+            return self.image(index, transform), self.samples.targets[index], index
         with torch.random.fork_rng(devices=[]):
             # Not torch.manual_seed: it would set the generators of all GPUs too, and they are not forked here.
             torch.default_generator.manual_seed(key(self.seed, epoch, index))
-            return self.image(index), self.samples.targets[index], index
+            return self.image(index, transform), self.samples.targets[index], index
 
     def __getitems__(self, places: list[Key]) -> list[Item] | UserError:
         """All items of a batch, as a DataLoader asks for them; what is wrong is handed over, for `Loader` to raise.
@@ -121,9 +126,9 @@ class KeyedDataset(Dataset[Item]):
         except UserError as error:
             return error
 
-    def image(self, index: int) -> Tensor:
+    def image(self, index: int, transform: Transform) -> Tensor:
         try:
-            return self.transform(self.samples.images[index])
+            return transform(self.samples.images[index])
         except UserError as error:
             name = self.samples.name(index)
             raise (error if name in str(error) else UserError(f"{name}: {error}")) from error

@@ -28,6 +28,13 @@ class Head(nn.Module, ABC):
         )
 
     @property
+    def last_linear(self) -> nn.Linear | None:
+        """The layer `fc`, if it is linear and all that the head learns: then a convex phase can fit it."""
+        learning = [child for child in self.children() if any(True for _ in child.parameters())]
+        found = dict(self.named_children()).get("fc")
+        return found if learning == [found] and isinstance(found, nn.Linear) else None
+
+    @property
     def weight_decay(self) -> float | None:
         """A weight decay of the head's own; None: the optimizer's."""
         return None

@@ -74,7 +74,9 @@ def _strength(row: Row, place: int, plan: Sequence[dict[str, Any]]) -> float | N
     setting = row.settings[place]
     if setting is None:
         return None
-    rates = [s["rate"] for phase in plan for s in phase["stages"].values() if s is not None and s["rate"] > 0]
+    if setting.rate is None:
+        return 0.75  # a convex fit goes all the way
+    rates = [s["rate"] for phase in plan for s in phase["stages"].values() if s is not None and s["rate"]]
     if not rates or min(rates) == max(rates) or setting.rate <= 0:
         return 0.22 if setting.rate <= 0 else 0.55
     return 0.22 + 0.53 * math.log(setting.rate / min(rates)) / math.log(max(rates) / min(rates))

@@ -3,16 +3,18 @@
 NOTHING = "-"
 
 
-def rate(value: float) -> str:
-    """A learning rate in as few characters as can be: 1e-4, 2.5e-4, 0."""
+def rate(value: float | None) -> str:
+    """A learning rate in as few characters as can be: 1e-4, 2.5e-4, 0; of a fit without one: convex."""
+    if value is None:
+        return "convex"
     if value == 0:
         return "0"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
-def decay(value: float) -> str:
-    return f"{value:g}"
+def decay(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:g}"
 
 
 def figure(value: float | None) -> str:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 class Setting(NamedTuple):
     """How a stage trains in one phase; a frozen stage has None instead."""
 
-    rate: float
-    weight_decay: float
+    rate: float | None  # None: fitted without gradient descent
+    weight_decay: float | None
 
 
 class Row(NamedTuple):
@@ -72,7 +72,8 @@ def runs(stages: Sequence[dict[str, Any]], phase: dict[str, Any], collapse: bool
 
 def weight_decays(plan: Iterable[dict[str, Any]]) -> list[float]:
     """Every weight decay that the plan uses, smallest first."""
-    return sorted({s["weight_decay"] for phase in plan for s in phase["stages"].values() if s is not None})
+    settings = [s for phase in plan for s in phase["stages"].values() if s is not None]
+    return sorted({s["weight_decay"] for s in settings if s["weight_decay"] is not None})
 
 
 def _setting(phase: dict[str, Any], address: str) -> Setting | None:

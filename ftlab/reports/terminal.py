@@ -149,7 +149,11 @@ def _cell(setting: Setting | None, one_decay: bool) -> Text:
     if setting is None:
         return Text("frozen", style="dim")
     rate = Text(numbers.rate(setting.rate), style="green")
-    return rate if one_decay else rate.append(f"\ndecay {numbers.decay(setting.weight_decay)}", style="dim")
+    return (
+        rate
+        if one_decay or setting.rate is None
+        else rate.append(f"\ndecay {numbers.decay(setting.weight_decay)}", style="dim")
+    )
 
 
 def _epochs(phase: dict[str, Any]) -> str:

@@ -12,6 +12,8 @@ from ftlab.errors import UserError, choices
 
 BatchNorm = Literal["frozen", "train"]
 Start = Literal["current", "best"]
+Fit = Literal["gradient", "convex"]
+HeadInit = Literal["random", "closed_form"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,18 @@ class Phase:
     min_delta: float = 0.0  # a smaller gain is none
     start: Start = "current"  # whose weights it begins with: as they are, or the best of the phase before
     batchnorm: BatchNorm = "frozen"  # BatchNorm of trainable stages: running statistics, or batch statistics
+    # gradient: steps of the optimizer. convex: one epoch that computes features and fits the head's last layer to them.
+    fit: Fit = "gradient"
+    C: float | None = None  # convex: weight of the losses against the penalty; None: chosen by cross-validation
 
     @property
     def trainable(self) -> tuple[str, ...]:
         return tuple(self.rates)
+
+    @property
+    def descending(self) -> tuple[str, ...]:
+        """The stages that an optimizer moves; a convex fit has neither rate nor schedule."""
+        return () if self.fit == "convex" else self.trainable
 
 
 @dataclass(frozen=True)
@@ -114,13 +124,13 @@ def thaw(stage: str, phases: Sequence[Phase], losses: Sequence[float | None]) ->
     """
     begun = spans(phases, losses)
     now = begun[-1].phase
-    if stage not in phases[now].rates:
+    if stage not in phases[now].descending:
         return None
     first = now
-    while first > 0 and stage in phases[first - 1].rates:
+    while first > 0 and stage in phases[first - 1].descending:
         first -= 1
     last = now
-    while last + 1 < len(phases) and stage in phases[last + 1].rates:
+    while last + 1 < len(phases) and stage in phases[last + 1].descending:
         last += 1
     first_epoch = begun[first].first_epoch
     taken = begun[now].first_epoch - first_epoch
@@ -149,6 +159,8 @@ def check(phases: Sequence[Phase], stages: Sequence[str], has_validation: bool) 
             raise UserError(f"{where}: patience={phase.patience}; give at least 1 epoch, or null for never")
         if not 0 <= phase.min_delta < float("inf"):
             raise UserError(f"{where}: min_delta={phase.min_delta}; a gain is a number of at least 0")
+        if phase.fit == "convex":
+            _check_convex(phase, where)
         if not phase.rates:
             raise UserError(f"{where}: nothing trains; give at least one stage a rate")
         for stage, rate in phase.rates.items():
@@ -161,6 +173,27 @@ def check(phases: Sequence[Phase], stages: Sequence[str], has_validation: bool) 
                 f"{where}: patience and the best weights of a phase need a validation split; give the data one, "
                 "or set strategy.patience=null (early_stopping.patience=null) and strategy.restore_best=false"
             )
+
+
+def _check_convex(phase: Phase, where: str) -> None:
+    if phase.epochs != 1:
+        raise UserError(f"{where}: {phase.epochs} epochs; with fit=convex one pass over the data is all, epochs: 1")
+    if phase.C is not None and not 0 < phase.C < float("inf"):
+        raise UserError(f"{where}: C={phase.C}; a number above 0, or null for cross-validation")
+    for stage in phase.rates:
+        if not stage.startswith("head/"):
+            raise UserError(f"{where}: fit=convex fits the head alone; make '{stage}' frozen, or use fit=gradient")
+
+
+def head_phase(head_init: HeadInit, strength: float | None, stages: Sequence[str]) -> list[Phase]:
+    """The convex phase that a strategy begins with under head_init=closed_form; none under random.
+
+    Raises: UserError for another word.
+    """
+    if head_init not in ("random", "closed_form"):
+        raise UserError(f"strategy.head_init={head_init}; {choices(head_init, ('random', 'closed_form'))}")
+    head = [s for s in stages if s.startswith("head/")]
+    return [Phase("head", 1, dict.fromkeys(head, 1.0), fit="convex", C=strength)] if head_init == "closed_form" else []
 
 
 def with_early_stopping(phases: Sequence[Phase], patience: int | None, min_delta: float) -> list[Phase]:

@@ -58,13 +58,15 @@ def check_entry(entry: Mapping[str, Any], where: str) -> None:
     accepted: dict[str, tuple[Any, str]] = {
         "epochs": (int, "a whole number"),
         "patience": ((int, type(None)), "a whole number or null"),
+        "C": ((int, float, type(None)), "a number above 0 or null"),
         "min_delta": ((int, float), "a number"),
         "stages": (Mapping, f"a mapping of stages to '{FROZEN}' or a rate"),
     }
     for key, (kind, words) in accepted.items():
         if key in entry and (not isinstance(entry[key], kind) or isinstance(entry[key], bool)):
             raise UserError(f"{where}: {key}={entry[key]!r}; expected {words}")
-    for key, values in {"batchnorm": ("frozen", "train"), "start": ("current", "best")}.items():
+    words_of = {"batchnorm": ("frozen", "train"), "start": ("current", "best"), "fit": ("gradient", "convex")}
+    for key, values in words_of.items():
         if key in entry and entry[key] not in values:
             raise UserError(f"{where}: {key}={entry[key]!r}; {choices(str(entry[key]), values)}")
 
@@ -107,6 +109,8 @@ def write(phases: Sequence[Phase], stages: Sequence[str], path: Path) -> None:
             "min_delta": p.min_delta,
             "start": p.start,
             "batchnorm": p.batchnorm,
+            "fit": p.fit,
+            "C": p.C,
             "stages": {s: p.rates.get(s, FROZEN) for s in stages},
         }
         for p in phases
@@ -114,5 +118,6 @@ def write(phases: Sequence[Phase], stages: Sequence[str], path: Path) -> None:
     header = (
         "# Phases, in order. Run them: ftlab train strategy=phases strategy.file=THIS_FILE\n"
         "# stages: frozen, or a multiplier of the run's rate; globs (backbone/*) and `rest` work too.\n"
+        "# fit: gradient, or convex (one epoch that fits the head's last layer, under C; null: cross-validated).\n"
     )
     path.write_text(header + yaml.safe_dump({"phases": entries}, sort_keys=False), encoding="utf8")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ftlab.errors import UserError
-from ftlab.strategies.base import Phase, Strategy, share
+from ftlab.strategies.base import HeadInit, Phase, Strategy, head_phase, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +16,8 @@ class Progressive(Strategy):
 
     groups: int | None = 2  # groups of backbone stages, one thawed a phase; None: stage by stage
     head_share: float = 0.2  # part of the epochs for the head alone; the groups share the others evenly
+    head_init: HeadInit = "random"  # closed_form: one epoch fits the head without gradient descent instead
+    C: float | None = None  # of that fit, see Phase
     patience: int | None = None  # epochs without a better monitored value that end a phase early
     min_delta: float = 0.0  # a smaller gain is none
     restore_best: bool = True  # a phase begins with the best weights of the one before
@@ -23,10 +25,11 @@ class Progressive(Strategy):
     def phases(self, stages: Sequence[str], epochs: int) -> list[Phase]:
         groups = self._groups([s for s in stages if not s.startswith("head/")])
         names = ["head", *(group[0].split("/", 1)[1] for group in reversed(groups))]
-        rest = (1 - self.head_share) / len(groups)
-        lengths = share(epochs, names, [self.head_share, *[rest] * len(groups)])
+        convex = head_phase(self.head_init, self.C, stages)
+        head_share = 0.0 if convex else self.head_share
+        lengths = share(epochs, names, [head_share, *[(1 - head_share) / len(groups)] * len(groups)])
         starts = [sum(map(len, groups)), *(stages.index(group[0]) for group in reversed(groups))]
-        return [
+        phases = [
             Phase(
                 name=name,
                 epochs=length,
@@ -38,6 +41,7 @@ class Progressive(Strategy):
             )
             for number, (name, length, start) in enumerate(zip(names, lengths, starts, strict=True))
         ]
+        return [*convex, *phases[len(convex) :]]
 
     def _groups(self, backbone: Sequence[str]) -> list[list[str]]:
         """The stages in `groups` runs, as even as can be, the larger ones at the input end."""

@@ -15,6 +15,8 @@ from ftlab.errors import UserError
 if TYPE_CHECKING:  # importing torchmetrics takes a second, which `ftlab plan` and `ftlab predict` do not need
     from torchmetrics import Metric, MetricCollection
 
+    from ftlab.training.standardised import Layer
+
 
 class Task(nn.Module, ABC):
     """Built as TaskClass(spec, **settings); holds no trainable parameters."""
@@ -34,6 +36,17 @@ class Task(nn.Module, ABC):
 
         Dividing once, over the accumulation window and all ranks, is what makes class weights right there too.
         """
+
+    def refuses_convex(self) -> str | None:
+        """Why a convex phase cannot fit the last layer for this task; None: it can."""
+        return f"task={self.name} has no convex fit of its last layer"
+
+    def last_layer(self, features: Tensor, targets: Tensor, strength: float | None) -> "Layer":
+        """The linear layer on features (n, d) that is best for all `targets` by a convex fit; `strength`: see Phase.C.
+
+        Raises: UserError if the task has none.
+        """
+        raise UserError(f"{self.refuses_convex()}; use fit: gradient")
 
     @abstractmethod
     def predictions(self, outputs: Tensor) -> Tensor:

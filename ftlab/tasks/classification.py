@@ -16,6 +16,8 @@ from ftlab.tasks.base import Task, class_weights, classes_of
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
 
+    from ftlab.training.standardised import Layer
+
 EXACT_AUROC = 20_000_000  # scores; above it the curve is binned, which needs memory for the bins only
 BINS = 512
 ALONE = {"accuracy", "auroc", "accuracy_top5"}  # metrics that share no counts with others
@@ -71,6 +73,21 @@ class Classification(Task):
         logs = functional.log_softmax(outputs, dim=1)
         terms = -smooth * logs * (1 - logs.exp()) ** self.focal_gamma
         return (terms if self.class_weights is None else terms * self.class_weights).sum()
+
+    def refuses_convex(self) -> str | None:
+        return "task.loss=focal is not convex; use task.loss=cross_entropy" if self.focal_gamma else None
+
+    def last_layer(self, features: Tensor, targets: Tensor, strength: float | None) -> "Layer":
+        from ftlab.training.closed_form import logistic  # scipy takes a while to import
+
+        return logistic(
+            features,
+            targets,
+            self.num_outputs,
+            class_weights=self.class_weights,
+            label_smoothing=self.label_smoothing,
+            strength=strength,
+        )
 
     def predictions(self, outputs: Tensor) -> Tensor:
         return outputs.float().softmax(dim=1)

@@ -17,6 +17,8 @@ from ftlab.tasks.classification import BINS, EXACT_AUROC
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
 
+    from ftlab.training.standardised import Layer
+
 
 class Multilabel(Task):
     """Binary cross entropy for each label; figures are means over the labels (macro)."""
@@ -50,6 +52,16 @@ class Multilabel(Task):
             outputs.float(), smooth, pos_weight=self.pos_weight, reduction="none"
         )
         return terms.mean(dim=1).sum(), outputs.new_tensor(len(outputs), dtype=torch.float32)
+
+    def refuses_convex(self) -> str | None:
+        return None
+
+    def last_layer(self, features: Tensor, targets: Tensor, strength: float | None) -> "Layer":
+        from ftlab.training.closed_form import one_vs_rest  # scipy takes a while to import
+
+        return one_vs_rest(
+            features, targets, pos_weight=self.pos_weight, label_smoothing=self.label_smoothing, strength=strength
+        )
 
     def predictions(self, outputs: Tensor) -> Tensor:
         return outputs.float().sigmoid()

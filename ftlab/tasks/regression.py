@@ -5,6 +5,7 @@ Shapes: b batch, n samples, t targets, m numbers that are predicted for each tar
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -18,6 +19,8 @@ from ftlab.tasks.residuals import residuals
 
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
+
+    from ftlab.training.standardised import Layer
 
 LOSSES = ("mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll")
 METRICS = ("r2", "rmse", "mae", "mse", "mape")
@@ -85,6 +88,19 @@ class Regression(Task):
                 return functional.gaussian_nll_loss(value, targets, variance, eps=LEAST_VARIANCE, reduction="none")
             case _:
                 raise AssertionError(self.kind)
+
+    def refuses_convex(self) -> str | None:
+        if self.kind in ("quantile", "gaussian_nll"):
+            return f"task.loss={self.kind} predicts more than least squares can; use task.loss=mse"
+        return None
+
+    def last_layer(self, features: Tensor, targets: Tensor, strength: float | None) -> "Layer":
+        """Ridge regression under every loss: that of an outlier's loss is not of closed form, but it is near."""
+        from ftlab.training.closed_form import ALPHAS, ridge  # scipy takes a while to import
+
+        standardised = (targets.double() - self.mean.double().cpu()) / self.std.double().cpu()
+        fitted = ridge(features, standardised, alphas=ALPHAS if strength is None else (1 / strength,))
+        return replace(fitted, strength=1 / fitted.strength)
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """(b, t, m) in the user's units; m: value; value and standard deviation; or the quantiles, which never cross.

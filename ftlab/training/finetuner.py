@@ -65,6 +65,7 @@ class FineTuner(LightningModule):
         self.history: list[Record] = []
         self.interrupted: dict[str, Any] | None = None  # what an epoch that goes on in its middle had reached
         self.resumed: list[dict[str, int]] = []  # where the run went on after an interruption
+        self.convex: dict[str, Any] | None = None  # what the convex fit of this epoch says of itself
         self.warned: dict[str, int] = {}  # undefined metrics and the like, with their counts
         self.window, self.train_loss = Sums(), Sums()  # since the last optimizer step, since the epoch began
         self.recovery = recovery
@@ -85,9 +86,16 @@ class FineTuner(LightningModule):
         return self.optimizer_settings.build(self.model)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        loader = self._batches().loader("train", shuffle=True)
+        loader = self.train_loader()
         if self.interrupted:
             loader.batch_sampler.skip(self.interrupted["batches"])  # type: ignore[union-attr]
+        return loader
+
+    def train_loader(self) -> DataLoader[Batch]:
+        """All batches of the epoch that is running or comes next."""
+        loader = self._batches().loader("train", shuffle=True)
+        if self.phase.fit == "convex":
+            loader.batch_sampler.plain = True  # type: ignore[union-attr]
         return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -107,6 +115,8 @@ class FineTuner(LightningModule):
             self.interrupted = None
 
     def on_train_epoch_start(self) -> None:
+        # Before the loader is asked for the first batch of this epoch.
+        self.trainer.train_dataloader.batch_sampler.plain = self.phase.fit == "convex"  # type: ignore[union-attr]
         self._begin_epoch()
 
     def _begin_epoch(
@@ -120,7 +130,7 @@ class FineTuner(LightningModule):
         self.peak.reset()
         self.begun = self.plan.begin(self.losses)
         self.running = self.phase
-        self.batches, self.step_seconds = batches, step_seconds
+        self.batches, self.step_seconds, self.convex = batches, step_seconds, None
         self.epoch_start = time.perf_counter() - seconds
         self.window, self.train_loss = Sums(), Sums(*train_loss if self.global_rank == 0 else ())
 
@@ -133,6 +143,12 @@ class FineTuner(LightningModule):
             group["lr"] = rates.get(group["stage"], 0.0) * factor(self.recovery.events)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if self.running.fit == "convex":
+            with torch.no_grad():
+                self.model(batch)  # ConvexFit listens to the last layer
+            self.batches += 1
+            # A loss that hangs together with nothing; None would do, but Lightning refuses it in several processes.
+            return torch.zeros((), device=self.device, requires_grad=True)
         mixed = self.mix(batch)
         total, weight = self.task.loss(self.model(mixed), mixed)
         self.window.add(total, weight)
@@ -142,6 +158,16 @@ class FineTuner(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.step_seconds += time.perf_counter() - self.step_start
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """A convex phase takes none: its batches only give features."""
+        if self.running.fit == "convex":
+            assert optimizer_closure is not None
+            optimizer_closure()
+        else:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Divide by the weight of the whole window over all ranks, whose mean DDP has taken; before any clipping.
@@ -186,6 +212,7 @@ class FineTuner(LightningModule):
             "peak_memory_bytes": self.peak.increase(),
             "train": {"loss": total / weight if weight else math.nan},  # none: all steps were left out
             "val": self.figures,
+            **({"convex": self.convex} if self.convex else {}),
         }
         self.history.append(self.trainer.strategy.broadcast(record))  # one history, so one decision, on all ranks
         self._log(record)

@@ -22,6 +22,7 @@ from ftlab.evaluation import Evaluation, evaluate
 from ftlab.tasks.base import Task
 from ftlab.training import trainer as trainers
 from ftlab.training.checkpoints import BEST, Checkpoints, newest
+from ftlab.training.convex import ConvexFit
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.history import best_epoch, phase_records
 from ftlab.training.interruptions import Interruptions
@@ -80,6 +81,7 @@ def prepare(
         folder=folder,
         callbacks=[
             unfreezing,
+            ConvexFit(folder),
             recovery,
             EqualRanks(),
             EpochLines(console),

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ftlab.model import Model
-from ftlab.strategies.base import BatchNorm
+from ftlab.strategies.base import BatchNorm, Fit
 
 
 def owners(model: Model) -> dict[str, set[str]]:
@@ -62,13 +62,17 @@ class Freezing:
             parameter.grad = None
 
 
-def freeze(model: Model, trainable: Collection[str], batchnorm: BatchNorm) -> Freezing:
-    """Make exactly the stages `trainable` (addresses) train and everything else frozen."""
+def freeze(model: Model, trainable: Collection[str], batchnorm: BatchNorm, fit: Fit = "gradient") -> Freezing:
+    """Make exactly the stages `trainable` (addresses) train and everything else frozen.
+
+    Under a convex fit the modules that train rest too: its features are those of evaluation.
+    """
     names = {name for stage in model.stages if stage.name in trainable for name in stage.parameters}
     model.train()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in names)
-    held = Freezing(resting(model, trainable, batchnorm), [p for p in model.parameters() if not p.requires_grad])
+    resting_now = resting(model, () if fit == "convex" else trainable, batchnorm)
+    held = Freezing(resting_now, [p for p in model.parameters() if not p.requires_grad])
     held.enforce()
     held.release_gradients()
     return held

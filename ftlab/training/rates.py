@@ -21,11 +21,11 @@ class RatePlan:
     def begin(self, losses: Sequence[float | None]) -> dict[str, Progress]:
         """Where each stage that trains stands at the first step of the epoch after `losses`."""
         phase = self.phases[current(self.phases, losses).phase]
-        return {stage: self._progress(stage, losses) for stage in phase.rates}
+        return {stage: self._progress(stage, losses) for stage in phase.descending}
 
     def _progress(self, stage: str, losses: Sequence[float | None]) -> Progress:
         since = thaw(stage, self.phases, losses)
-        assert since is not None, "only trainable stages have a rate"
+        assert since is not None, "only stages that descend have a rate"
         return Progress(
             step=since.epochs_done * self.steps_per_epoch,
             steps=since.epochs_planned * self.steps_per_epoch,
@@ -42,7 +42,7 @@ class RatePlan:
 
     def base(self, phase: Phase) -> dict[str, float]:
         """The full rate of each stage that trains in `phase`, before its schedule; for the plan."""
-        return {stage: self.lr * self.stages[stage] * rate for stage, rate in phase.rates.items()}
+        return {stage: self.lr * self.stages[stage] * phase.rates[stage] for stage in phase.descending}
 
     def curve(
         self,

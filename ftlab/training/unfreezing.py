@@ -53,7 +53,7 @@ class Unfreezing(Callback):
 
     def _freeze(self, module: FineTuner) -> None:
         phase = module.phase
-        self.held = freeze(module.model, phase.trainable, phase.batchnorm)
+        self.held = freeze(module.model, phase.trainable, phase.batchnorm, phase.fit)
         self.trainable = phase.trainable
 
     def _restore(self, module: FineTuner, phase: int) -> set[str]:

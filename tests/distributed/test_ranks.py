@@ -34,6 +34,7 @@ PHASES = [  # thaws stage by stage, freezes again and thaws again
     {"name": name, "epochs": 1, "stages": stages}
     for name, stages in {"head": HEAD, "b": NOT_A, "all": ALL, "again": HEAD, "end": ALL}.items()
 ]
+PHASES.append({"name": "fit", "epochs": 1, "stages": HEAD, "fit": "convex", "C": 0.1})  # to the features of both ranks
 
 
 def network() -> Model:

@@ -1,14 +1,18 @@
 """What each strategy plans; every option of conf/strategy is tested by being there."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ftlab.config import instantiate, options
 from ftlab.errors import UserError
-from ftlab.strategies.base import Phase, Strategy, check
+from ftlab.strategies.base import Phase, Strategy, check, thaw
+from ftlab.strategies.closed_form import ClosedForm
 from ftlab.strategies.full import Full
 from ftlab.strategies.head_only import HeadOnly
+from ftlab.strategies.lp_ft import LpFt
 from ftlab.strategies.partial import Partial
 from ftlab.strategies.phases import KEYS, Phases, read, write
 from ftlab.strategies.progressive import Progressive
@@ -31,6 +35,7 @@ def strategy_of(option: str) -> Strategy:
 
 def test_the_options_that_were_promised_are_there() -> None:
     expected = {"full", "head_only", "feature_extraction", "partial", "progressive", "scratch", "phases"}
+    expected |= {"closed_form", "lp_ft"}
     assert expected <= set(OPTIONS)
 
 
@@ -38,14 +43,14 @@ def test_the_options_that_were_promised_are_there() -> None:
 def test_every_option_plans_phases_that_can_run_and_train_the_head_in_each(option: str) -> None:
     phases = strategy_of(option).phases(STAGES, 10)
     check(phases, STAGES, has_validation=True)
-    assert sum(phase.epochs for phase in phases) == (3 if option == "phases" else 10)
+    assert sum(phase.epochs for phase in phases) == {"phases": 3, "closed_form": 1}.get(option, 10)
     for phase in phases:
         assert set(HEAD) <= set(phase.trainable)
         assert list(phase.trainable) == [stage for stage in STAGES if stage in phase.rates]  # in their order
 
 
 @pytest.mark.parametrize("policy", ["frozen", "train"])
-@pytest.mark.parametrize("kind", [Full, HeadOnly, Partial, Progressive])
+@pytest.mark.parametrize("kind", [Full, HeadOnly, Partial, Progressive])  # a closed-form head has none
 def test_every_phase_has_the_strategys_batchnorm(kind: type[Strategy], policy: str) -> None:
     phases = kind(batchnorm=policy).phases(STAGES, 10)  # type: ignore[arg-type]
     assert {phase.batchnorm for phase in phases} == {policy}
@@ -118,6 +123,70 @@ def test_progressive_needs_an_epoch_for_each_phase_and_a_stage_for_each_group() 
         Progressive(groups=6).phases(STAGES, 30)
 
 
+# Phases without gradient descent
+
+
+def convex(strength: float | None = None) -> Phase:
+    return Phase("head", 1, {"head/fc": 1.0}, fit="convex", C=strength)
+
+
+LINEAR = [*BACKBONE, "head/fc"]
+
+
+def test_closed_form_is_one_epoch_whatever_the_run_is_given() -> None:
+    assert ClosedForm(C=0.3).phases(LINEAR, 10) == [convex(0.3)]
+
+
+def test_lp_ft_goes_on_with_the_whole_network_at_a_lower_rate_from_the_best_weights() -> None:
+    head, rest = LpFt(rate=0.2).phases(LINEAR, 10)
+    assert head == convex()
+    assert (rest.epochs, rest.start, dict(rest.rates)) == (9, "best", dict.fromkeys(LINEAR, 0.2))
+    by_stage = LpFt(groups=None).phases(LINEAR, 11)
+    assert [len(p.trainable) for p in by_stage] == [1, 2, 3, 4, 5, 6]
+    assert [p.epochs for p in by_stage] == [1, 2, 2, 2, 2, 2]
+
+
+def test_a_head_in_closed_form_takes_one_epoch_of_the_run() -> None:
+    head, rest = Full(head_init="closed_form", C=2.0).phases(LINEAR, 7)
+    assert head == convex(2.0)
+    assert rest == Phase("full", 6, dict.fromkeys(LINEAR, 1.0))
+    phases = Progressive(head_init="closed_form").phases(LINEAR, 11)
+    assert phases[0] == convex()
+    assert [p.epochs for p in phases] == [1, 5, 5]
+    assert [p.trainable for p in phases] == [p.trainable for p in Progressive().phases(LINEAR, 11)]
+
+
+def test_a_head_in_closed_form_needs_an_epoch_of_its_own() -> None:
+    with pytest.raises(UserError, match=r"trainer.max_epochs=1.*2 phases"):
+        Full(head_init="closed_form").phases(LINEAR, 1)
+    with pytest.raises(UserError, match=r"head_init=closed.*did you mean 'closed_form'"):
+        Full(head_init="closed").phases(LINEAR, 5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"epochs": 2}, ["2 epochs", "fit=convex"]),
+        ({"rates": {"backbone/layer4": 1.0, "head/fc": 1.0}}, ["'backbone/layer4'", "frozen", "fit=gradient"]),
+        ({"C": 0.0}, ["C=0.0", "above 0"]),
+    ],
+)
+def test_a_convex_phase_that_cannot_be_fitted_is_refused(changed: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        check([replace(convex(), **changed)], LINEAR, has_validation=True)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_the_schedule_of_the_head_begins_after_its_fit() -> None:
+    """Its warmup and decay are of the steps that are taken, and go with the backbone's."""
+    phases = LpFt().phases(LINEAR, 5)
+    assert thaw("head/fc", phases, []) is None
+    since = thaw("head/fc", phases, [0.5, 0.4])
+    assert since == thaw("backbone/stem", phases, [0.5, 0.4])
+    assert since is not None
+    assert (since.first_epoch, since.epochs_done, since.epochs_planned) == (1, 1, 4)
+
+
 # The user's own phases
 
 
@@ -134,6 +203,7 @@ def test_a_phase_that_does_not_say_has_the_strategys_batchnorm() -> None:
 
 def test_a_file_of_the_plan_reads_back_to_the_same_phases(tmp_path: Path) -> None:
     plans = [*Progressive(patience=3, min_delta=0.01, groups=None).phases(STAGES, 20)]
+    plans[0] = Phase("fit", 1, dict.fromkeys(HEAD, 1.0), fit="convex", C=0.25)
     plans[2] = Phase("slow", 3, {"head/fc": 1e-5, "head/hidden1": 0.1 + 0.2}, None, 0.0, "best", "train")
     write(plans, STAGES, tmp_path / "phases.yaml")
     assert Phases(file=str(tmp_path / "phases.yaml")).phases(STAGES, 1) == plans
@@ -166,6 +236,8 @@ GOOD = {"name": "p", "epochs": 1, "stages": {"*": 1.0}}
         ({**GOOD, "patience": "x"}, ["patience", "'x'", "whole number or null"]),
         ({**GOOD, "min_delta": "x"}, ["min_delta", "'x'", "a number"]),
         ({**GOOD, "start": "bets"}, ["start", "'bets'", "did you mean 'best'"]),
+        ({**GOOD, "fit": "closed"}, ["fit", "'closed'", "gradient", "convex"]),
+        ({**GOOD, "C": "x"}, ["C", "'x'", "above 0 or null"]),
         ({**GOOD, "batchnorm": "freeze"}, ["batchnorm", "'freeze'", "frozen"]),
         ({**GOOD, "stages": ["head"]}, ["stages", "'head'", "mapping"]),
         ({**GOOD, "stages": {"heads": 1.0, "rest": "frozen"}}, ["'heads'", "head/fc"]),
@@ -217,5 +289,5 @@ def test_phases_need_a_file_or_a_list_and_not_both() -> None:
 
 
 def test_every_setting_of_a_phase_can_be_said_in_a_file() -> None:
-    said = {"name", "epochs", "stages", "patience", "min_delta", "start", "batchnorm"}
+    said = {"name", "epochs", "stages", "patience", "min_delta", "start", "batchnorm", "fit", "C"}
     assert set(KEYS) == said

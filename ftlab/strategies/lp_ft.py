@@ -1,0 +1,35 @@
+"""The closed-form head first, then the network behind it by gradient descent at a lower rate.
+
+Source: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ftlab.strategies.base import Phase, Strategy
+from ftlab.strategies.progressive import Progressive
+
+
+@dataclass(frozen=True, kw_only=True)
+class LpFt(Strategy):
+    """Linear probe, then fine-tuning: a head that fits already sends no wild gradients into the backbone."""
+
+    groups: int | None = 1  # groups of backbone stages, one thawed a phase; 1: all at once; None: stage by stage
+    rate: float = 0.5  # multiplier of the run's rate after the head's fit
+    patience: int | None = None  # epochs without a better monitored value that end a phase early
+    min_delta: float = 0.0  # a smaller gain is none
+    restore_best: bool = True  # a phase begins with the best weights of the one before
+    C: float | None = None  # of the head's fit; None: chosen by cross-validation
+
+    def phases(self, stages: Sequence[str], epochs: int) -> list[Phase]:
+        progressive = Progressive(
+            groups=self.groups,
+            head_init="closed_form",
+            C=self.C,
+            patience=self.patience,
+            min_delta=self.min_delta,
+            restore_best=self.restore_best,
+            batchnorm=self.batchnorm,
+        )
+        head, *rest = progressive.phases(stages, epochs)
+        return [head, *(replace(p, rates=dict.fromkeys(p.rates, self.rate)) for p in rest)]

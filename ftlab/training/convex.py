@@ -1,0 +1,117 @@
+"""The callback of convex phases: one epoch gives the features, at its last batch the head's last layer is fitted.
+
+The epoch is one like any other (checkpoints, resume, validation, report), but for the optimizer, which finds no
+gradient. Shapes: n samples, d features.
+"""
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ftlab.data.base import Batch
+from ftlab.training.features import FeatureStore, Listener, compute
+from ftlab.training.finetuner import FineTuner
+from ftlab.training.standardised import Layer
+
+CHUNK = 8192  # samples
+
+
+class ConvexFit(Callback):
+    """Beside Unfreezing, which has put every module into evaluation mode and the head among what trains."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder  # the run's, for features that do not fit into memory
+        self.store: FeatureStore | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
+        """An epoch that goes on in its middle: features are not saved, so those of the batches before come again."""
+        if not pl_module.interrupted or pl_module.phase.fit != "convex":
+            return
+        store = self._begin(trainer, pl_module)
+        loader = pl_module.train_loader()
+        precision, strategy = trainer.precision_plugin, trainer.strategy
+        with precision.train_step_context():
+            done = islice(loader, pl_module.interrupted["batches"])
+            compute(
+                pl_module.model,
+                layer_of(pl_module),
+                done,
+                store,
+                lambda batch: strategy.batch_to_device(precision.convert_input(batch)),
+            )
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
+        if pl_module.phase.fit == "convex":
+            self._begin(trainer, pl_module)
+
+    def _begin(self, trainer: Trainer, module: FineTuner) -> FeatureStore:
+        samples, layer = len(module.data().samples("train")), layer_of(module)
+        self.store = FeatureStore(samples, layer.in_features, self.folder / f"features-{trainer.global_rank}.bin")
+        self.listener = Listener(layer)
+        return self.store
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: Trainer, pl_module: FineTuner, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        if self.store is None:
+            return
+        self.store.put(batch.index, self.listener.heard)
+        if batch_idx + 1 == trainer.num_training_batches:
+            self._fit(trainer, pl_module, self.store)
+            self._end()
+
+    def _fit(self, trainer: Trainer, module: FineTuner, store: FeatureStore) -> None:
+        """Rank 0 fits, for all: the same sums on another processor may round differently."""
+        if trainer.world_size > 1:
+            gather(trainer, store.rows)
+        fitted: Layer | None = None
+        targets = module.data().samples("train").targets
+        if trainer.is_global_zero:
+            fitted = module.task.last_layer(store.rows, targets, module.running.C)
+        fitted = trainer.strategy.broadcast(fitted)
+        assert fitted is not None
+        layer = layer_of(module)
+        with torch.no_grad():
+            layer.weight.copy_(fitted.weight), layer.bias.copy_(fitted.bias)
+            if trainer.is_global_zero:
+                add_loss(module, layer, store.rows, targets)
+        module.convex = {"C": fitted.strength, "converged": fitted.converged}
+        if not fitted.converged:
+            module.warned[f"phase {module.running.name}: the convex fit ended before it had converged"] = 1
+
+    def _end(self) -> None:
+        if self.store is not None:
+            self.store.close()
+            self.listener.close()
+            self.store = None
+
+    def on_exception(self, trainer: Trainer, *_: Any) -> None:
+        self._end()
+
+
+def layer_of(module: FineTuner) -> nn.Linear:
+    layer = module.model.head.last_linear
+    assert layer is not None, "checked when the run was put together"
+    return layer
+
+
+def gather(trainer: Trainer, rows: Tensor) -> None:
+    """Every rank has put its own samples into `rows` (n, d), the others are 0: the sum is all of them, to the bit."""
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK].to(trainer.strategy.root_device)
+        rows[start : start + CHUNK] = trainer.strategy.reduce(part, reduce_op="sum").cpu()  # type: ignore[union-attr]
+
+
+def add_loss(module: FineTuner, layer: nn.Linear, rows: Tensor, targets: Tensor) -> None:
+    """The task's own loss on the train split under the new layer, as the epoch's training loss."""
+    device, dtype = layer.weight.device, layer.weight.dtype
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        outputs = functional.linear(rows[part].to(device, dtype), layer.weight, layer.bias)
+        batch = Batch(targets=targets[part].to(device), index=torch.arange(len(rows))[part])
+        module.train_loss.add(*module.task.loss(outputs, batch))
