@@ -16,7 +16,7 @@ from ftlab.data.checks.labels import of_classes, small
 from ftlab.data.module import describe
 from ftlab.data.problems import Problem, by_severity, of_faults
 from ftlab.errors import UserError, choices
-from ftlab.model import Model
+from ftlab.model import Model, width_of
 from ftlab.schedules.base import Schedule
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.base import check as check_phases
@@ -60,9 +60,10 @@ def assemble(
     torch.manual_seed(config["seed"])  # new weights: of the head, and of a network without pretrained ones
     if backbone is None:
         backbone = make({"image_size": size, **_given(config["backbone"])}, meta=describe_only)
+    preprocessing = _preprocessing(backbone, size, config["data"]["crop_pct"])
     head = make(
         config["head"],
-        num_features=backbone.num_features,
+        num_features=width_of(backbone, config["head"], preprocessing.size),
         num_outputs=task.num_outputs,
         default_pool=backbone.default_pool,
     )
@@ -70,7 +71,7 @@ def assemble(
     return Parts(
         splits=splits,
         spec=spec,
-        preprocessing=_preprocessing(backbone, size, config["data"]["crop_pct"]),
+        preprocessing=preprocessing,
         augment=make(config["augment"]),
         model=model,
         task=task,

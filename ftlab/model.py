@@ -3,11 +3,29 @@
 Shapes: b batch, k outputs.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor, nn
 
 from ftlab.backbones.base import Backbone, Stage
+from ftlab.backbones.surgery import probe
 from ftlab.data.base import Batch
 from ftlab.heads.base import Head
+from ftlab.heads.pooling import as_positions
+
+
+def width_of(backbone: Backbone, head: Mapping[str, Any], size: tuple[int, int]) -> int:
+    """What a head with these settings gets of each image of `size` (pixels), once it has pooled or flattened.
+
+    Raises: UserError if there are no positions to flatten.
+    """
+    if head.get("pool") != "flatten":
+        return backbone.num_features
+    features = probe(backbone, size)
+    if features.vector is not None:
+        return backbone.num_features  # pool refuses it with a better text
+    return as_positions(features).shape[1] * backbone.num_features
 
 
 class Model(nn.Module):
@@ -40,3 +58,17 @@ class Model(nn.Module):
         """Parameters of each stage."""
         count = {name: p.numel() for name, p in self.named_parameters()}
         return {stage.name: sum(count[name] for name in stage.parameters) for stage in self.stages}
+
+    def layers(self) -> list[tuple[str, Stage]]:
+        """Every module with parameters of its own as part/layer with these, and the address of its stage.
+
+        Returns: (address of the stage, Stage(part/layer, its own parameters)), in the order of the modules.
+        """
+        stage_of = {name: stage.name for stage in self.stages for name in stage.parameters}
+        found = []
+        for path, module in self.named_modules():
+            own = tuple(f"{path}.{name}" for name, _ in module.named_parameters(recurse=False))
+            if own:
+                part, _, rest = path.partition(".")
+                found.append((stage_of[own[0]], Stage(f"{part}/{rest.removeprefix('model.')}", own)))
+        return found

@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 
 from ftlab.assembly import Parts
+from ftlab.backbones.base import Stage
 from ftlab.reports.terminal import print_plan
 from ftlab.training.optimizers import groups
 
@@ -14,10 +15,34 @@ Report = dict[str, Any]
 def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
     """Print the plan and give it back as the report has it."""
     table = plan_table(parts)
-    print_plan(stage_table(parts), table, console, detail)
+    print_plan(*(layer_tables(parts, table) if detail == "layers" else (stage_table(parts), table)), console, detail)
     for warning in parts.spec.warnings:
         console.print(f"data: {warning}", markup=False, highlight=False, soft_wrap=True)
     return table
+
+
+def layer_tables(parts: Parts, plan: list[Report]) -> tuple[list[Report], list[Report]]:
+    """The tables of stages and phases with every single layer in place of the stage that it belongs to."""
+    sizes = {name: parameter.numel() for name, parameter in parts.model.named_parameters()}
+    decay = {id(p): group["weight_decay"] for group in groups(parts.model, parts.optimizer) for p in group["params"]}
+    decays = {name: decay[id(parameter)] for name, parameter in parts.model.named_parameters()}
+    layers = parts.model.layers()
+    rows = [{"address": layer.name, "parameters": sum(sizes[n] for n in layer.parameters)} for _, layer in layers]
+
+    def settings(phase: Report, stage: str, layer: Stage) -> Report | None:
+        of_stage = phase["stages"][stage]
+        own = max(decays[name] for name in layer.parameters)
+        return of_stage and {**of_stage, "weight_decay": None if of_stage["rate"] is None else own}
+
+    return rows, [
+        {**phase, "stages": {layer.name: settings(phase, stage, layer) for stage, layer in layers}} for phase in plan
+    ]
+
+
+def show_surgery(parts: Parts, console: Console) -> None:
+    """Print what of a file of weights was kept, replaced and dropped."""
+    for line in parts.model.backbone.loaded.surgery:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def stage_table(parts: Parts) -> list[Report]:

@@ -24,7 +24,7 @@ from ftlab.data.folders import image_files, skipped
 from ftlab.data.images import load_image
 from ftlab.data.transforms import evaluation_transform
 from ftlab.errors import UserError
-from ftlab.model import Model
+from ftlab.model import Model, width_of
 from ftlab.tasks.base import Task
 
 Picture = str | Path | Image.Image | Tensor  # a file, a PIL image, or a uint8 tensor (c, h, w)
@@ -97,7 +97,7 @@ def load(
             backbone = make(description.backbone)
     head = make(
         description.head,
-        num_features=backbone.num_features,
+        num_features=width_of(backbone, description.head, preprocessing_of(description).size),
         num_outputs=description.num_outputs,
         default_pool=backbone.default_pool,
     )

@@ -23,7 +23,7 @@ from ftlab.data.module import DataModule
 from ftlab.data.module import check as check_targets
 from ftlab.disk import clear_errors, locked, writable
 from ftlab.errors import UserError
-from ftlab.planning import show_plan
+from ftlab.planning import show_plan, show_surgery
 from ftlab.reports.files import write_json
 from ftlab.reports.numbers import figure
 from ftlab.reports.terminal import print_problems, print_summary
@@ -68,6 +68,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     if settings["resume"]:
         parts.phases = prolonged(parts.phases, begun(folder)["phases"])
     show_plan(parts, console, settings["plan"]["detail"])
+    show_surgery(parts, console)
     settings = with_batch_size(parts, settings, folder, console)
     if is_main:
         write_config(folder, settings)

@@ -96,6 +96,8 @@ TYPES: dict[str, Any] = {
     "augment.cutmix": NonNegativeFloat,
     # backbones, heads
     "backbone.weights": Path | None,
+    "backbone.until": str | None,
+    "backbone.stages": Literal["blocks", "layers"],
     "backbone.image_size": PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None,
     "backbone.drop_rate": Fraction,
     "backbone.drop_path_rate": Fraction,

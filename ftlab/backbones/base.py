@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ftlab.backbones.weights import Loaded
 from ftlab.data.base import Batch, Preprocessing
 from ftlab.errors import UserError
 
@@ -47,7 +48,7 @@ class Backbone(nn.Module, ABC):
     num_features: int  # channels of the pooled vector, after the neck
     default_pool: str  # the pooling that the network was trained with: average | token
     preprocessing: Preprocessing | None  # what its weights were trained on; None for vectors
-    weights_source: str  # where the weights come from, for the report
+    loaded: Loaded  # where the weights come from, and what of them was kept, for the report
     model: Any  # the network itself, an nn.Module, under the names that its own library gives
     classifier_name: str | None = None  # what that library calls its last linear layer; None where it has none
     no_weight_decay: frozenset[str] = frozenset()  # parameters that the library trains without weight decay

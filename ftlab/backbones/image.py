@@ -20,9 +20,11 @@ from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features
 from ftlab.backbones.border import cut
 from ftlab.backbones.checkpointing import enable
-from ftlab.backbones.stages import timm_stages
+from ftlab.backbones.stages import stages_of
+from ftlab.backbones.surgery import end_at, probe
 from ftlab.data.base import Batch, Preprocessing
 from ftlab.errors import UserError
+from ftlab.heads.pooling import pool
 
 # timm's names of poolings without parameters, and ours
 POOLINGS = {"token": "token", "avg": "average", "fast": "average", "max": "max", "avgmax": "average_max"}
@@ -47,9 +49,14 @@ class TimmBackbone(Backbone):
         drop_path_rate: float = 0.0,
         image_size: int | Sequence[int] | None = None,
         allow_missing: bool = False,
+        until: str | None = None,
+        stages: str = "blocks",
         meta: bool = False,
     ) -> None:
         """`image_size` is in pixels (one number, or height and width); None: what the weights were trained on.
+
+        `stages`: blocks, as timm groups them, or layers, each module with parameters of its own. `until`: the last
+        stage that is kept; None: all.
 
         `meta` builds the network without memory and loads no weights: for names, shapes and stages only.
 
@@ -62,22 +69,40 @@ class TimmBackbone(Backbone):
         self.model = build(name, weights_of.from_hub(name, pretrained, weights), size, settings, meta)
         classifier = as_names(self.model.pretrained_cfg.get("classifier"))
         self.classifier_name = classifier[0] if len(classifier) == 1 else None
-        self.weights_source = "none: built on meta"
+        pooling = remove_pooling(self.model)
+        self.stages = stages_of(self.model, "model", stages)
+        if until and weights:  # the file may be of a network that ended there too; what it has more of is dropped
+            self.stages = end_at(self.model, until, self.stages, "model")
+        self.loaded = weights_of.Loaded("none: built on meta")
         if not meta:
-            self.weights_source = weights_of.load(
+            self.loaded = weights_of.load(
                 self.model, name, pretrained, weights, allow_missing=allow_missing, classifier=classifier
             )
+        if until and not weights:
+            self.stages = end_at(self.model, until, self.stages, "model")
         self.preprocessing = preprocessing_of(self.model, size)
-        self.default_pool = remove_pooling(self.model)
-        self._pools_itself = self.default_pool == ""
-        self.default_pool = self.default_pool or "average"
+        self._pools_itself = pooling == ""
+        self.default_pool = pooling or "average"
         self._channels_last = getattr(self.model, "output_fmt", "NCHW") == "NHWC"
         self._prefix_tokens = prefix_tokens(self.model, self.default_pool)
         self._fixed_size = is_fixed(self.model)
         self.num_features = self.model.head_hidden_size
-        self.stages = timm_stages(self.model, "model")
         self.no_weight_decay = without_weight_decay(self.model)
         self._first_pass = enable(self.model, name) if checkpointing else None
+        if until:
+            self.classifier_name = None  # no network of timm ends here
+            self.num_features = self._width(until)
+
+    def _width(self, until: str) -> int:
+        """Features of the network that was cut short. Raises: UserError if it does not run any more."""
+        try:
+            features = probe(self, self.preprocessing.size)
+            return pool(features, "auto", self.default_pool).shape[1]
+        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, AssertionError) as error:
+            said = (str(error).splitlines() or [type(error).__name__])[0][:120]
+            raise UserError(
+                f"backbone.until={until}: '{self.name}' does not run without what follows: {said}"
+            ) from error
 
     def forward(self, batch: Batch) -> Features:
         """Features of batch.images (b, 3, height, width).

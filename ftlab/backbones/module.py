@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from ftlab.backbones.base import Backbone, Features
 from ftlab.backbones.border import cut
 from ftlab.backbones.stages import listed_stages
+from ftlab.backbones.weights import Loaded
 from ftlab.data.base import Batch, Preprocessing
 from ftlab.errors import UserError
 
@@ -32,7 +33,7 @@ class ModuleBackbone(Backbone):
         self.num_features = num_features
         self.default_pool = "average"
         self.preprocessing = preprocessing
-        self.weights_source = "the user's own module"
+        self.loaded = Loaded("the user's own module")
 
     def forward(self, batch: Batch) -> Features:
         return as_features(self.model(the_input(batch)))

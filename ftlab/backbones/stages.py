@@ -8,9 +8,29 @@ from timm.models import group_parameters
 from torch import nn
 
 from ftlab.backbones.base import Stage
-from ftlab.errors import UserError
+from ftlab.errors import UserError, choices
 
+GRANULARITIES = ("blocks", "layers")
 LEAST_SHARE = 0.02  # of all parameters; timm's last group is a lone norm on convnext, eva02, swin and densenet
+
+
+def stages_of(model: Any, root: str, granularity: str) -> tuple[Stage, ...]:
+    """blocks: as timm groups them; layers: one a module that has parameters of its own.
+
+    Raises: UserError for another granularity.
+    """
+    if granularity not in GRANULARITIES:
+        raise UserError(f"backbone.stages={granularity}: {choices(granularity, GRANULARITIES)}")
+    return timm_stages(model, root) if granularity == "blocks" else layer_stages(model, root)
+
+
+def layer_stages(model: nn.Module, root: str) -> tuple[Stage, ...]:
+    """In the order of the modules, parameters of the network itself (position embeddings, class tokens) first."""
+    return tuple(
+        Stage(path or "stem", tuple(f"{root}.{path}.{name}" if path else f"{root}.{name}" for name, _ in own))
+        for path, module in model.named_modules()
+        if (own := list(module.named_parameters(recurse=False)))
+    )
 
 
 def timm_stages(model: Any, root: str) -> tuple[Stage, ...]:

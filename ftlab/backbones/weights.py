@@ -1,10 +1,12 @@
 """Where a network's weights come from: a file, the package that ships with ftlab, timm's hub, or chance."""
 
+import json
 import pickle
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import accumulate
 from pathlib import Path
@@ -25,6 +27,43 @@ WRAPPED_IN = ("state_dict", "model_state_dict", "model")  # keys under which che
 HEAD = ("head.", "ftlab_head.")  # of ours, in checkpoints and in bundles
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What came of a backbone's weights: where from, and by tensor what was kept, left new and dropped."""
+
+    source: str
+    kept: int | None = None  # tensors out of a file; None: all, of a source that fits by definition
+    new: tuple[str, ...] = ()  # absent from the file, so they start at random
+    dropped: tuple[str, ...] = ()  # in the file, and no place for them in the network
+    reshaped: tuple[str, ...] = ()  # of another shape, so they start at random
+    head: tuple[str, ...] = ()  # of the file's head, which the run's own head replaces
+    head_of: str = ""  # what that head was for, where the file says so
+
+    def __str__(self) -> str:
+        """One line: where from, and what does not fit."""
+        odd = (
+            listed("missing", self.new),
+            listed("unexpected", self.dropped),
+            listed("of another shape", self.reshaped),
+        )
+        said = "; ".join(text for text in odd if text)
+        return (
+            self.source if self.kept is None else f"{self.source}: {self.kept} tensors" + (f"; {said}" if said else "")
+        )
+
+    @property
+    def surgery(self) -> list[str]:
+        """A line each for what was kept, replaced and dropped; none where nothing was loaded from a file."""
+        if self.kept is None:
+            return []
+        lines = [f"kept: {self.kept} tensors of {self.source}"]
+        new = listed("new", [*self.new, *self.reshaped])
+        lines += [f"new: {new}, missing or of another shape in the file"] if new else []
+        lines += [f"replaced: the head{self.head_of} by a new one"] if self.head or self.head_of else []
+        lines += [f"dropped: {listed('tensors', self.dropped)}"] if self.dropped else []
+        return lines
+
+
 def from_hub(name: str, pretrained: bool, weights: str | None) -> bool:
     return pretrained and weights is None and name != PACKAGED
 
@@ -37,7 +76,7 @@ def load(
     *,
     allow_missing: bool = False,
     classifier: tuple[str, ...] = (),
-) -> str:
+) -> Loaded:
     """Puts weights into `model` (timm's, without its classifier) and says where they come from.
 
     `weights` (a file or a bundle's folder) goes before `pretrained`. timm has already loaded what comes from its hub.
@@ -46,13 +85,13 @@ def load(
     """
     if weights is not None:
         path = Path(weights).expanduser()
-        return f"{path}: {fit(model, read(path), path, allow_missing, classifier)}"
+        return fit(model, read(path), path, allow_missing, classifier)
     if not pretrained:
-        return "random"
+        return Loaded("random")
     if name == PACKAGED:
         load_packaged(model)
-        return f"ImageNet, package {PACKAGE.replace('_', '-')}"
-    return f"timm's hub: {model.pretrained_cfg.get('hf_hub_id') or model.pretrained_cfg.get('url')}"
+        return Loaded(f"ImageNet, package {PACKAGE.replace('_', '-')}")
+    return Loaded(f"timm's hub: {model.pretrained_cfg.get('hf_hub_id') or model.pretrained_cfg.get('url')}")
 
 
 # --- the package -----------------------------------------------------------------------------------------------------
@@ -148,7 +187,7 @@ def tensors_of(content: object, path: Path) -> dict[str, Tensor]:
 
 def fit(
     model: nn.Module, tensors: Mapping[str, Tensor], path: Path, allow_missing: bool, classifier: tuple[str, ...]
-) -> str:
+) -> Loaded:
     """Loads what fits and says what did not; tensors that the network has no place for are only listed.
 
     Raises: UserError if nothing fits, or something is missing or of another shape and `allow_missing` is false.
@@ -162,16 +201,32 @@ def fit(
     # Counters of batches are absent from old files and have no effect on what BatchNorm computes.
     missing = [n for n in wanted if n not in mine and not n.endswith("num_batches_tracked")]
     heads = HEAD + tuple(f"{name}." for name in classifier)
-    unexpected = [name for name in [*mine, *others] if name not in wanted and not name.startswith(heads)]
-    problems = [listed("missing", missing), listed("unexpected", unexpected), listed("of another shape", wrong)]
-    said = "; ".join(problem for problem in problems if problem)
+    rest = [name for name in [*mine, *others] if name not in wanted]
+    loaded = Loaded(
+        source=str(path),
+        kept=len(good),
+        new=tuple(missing),
+        dropped=tuple(name for name in rest if not name.startswith(heads)),
+        reshaped=tuple(wrong),
+        head=tuple(name for name in rest if name.startswith(heads)),
+        head_of=head_of(path),
+    )
     if not good or ((missing or wrong) and not allow_missing):
         raise UserError(
-            f"backbone.weights={path} does not fit the network: {said}. "
+            f"backbone.weights={path} does not fit the network: {str(loaded).partition('tensors; ')[2]}. "
             "Check backbone.name and backbone.image_size, or set backbone.allow_missing=true to load the rest."
         )
     model.load_state_dict(good, strict=False)
-    return f"{len(good)} tensors" + (f"; {said}" if said else "")
+    return loaded
+
+
+def head_of(path: Path) -> str:
+    """What a bundle's head was for, as " of classification, 10 outputs"; empty for other files."""
+    try:
+        described = json.loads((path / "bundle.json").read_text(encoding="utf8"))
+        return f" of {described['task']}, {int(described['num_outputs'])} outputs,"
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
 
 
 def under_prefix(
@@ -211,6 +266,6 @@ def converted(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]
         return tensors  # not a checkpoint of this family: the clash is reported as it is
 
 
-def listed(what: str, names: list[str]) -> str:
+def listed(what: str, names: Sequence[str]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return f"{len(names)} {what} ({', '.join(names[:5])}{more})" if names else ""

@@ -8,7 +8,7 @@ from torch import Tensor
 from ftlab.backbones.base import Features
 from ftlab.errors import UserError, choices
 
-POOLINGS = ("auto", "average", "max", "average_max", "token")
+POOLINGS = ("auto", "average", "max", "average_max", "token", "flatten")
 
 
 def check_pool(how: str) -> str:
@@ -21,7 +21,8 @@ def check_pool(how: str) -> str:
 def pool(features: Features, how: str, own: str = "average") -> Tensor:
     """(b, d): pooled over positions, then through the backbone's neck.
 
-    auto: `own`, the backbone's own pooling; average, max; average_max: the mean of both; token: the class token.
+    auto: `own`, the backbone's own pooling; average, max; average_max: the mean of both; token: the class token;
+    flatten: all positions one after the other, (b, positions * d).
     Class and register tokens are left out of all but token, as in timm's global_pool_nlc. One vector stays as it is.
 
     Raises: UserError if the features have no such pooling.
@@ -30,6 +31,9 @@ def pool(features: Features, how: str, own: str = "average") -> Tensor:
         if how != "auto":
             raise UserError(f"head.pool={how}: this backbone pools by itself and gives one vector. Accepted: auto.")
         return features.neck(features.vector)
+    if how == "flatten":  # the neck is of one position, as the pooled vector is one
+        positions = as_positions(features)
+        return features.neck(positions.flatten(0, 1)).unflatten(0, positions.shape[:2]).flatten(1)
     return features.neck(pooled(features, own if how == "auto" else how))
 
 

@@ -23,7 +23,7 @@ LINE = 80  # characters of a line an epoch
 def print_plan(stages: Stages, plan: Plan, console: Console, detail: str = "stages") -> None:
     """The plan, stage by stage and phase by phase; with many phases a row is a phase.
 
-    detail: "stages" lets neighbours that are treated alike share a row, "layers" gives each stage its own.
+    detail: "stages" lets neighbours that are treated alike share a row, "layers" gives each row of `stages` its own.
 
     Raises: UserError for another `detail`.
     """
@@ -36,7 +36,7 @@ def print_plan(stages: Stages, plan: Plan, console: Console, detail: str = "stag
         table = _by_phase(stages, plan, collapse)
     console.print(table)
     console.print()
-    console.print(_footer(stages, plan), style="dim")
+    console.print(_footer(stages, plan, detail), style="dim")
 
 
 def print_summary(report: dict[str, Any], console: Console) -> None:
@@ -160,10 +160,10 @@ def _epochs(phase: dict[str, Any]) -> str:
     return f"{phase['epochs']} epoch" + ("" if phase["epochs"] == 1 else "s")
 
 
-def _footer(stages: Stages, plan: Plan) -> Text:
+def _footer(stages: Stages, plan: Plan, detail: str) -> Text:
     decays = weight_decays(plan)
     words = [
-        f"{numbers.count(sum(stage['parameters'] for stage in stages))} parameters in {len(stages)} stages",
+        f"{numbers.count(sum(stage['parameters'] for stage in stages))} parameters in {len(stages)} {detail}",
         f"{sum(phase['epochs'] for phase in plan)} epochs in {len(plan)} phase" + ("" if len(plan) == 1 else "s"),
     ]
     if decays:

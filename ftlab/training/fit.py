@@ -147,7 +147,8 @@ class Fitted:
             "task": parts.task.name,
             "backbone": {
                 "name": parts.model.backbone.name,
-                "weights": parts.model.backbone.weights_source,
+                "weights": str(parts.model.backbone.loaded),
+                "surgery": parts.model.backbone.loaded.surgery,
                 "parameters": sum(p.numel() for p in parts.model.backbone.parameters()),
             },
             "head": type(parts.model.head).__name__.lower(),

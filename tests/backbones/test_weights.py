@@ -63,8 +63,8 @@ def assert_holds(backbone: TimmBackbone, state: dict[str, Tensor]) -> None:
 def test_a_file_loads_under_any_common_prefix(tmp_path: Path, state: dict, file: str, prefix: str) -> None:
     backbone = load(write(state, tmp_path / file, prefix))
     assert_holds(backbone, state)
-    assert str(tmp_path / file) in backbone.weights_source
-    assert "unexpected" not in backbone.weights_source  # the classifier is expected to be left out
+    assert str(tmp_path / file) in str(backbone.loaded)
+    assert "unexpected" not in str(backbone.loaded)  # the classifier is expected to be left out
 
 
 def test_a_bundle_of_an_earlier_run_loads_without_its_head(tmp_path: Path, state: dict) -> None:
@@ -73,7 +73,7 @@ def test_a_bundle_of_an_earlier_run_loads_without_its_head(tmp_path: Path, state
     (tmp_path / "bundle.json").write_text(json.dumps({"schema_version": 1}))
     backbone = load(tmp_path)
     assert_holds(backbone, state)
-    assert "unexpected" not in backbone.weights_source
+    assert "unexpected" not in str(backbone.loaded)
 
 
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_missing_tensors_are_listed_and_load_only_if_allowed(tmp_path: Path, sta
     assert "allow_missing" in str(caught.value)
     backbone = load(path, allow_missing=True)
     assert torch.equal(backbone.model.layer3[0].conv1.weight, state["layer3.0.conv1.weight"])
-    assert f"{len(gone)} missing" in backbone.weights_source
+    assert f"{len(gone)} missing" in str(backbone.loaded)
 
 
 def test_a_tensor_of_another_shape_is_named_with_both_shapes(tmp_path: Path, state: dict) -> None:
@@ -103,7 +103,7 @@ def test_a_tensor_of_another_shape_is_named_with_both_shapes(tmp_path: Path, sta
 
 def test_tensors_without_a_place_are_listed_in_the_source(tmp_path: Path, state: dict) -> None:
     backbone = load(write(dict(state, **{"layer9.weight": torch.ones(1)}), tmp_path / "w.pth"))
-    assert "1 unexpected (layer9.weight)" in backbone.weights_source
+    assert "1 unexpected (layer9.weight)" in str(backbone.loaded)
 
 
 def test_weights_of_another_network_do_not_load_even_if_missing_is_allowed(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_random_weights_follow_the_seed_and_say_so() -> None:
     first = TimmBackbone(NAME, pretrained=False)
     torch.manual_seed(1)
     second = TimmBackbone(NAME, pretrained=False)
-    assert first.weights_source == "random"
+    assert str(first.loaded) == "random"
     assert_holds(first, second.model.state_dict())
 
 
@@ -176,7 +176,7 @@ def test_meta_takes_no_memory_and_no_weights() -> None:
 def test_the_default_network_recognises_photographs(photograph: str, imagenet_class: int) -> None:
     """scikit-learn's photographs of a palace (698) and of a daisy-like flower (985), with the package's classifier."""
     backbone = TimmBackbone().eval()
-    assert "efficientnet-lite0" in backbone.weights_source
+    assert "efficientnet-lite0" in str(backbone.loaded)
     package = find_spec(PACKAGE)
     assert package is not None
     assert package.origin is not None
