@@ -117,14 +117,18 @@ def _mode(mode: str, words: list[str]) -> int:
     key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
     folder = Path(prepared.folder(key))
     if resumed:  # before Hydra writes into the folder
-        with locked(check_same(folder, prepared.settings())):
+        check_same(folder, prepared.settings())
+    if rank():
+        if not any(text.startswith(f"{key}=") for text in overrides):
+            raise UserError(f"{key}: several processes were started from outside, and need one folder: {key}=DIR")
+        flags.append("hydra.output_subdir=null")  # .hydra/ is written by the first of them, which has the lock too
+    elif resumed:
+        with locked(folder):
             writable(key, folder)
-    elif rank() == 0:
+    else:
         writable(key, fresh(key, folder))
-    elif not any(text.startswith(f"{key}=") for text in overrides):
-        raise UserError(f"{key}: several processes were started from outside, and need one folder: {key}=DIR")
     code = _hydra(mode, [*flags, *prepared.lines, quote(key, str(folder))])
-    if code == 130 and not multirun and (folder / LAST).is_file():
+    if code == 130 and not multirun and rank() == 0 and (folder / LAST).is_file():
         print(f"go on with: ftlab train resume={folder}", file=sys.stderr)
     if not multirun or code == 130 or not folder.is_dir():
         return code

@@ -40,6 +40,18 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
     return folder
 
 
+def went_on(at: Mapping[str, int]) -> str:
+    """Where a run went on: {epoch, batch, processes, processes_before}; and what another number of processes means."""
+    said = f"interrupted; went on in epoch {at['epoch']}, batch {at['batch']}"
+    now, before = at.get("processes"), at.get("processes_before")
+    if now == before:
+        return said
+    return (
+        f"{said}, with {now} instead of {before} processes: the batches stay the same, and the weights up to rounding, "
+        "except by dropout, drop path, mixup, cutmix and BatchNorm in training, which depend on the number of processes"
+    )
+
+
 def as_begun(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """`settings` with the number that data.batch_size=auto has found when the run began."""
     data, begun = settings.get("data") or {}, stored.get("data") or {}

@@ -24,7 +24,7 @@ from ftlab.data.module import check as check_targets
 from ftlab.disk import clear_errors, locked, writable
 from ftlab.errors import UserError
 from ftlab.planning import show_plan, show_surgery
-from ftlab.reports.files import write_json
+from ftlab.reports.files import write_json, write_text
 from ftlab.reports.numbers import figure
 from ftlab.reports.terminal import print_problems, print_summary
 from ftlab.resume import as_begun, check_same, read_yaml
@@ -255,7 +255,7 @@ def open_folder(folder: Path, settings: Config) -> Path:
 
 def write_config(folder: Path, settings: Config) -> None:
     text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)
-    (folder / "config.yaml").write_text(text, encoding="utf8")
+    write_text(folder / "config.yaml", text)
 
 
 def splits_of(node: Config | None, description: bundles.Description, trusted_modules: Sequence[str]) -> Splits:

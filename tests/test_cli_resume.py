@@ -1,5 +1,6 @@
 """The command line goes on with a run: it repeats the overrides of its beginning and refuses others."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from ftlab.cli import main
+from ftlab.disk import locked
 from ftlab.errors import UserError
 from ftlab.resume import replayed
 
@@ -46,6 +48,22 @@ def test_another_setting_is_refused_and_changes_nothing_in_the_folder(interrupte
     assert main(["train", f"resume={folder}", "data.batch_size=16"]) == 2
     assert "data.batch_size (32 -> 16)" in capsys.readouterr().err
     assert {p: p.read_bytes() for p in folder.rglob("*.yaml")} == before
+
+
+def test_another_process_of_a_run_is_not_kept_out_by_the_lock_of_the_first(
+    interrupted, quick_run, tmp_path, monkeypatch
+):
+    """torchrun and srun start all processes at once; the first locks the folder and writes what was typed."""
+    folder = tmp_path / "run"
+    shutil.copytree(interrupted[0], folder)
+    typed = folder / ".hydra" / "overrides.yaml"
+    before = typed.stat().st_mtime_ns
+    for name, value in {"LOCAL_RANK": "1", "RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with locked(folder):
+        assert main(["train", f"resume={folder}"]) == 0
+    assert len(quick_run) == 1
+    assert typed.stat().st_mtime_ns == before
 
 
 def test_the_run_goes_on_with_its_own_overrides_and_an_allowed_one(interrupted, capsys):

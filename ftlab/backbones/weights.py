@@ -1,9 +1,7 @@
 """Where a network's weights come from: a file, the package that ships with ftlab, timm's hub, or chance."""
 
 import json
-import pickle
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from ftlab import pickles
 from ftlab.backbones.hub import WAYS_OUT
 from ftlab.errors import UserError
 
@@ -25,6 +23,8 @@ PACKAGED_FILE = "models/efficientnet-lite0-57934424.pth"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 WRAPPED_IN = ("state_dict", "model_state_dict", "model")  # keys under which checkpoints hold their tensors
 HEAD = ("head.", "ftlab_head.")  # of ours, in checkpoints and in bundles
+KIND = "a file of weights"
+IF_HOSTILE = "Save its state_dict alone (torch.save(model.state_dict(), FILE)), or as .safetensors."
 
 
 @dataclass(frozen=True)
@@ -146,29 +146,11 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
-        raise broken(path, error) from error
+        raise pickles.broken(f"backbone.weights={path}", KIND, error) from error
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch, about pickles that it then refuses
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
-            raise broken(path, error) from error
-        raise UserError(
-            f"backbone.weights={path} holds more than tensors; loading it could run code, so it is refused. "
-            "Save its state_dict alone (torch.save(model.state_dict(), FILE)), or as .safetensors."
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
-        raise broken(path, error) from error
-    return tensors_of(content, path)
-
-
-def broken(path: Path, error: Exception) -> UserError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-    return UserError(f"backbone.weights={path} is truncated or not a file of weights ({reason}). Copy it again.")
+    return tensors_of(pickles.load(path, f"backbone.weights={path}", KIND, IF_HOSTILE), path)
 
 
 def tensors_of(content: object, path: Path) -> dict[str, Tensor]:

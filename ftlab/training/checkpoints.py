@@ -16,12 +16,13 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from ftlab.errors import UserError
+from ftlab.pickles import HostileFileError
 from ftlab.reports.metrics import write_metrics
 from ftlab.strategies.base import spans
 from ftlab.training.finetuner import STATE, FineTuner
 from ftlab.training.history import best_epoch
 from ftlab.training.interruptions import Interruptions
-from ftlab.training.loading import HostileCheckpointError, read_checkpoint
+from ftlab.training.loading import read_checkpoint
 from ftlab.training.nonfinite import weights_are_finite
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
@@ -141,7 +142,7 @@ def newest(folder: Path) -> Path:
     for path in (folder / LAST, folder / PREVIOUS):
         try:
             read_checkpoint(path, only_look=True)
-        except HostileCheckpointError:
+        except HostileFileError:
             raise
         except UserError as error:
             reasons.append(str(error))

@@ -248,6 +248,7 @@ class FineTuner(LightningModule):
         checkpoint[STATE] = {"history": self.history, "epoch": self._reached() if within else None}
         checkpoint[STATE]["nonfinite"] = self.recovery.state()
         checkpoint[STATE]["resumed"] = self.resumed
+        checkpoint[STATE]["processes"] = self.trainer.world_size
         checkpoint[STATE]["phases"] = [phase.epochs for phase in self.plan.phases]
 
     def _reached(self) -> dict[str, Any]:
@@ -263,7 +264,9 @@ class FineTuner(LightningModule):
         self.history = list(checkpoint[STATE]["history"])
         self.interrupted = checkpoint[STATE]["epoch"]
         within = self.interrupted["batches"] if self.interrupted else 0
-        self.resumed = [*checkpoint[STATE]["resumed"], {"epoch": len(self.history), "batch": within}]
+        now, before = self.trainer.world_size, checkpoint[STATE].get("processes", self.trainer.world_size)
+        here = {"epoch": len(self.history), "batch": within, "processes": now, "processes_before": before}
+        self.resumed = [*checkpoint[STATE]["resumed"], here]
         self.recovery.load(checkpoint[STATE].get("nonfinite", {}))
 
     def _over_ranks(self, value: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from ftlab.data.sampling import KeyedBatchSampler
 from ftlab.data.transforms import mix
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, evaluate
+from ftlab.resume import went_on
 from ftlab.tasks.base import Task
 from ftlab.training import trainer as trainers
 from ftlab.training.checkpoints import BEST, Checkpoints, newest
@@ -179,7 +180,7 @@ class Fitted:
             "environment": environment(),
             "resumed": tuner.resumed,
             "warnings": [
-                *(f"interrupted; went on in epoch {at['epoch']}, batch {at['batch']}" for at in tuner.resumed),
+                *map(went_on, tuner.resumed),
                 *recovered(tuner.recovery.events),
                 *(f"{text} ({count} times)" for text, count in undefined.items()),
             ],

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ftlab.reports.terminal import epoch_line
+from ftlab.resume import went_on
 from ftlab.training.finetuner import FineTuner
 
 
@@ -21,8 +22,11 @@ class EpochLines(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
         self.printed = len(pl_module.history)
-        if trainer.is_global_zero:
-            self.bar.start()
+        if not trainer.is_global_zero:
+            return
+        for at in pl_module.resumed[-1:]:
+            self._say(went_on(at))
+        self.bar.start()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
         if not trainer.is_global_zero:

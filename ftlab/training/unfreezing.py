@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, Trainer
 
 from ftlab.strategies.base import current, spans
@@ -11,6 +10,7 @@ from ftlab.training.checkpoints import phase_file
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.freezing import Freezing, forget, freeze
 from ftlab.training.history import best_epoch
+from ftlab.training.loading import read_checkpoint
 from ftlab.training.wrap import renew
 
 
@@ -57,10 +57,12 @@ class Unfreezing(Callback):
         self.trainable = phase.trainable
 
     def _restore(self, module: FineTuner, phase: int) -> set[str]:
-        """Put back the best weights of `phase`; the names of all parameters, whose optimizer state no longer fits."""
+        """Put back the best weights of `phase`; the names of all parameters, whose optimizer state no longer fits.
+
+        Raises: UserError if the file of these weights is missing or cannot be read.
+        """
         path = phase_file(self.folder, phase, module.plan.phases[phase].name)
-        weights = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        module.load_state_dict(weights)
+        module.load_state_dict(read_checkpoint(path)["state_dict"])
         return {name for name, _ in module.model.named_parameters()}
 
 

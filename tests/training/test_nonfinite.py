@@ -211,6 +211,7 @@ def test_the_halved_rate_is_in_the_checkpoint(tmp_path):
     run = prepared(tmp_path, *FULL, "on_nonfinite=rollback", data=named()).fit(Poison(7))
     saved = read_checkpoint(tmp_path / "checkpoints" / LAST)
     fresh = prepared(tmp_path / "again", *FULL, "on_nonfinite=rollback", data=named())
+    fresh.finetuner.trainer = fresh.trainer  # Lightning has done so before it loads
     fresh.finetuner.on_load_checkpoint(saved)
     assert factor(fresh.finetuner.recovery.events) == 0.5
     assert fresh.finetuner.recovery.events == run.finetuner.recovery.events

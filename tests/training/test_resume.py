@@ -120,7 +120,7 @@ def test_more_epochs_prolong_the_last_phase(whole, tmp_path):
     train(ftlab.compose([*longer, f"resume={killed}", "resume_allow=[trainer.max_epochs]"]))
     assert last(killed)["ftlab"]["phases"] == [3, 3, 14]  # as begun: 3, 3 and 2
     report = json.loads((killed / "report.json").read_text())
-    assert report["resumed"] == [{"epoch": 4, "batch": 0}]
+    assert report["resumed"] == [{"epoch": 4, "batch": 0, "processes": 1, "processes_before": 1}]
     assert "interrupted; went on in epoch 4, batch 0" in report["warnings"]
     names = [record["phase"] for record in last(killed)["ftlab"]["history"]]
     assert names[:4] == [record["phase"] for record in last(whole)["ftlab"]["history"][:4]]

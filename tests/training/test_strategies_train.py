@@ -3,13 +3,16 @@ the phase that thawed it and not before. conf/strategy is enumerated.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from ftlab.backbones.image import TimmBackbone
 from ftlab.config import options
+from ftlab.errors import UserError
 from tests.training.tiny import STAGES, Epoch, Run, Watch, moved, parameters_of, prepared
 
 AGAIN = [
@@ -96,6 +99,23 @@ def test_a_phase_begins_with_what_the_one_before_ended_with_or_its_best(tmp_path
         restored += best != number - 1
         assert moved(watch.epochs[best].after, now.before) == set()
     assert restored  # the rate is so high that a last epoch is not always the best
+
+
+class Cuts(Checkpoint):
+    """Cuts the best weights of each phase short; as a Checkpoint it has its turn after ftlab's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        for file in self.folder.glob("phase-*-best.ckpt"):
+            file.write_bytes(file.read_bytes()[:-2000])
+
+
+def test_best_weights_that_cannot_be_put_back_end_the_run_with_their_file(tmp_path: Path) -> None:
+    run = prepared(tmp_path, "strategy=progressive", "trainer.max_epochs=9", "optimizer.lr=0.3")
+    with pytest.raises(UserError, match=r"phase-\d-\w+-best\.ckpt: truncated or not a checkpoint"):
+        run.fit(Cuts(tmp_path / "checkpoints"))
 
 
 def test_a_plateau_ends_a_phase_and_not_the_run(tmp_path: Path) -> None:
