@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from ftlab import bundle as bundles
 from ftlab.backbones.base import Backbone
 from ftlab.config import instantiate, named
 from ftlab.data.augment import Augment
@@ -14,6 +16,7 @@ from ftlab.data.base import DataSpec, InputPreprocessing, Preprocessing, Source,
 from ftlab.data.checks.check import check, settled
 from ftlab.data.checks.labels import of_classes, small
 from ftlab.data.module import describe
+from ftlab.data.preprocessing import restored
 from ftlab.data.problems import Problem, by_severity, of_faults
 from ftlab.errors import UserError, choices
 from ftlab.model import Model
@@ -57,7 +60,7 @@ def assemble(
     splits, spec = _data(config, data)
     make = partial(instantiate, trusted_modules=config["trusted_modules"])
     task: Task = make(config["task"], spec=spec)
-    fitted = splits.fit(splits.train.inputs) if splits.fit else None
+    fitted = _fitted(config["backbone"], splits, config["trusted_modules"])
     torch.manual_seed(config["seed"])  # new weights: of the head, and of a network without pretrained ones
     if backbone is None:
         backbone = _backbone(config, splits.kind, fitted, describe_only)
@@ -159,6 +162,18 @@ def source_of(node: Mapping[str, Any], trusted_modules: Sequence[str]) -> Source
 def option_of(node: Mapping[str, Any]) -> str:
     """What is typed after data=."""
     return str(node["_target_"]).split(".")[-2]
+
+
+def _fitted(node: Mapping[str, Any], splits: Splits, trusted_modules: Sequence[str]) -> InputPreprocessing | None:
+    """The preprocessing of data that brings its own: of the run whose bundle the weights are, else fitted on train."""
+    if splits.fit is None:
+        return None
+    weights = Path(node.get("weights") or "").expanduser()
+    if not (weights / bundles.DESCRIPTION).is_file():
+        return splits.fit(splits.train.inputs)
+    found = restored(bundles.read(weights, trusted_modules)[0].preprocessing)
+    check_kind(f"backbone.weights={weights}", found.kind, splits.kind)
+    return found
 
 
 def _backbone(config: Mapping[str, Any], kind: str, fitted: InputPreprocessing | None, describe_only: bool) -> Backbone:

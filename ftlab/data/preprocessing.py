@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ftlab.data import rows
 from ftlab.data.base import Fields, InputPreprocessing, Preprocessing
 
 
@@ -19,8 +20,10 @@ def restored(stored: Mapping[str, Any]) -> InputPreprocessing:
     match stored.get("kind", "image"):
         case "image":
             return _of_images(stored)
+        case "table":
+            return rows.restored(stored)
         case other:
-            raise ValueError(f"preprocessing of the kind '{other}' is unknown; accepted: image")
+            raise ValueError(f"preprocessing of the kind '{other}' is unknown; accepted: image, table")
 
 
 def _of_images(stored: Mapping[str, Any]) -> Preprocessing:
