@@ -3,17 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from ftlab import bundle as bundles
 from ftlab.backbones.base import Backbone
-from ftlab.config import instantiate
+from ftlab.config import instantiate, named
 from ftlab.data.augment import Augment
-from ftlab.data.base import DataSpec, Preprocessing, Source, Splits
+from ftlab.data.base import DataSpec, InputPreprocessing, Preprocessing, Source, Splits
 from ftlab.data.checks.check import check, settled
 from ftlab.data.checks.labels import of_classes, small
 from ftlab.data.module import describe
+from ftlab.data.preprocessing import restored
 from ftlab.data.problems import Problem, by_severity, of_faults
 from ftlab.errors import UserError, choices
 from ftlab.model import Model, width_of
@@ -23,6 +26,7 @@ from ftlab.strategies.base import check as check_phases
 from ftlab.tasks.base import Task
 from ftlab.training.optimizers import OptimizerSettings
 
+BACKBONES = {"image": "timm", "table": "table"}  # the option for each kind of raw inputs
 # Keys of a data option that say how batches are made, not where samples come from.
 LOADING = ("batch_size", "num_workers", "image_size", "crop_pct", "check", "on_error")
 
@@ -33,7 +37,7 @@ class Parts:
 
     splits: Splits
     spec: DataSpec
-    preprocessing: Preprocessing
+    preprocessing: InputPreprocessing
     augment: Augment
     model: Model
     task: Task
@@ -56,23 +60,25 @@ def assemble(
     splits, spec = _data(config, data)
     make = partial(instantiate, trusted_modules=config["trusted_modules"])
     task: Task = make(config["task"], spec=spec)
-    size = config["data"]["image_size"]
+    fitted = _fitted(config["backbone"], splits, config["trusted_modules"])
     torch.manual_seed(config["seed"])  # new weights: of the head, and of a network without pretrained ones
     if backbone is None:
-        backbone = make({"image_size": size, **_given(config["backbone"])}, meta=describe_only)
-    preprocessing = _preprocessing(backbone, size, config["data"]["crop_pct"])
+        backbone = _backbone(config, splits.kind, fitted, describe_only)
+    preprocessing = fitted or _of_backbone(backbone, config["data"])
     head = make(
         config["head"],
-        num_features=width_of(backbone, config["head"], preprocessing.size),
+        num_features=width_of(backbone, config["head"], preprocessing),
         num_outputs=task.num_outputs,
         default_pool=backbone.default_pool,
     )
     model = Model(backbone, head)
+    augment = make(config["augment"])
+    preprocessing.transform(augment)  # which says now what cannot be varied
     return Parts(
         splits=splits,
-        spec=spec,
+        spec=replace(spec, warnings=(*spec.warnings, *preprocessing.remarks(splits))),
         preprocessing=preprocessing,
-        augment=make(config["augment"]),
+        augment=augment,
         model=model,
         task=task,
         phases=_phases(config, model, task, has_validation=splits.val is not None),
@@ -158,14 +164,42 @@ def option_of(node: Mapping[str, Any]) -> str:
     return str(node["_target_"]).split(".")[-2]
 
 
-def _given(node: Mapping[str, Any]) -> dict[str, Any]:
-    """A backbone's settings; the data's image size stands in for one that is not set."""
-    return {key: value for key, value in node.items() if key != "image_size" or value is not None}
+def _fitted(node: Mapping[str, Any], splits: Splits, trusted_modules: Sequence[str]) -> InputPreprocessing | None:
+    """The preprocessing of data that brings its own: of the run whose bundle the weights are, else fitted on train."""
+    if splits.fit is None:
+        return None
+    weights = Path(node.get("weights") or "").expanduser()
+    if not (weights / bundles.DESCRIPTION).is_file():
+        return splits.fit(splits.train.inputs)
+    found = restored(bundles.read(weights, trusted_modules)[0].preprocessing)
+    check_kind(f"backbone.weights={weights}", found.kind, splits.kind)
+    return found
 
 
-def _preprocessing(backbone: Backbone, size: int | list[int] | None, crop_pct: float | None) -> Preprocessing:
-    """The backbone's own, unless the data sets size or crop."""
-    own = backbone.preprocessing
+def _backbone(config: Mapping[str, Any], kind: str, fitted: InputPreprocessing | None, describe_only: bool) -> Backbone:
+    """Told what it must take by the data: its fitted preprocessing, or an image size for one that is not set."""
+    node, trusted = config["backbone"], config["trusted_modules"]
+    takes = getattr(named(node, trusted), "takes", kind)  # one that a function of the user's own makes may take any
+    check_kind(f"backbone={option_of(node)}", takes, kind)
+    if fitted is None:
+        given = {key: value for key, value in node.items() if key != "image_size" or value is not None}
+        told = {"image_size": config["data"].get("image_size"), **given}
+    else:
+        told = {**node, **fitted.builds()}
+    backbone: Backbone = instantiate(told, trusted_modules=trusted, meta=describe_only)
+    return backbone
+
+
+def check_kind(who: str, takes: str, kind: str) -> None:
+    """Raises: UserError where `who` takes raw inputs of another kind than the data's."""
+    if takes != kind:
+        ways = f"a backbone for it, such as backbone={BACKBONES[kind]}" if kind in BACKBONES else "other data"
+        raise UserError(f"{who}: is made for inputs of the kind '{takes}', and the data is of '{kind}'; choose {ways}")
+
+
+def _of_backbone(backbone: Backbone, data: Mapping[str, Any]) -> Preprocessing:
+    """The preprocessing that its weights were trained with, unless the data sets size or crop."""
+    own, size, crop_pct = backbone.preprocessing, data.get("image_size"), data.get("crop_pct")
     if own is None:
         raise UserError("the backbone says nothing of its preprocessing; give ModuleBackbone(..., preprocessing=...)")
     if size is not None:

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ftlab.config import only_shipped
-from ftlab.data.base import DataSpec, Preprocessing
+from ftlab.data.base import DataSpec
+from ftlab.data.preprocessing import restored
 from ftlab.errors import UserError
 from ftlab.model import Model
 
@@ -101,7 +102,7 @@ def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description
         if version != SCHEMA_VERSION:
             raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
         description = Description(**data)
-        spec_of(description), preprocessing_of(description)
+        spec_of(description), restored(description.preprocessing)
         check_nodes(description, path, trusted_modules)
     except KeyError as error:
         raise UserError(f"{path}: not a bundle's description: the key {error} is missing") from None
@@ -157,17 +158,6 @@ def targets_of(spec: DataSpec) -> dict[str, Any]:
     if spec.targets:
         return {"names": list(spec.targets), "means": list(spec.means), "stds": list(spec.stds)}
     return {"classes": list(spec.classes)}
-
-
-def preprocessing_of(description: Description) -> Preprocessing:
-    p = description.preprocessing
-    return Preprocessing(
-        size=(p["size"][0], p["size"][1]),
-        mean=tuple(p["mean"]),
-        std=tuple(p["std"]),
-        interpolation=p["interpolation"],
-        crop_pct=p["crop_pct"],
-    )
 
 
 def device_of(accelerator: str) -> torch.device:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from math import nan
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, NoReturn
 
 from ftlab.errors import UserError, choices
@@ -169,12 +170,23 @@ def _hydra(mode: str, words: list[str]) -> int:
     import hydra
     from omegaconf import OmegaConf
 
-    from ftlab.config import conf_dir, listing
+    from ftlab.config import conf_dir
 
     OmegaConf.register_new_resolver("groups", lambda: listing(mode), replace=True)  # in the texts of --help
     application = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=mode)(JOBS[mode])
     with _argv([f"ftlab-{mode}", *words]):
         return guard(lambda: application() or 0)
+
+
+def listing(mode: str) -> str:
+    """The groups of a mode with the names of their options, in lines of at most 80 characters."""
+    from ftlab.config import conf_dir, groups
+
+    lines: list[str] = []
+    for group in sorted(groups(mode)):
+        names = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))
+        lines += wrap(f"{group}: {', '.join(names)}", 80, subsequent_indent="  ") if names else []
+    return "\n".join(lines)
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ftlab.config import conf_dir, groups, plainly, problems, stop_if
+from ftlab.config import brought, conf_dir, groups, plainly, problems, stop_if
+from ftlab.config import keys as root_keys
 from ftlab.errors import UserError, choices
 from ftlab.overrides import Typed, jobs, parse
 from ftlab.settings import PATHS, TYPES
@@ -132,6 +133,9 @@ class _Reading:
 
     def check(self, typed: list[Typed], errors: list[str], missing_ok: bool) -> Prepared | None:
         known = set(groups(self.mode)) | set(self.options("", ObjectType.GROUP)) - {"hydra"}
+        foreign = [one for one in typed if one.key.split(".")[0] in brought(self.mode)]
+        errors += [self._foreign(one) for one in foreign]
+        typed = [one for one in typed if one not in foreign]
         chosen = [one for one in typed if one.key in known and not one.key.startswith("hydra")]
         hydra = [one for one in typed if one.values[0].is_hydra_override() and one.key != "hydra.searchpath"]
         keys = [one for one in typed if one not in chosen and one not in hydra and one.key != "hydra.searchpath"]
@@ -151,6 +155,11 @@ class _Reading:
             first = config if first is None else first
         errors += shadowed(first)
         return None if errors else self._final(typed, chosen, new, errors)
+
+    def _foreign(self, one: Typed) -> str:
+        """What a data option may bring for training, typed by hand in a mode that does not train."""
+        key = one.key.split(".")[0]
+        return f"{one.text}: unknown key '{key}'; {choices(key, root_keys(self.mode))}"
 
     def _final(self, typed: list[Typed], chosen: list[Typed], new: set[str], errors: list[str]) -> Prepared | None:
         """What Hydra itself makes of the overrides; the first job of a multirun."""

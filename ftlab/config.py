@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -50,15 +49,6 @@ def options(group: str) -> dict[str, Node]:
     return {file.stem: _read(file, group) for file in sorted((conf_dir() / group).glob("*.yaml"))}
 
 
-def listing(mode: str) -> str:
-    """The groups of a mode with the names of their options, in lines of at most 80 characters."""
-    lines: list[str] = []
-    for group in sorted(groups(mode)):
-        names = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))
-        lines += wrap(f"{group}: {', '.join(names)}", 80, subsequent_indent="  ") if names else []
-    return "\n".join(lines)
-
-
 @lru_cache
 def groups(mode: str) -> dict[str, str | None]:
     """The groups of a mode with their default options."""
@@ -67,8 +57,19 @@ def groups(mode: str) -> dict[str, str | None]:
         if isinstance(entry, str):
             found |= groups(entry) if entry != "_self_" else {}
         else:
-            found |= {key: value for key, value in entry.items() if not key.startswith("override ")}
+            found |= {key: value for key, value in entry.items() if not key.startswith(("override ", "optional "))}
     return found
+
+
+@lru_cache
+def keys(mode: str) -> set[str]:
+    """The groups and keys that a mode has at its root."""
+    return {*groups(mode), *_read(conf_dir() / f"{mode}.yaml")}
+
+
+def brought(mode: str) -> set[str]:
+    """What a data option may set for training beside its own keys; a mode that only reads data passes over it."""
+    return keys("train") - keys(mode) if "data" in keys(mode) else set()
 
 
 @lru_cache
@@ -159,7 +160,7 @@ class Checker:
             self.found.append(f"{place}: needs a value.{accepted}")
         for key in map(str, node):
             place = f"{path}.{key}" if path else key
-            if place == "hydra" or key == "_target_":
+            if place == "hydra" or key == "_target_" or place in brought(self.mode):
                 continue
             if key not in defaults:
                 self._unknown(node, place, key, defaults)
@@ -235,8 +236,20 @@ def instantiate(node: Mapping[str, Any], /, *, trusted_modules: Sequence[str] = 
     Raises: UserError where the name is not ours nor of a trusted module, where the object behind it has its real
     home elsewhere (ftlab.x.os.system is os.system), and where its arguments do not fit.
     """
+    thing = named(node, trusted_modules)
     plain = dict(plainly(node, resolve=True))
-    name = plain.pop("_target_", None)
+    name = plain.pop("_target_")
+    arguments = {str(key): value for key, value in plain.items()} | runtime
+    try:
+        inspect.signature(thing).bind(**arguments)
+    except TypeError as error:
+        raise UserError(f"{name}: {error}; it accepts {inspect.signature(thing)}") from error
+    return thing(**arguments)
+
+
+def named(node: Mapping[str, Any], trusted_modules: Sequence[str] = ()) -> Callable[..., Any]:
+    """The class or function that a node names by `_target_`. Raises: UserError as `instantiate`."""
+    name = plainly(node).get("_target_")
     if not isinstance(name, str):
         raise UserError(
             f"_target_={name}: expected the full name of a class or function, like ftlab.heads.linear.Linear"
@@ -244,13 +257,7 @@ def instantiate(node: Mapping[str, Any], /, *, trusted_modules: Sequence[str] = 
     if name not in targets() and not _trusted(name, trusted_modules):  # ours alone would allow ftlab.run.train too
         trusted = "".join(f", {module}.*" for module in trusted_modules)
         raise UserError(f"_target_={name}: may not be named; accepted: what a shipped option names{trusted}")
-    thing = _locate(name, ["ftlab", *trusted_modules])
-    arguments = {str(key): value for key, value in plain.items()} | runtime
-    try:
-        inspect.signature(thing).bind(**arguments)
-    except TypeError as error:
-        raise UserError(f"{name}: {error}; it accepts {inspect.signature(thing)}") from error
-    return thing(**arguments)
+    return _locate(name, ["ftlab", *trusted_modules])
 
 
 def only_shipped(group: str, node: Any, where: str, trusted_modules: Sequence[str] = ()) -> None:

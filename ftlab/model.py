@@ -10,19 +10,16 @@ from torch import Tensor, nn
 
 from ftlab.backbones.base import Backbone, Stage
 from ftlab.backbones.surgery import probe
-from ftlab.data.base import Batch
+from ftlab.data.base import Batch, InputPreprocessing, Preprocessing
 from ftlab.heads.base import Head
 from ftlab.heads.pooling import as_positions
 
 
-def width_of(backbone: Backbone, head: Mapping[str, Any], size: tuple[int, int]) -> int:
-    """What a head with these settings gets of each image of `size` (pixels), once it has pooled or flattened.
-
-    Raises: UserError if there are no positions to flatten.
-    """
-    if head.get("pool") != "flatten":
+def width_of(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPreprocessing) -> int:
+    """What a head with these settings gets of each sample, once it has pooled or flattened."""
+    if head.get("pool") != "flatten" or not isinstance(preprocessing, Preprocessing):
         return backbone.num_features
-    features = probe(backbone, size)
+    features = probe(backbone, preprocessing.size)
     if features.vector is not None:
         return backbone.num_features  # pool refuses it with a better text
     return as_positions(features).shape[1] * backbone.num_features

@@ -1,4 +1,4 @@
-"""`ftlab predict`: one JSON line an image, in the order given; a broken file costs its own line only."""
+"""`ftlab predict`: one JSON line an input, in the order given; a broken one costs its own line only."""
 
 import json
 import sys
@@ -8,50 +8,45 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-import torch
-from torch import Tensor
-
-from ftlab.data.images import load_image
+from ftlab.data.base import Fields, Unread
+from ftlab.data.preprocessing import stacked
 from ftlab.errors import UserError
 from ftlab.predictor import Predictor, batches
 
 
 def write_lines(
-    predictor: Predictor, paths: Sequence[Path], output: Path | None, batch_size: int, top_k: int, num_workers: int
+    predictor: Predictor, inputs: Sequence[Unread], output: Path | None, batch_size: int, top_k: int, num_workers: int
 ) -> int:
-    """Predict `paths` and write a line each to `output` (None: standard output); how many could not be read."""
+    """Predict `inputs` and write a line each to `output` (None: standard output); how many could not be read."""
     failed = 0
     with sink(output) as stream, ThreadPoolExecutor(max(1, num_workers)) as pool:
-        for chunk in batches(paths, batch_size):
-            inputs = list(pool.map(lambda path: prepared(predictor, path), chunk))
-            for line in lines(predictor, chunk, inputs, top_k):
+        for chunk in batches(inputs, batch_size):
+            ready = list(pool.map(lambda one: prepared(predictor, one), chunk))
+            for line in lines(predictor, chunk, ready, top_k):
                 failed += "error" in line
                 print(json.dumps(line, ensure_ascii=False), file=stream, flush=True)
     where = f", written to {output}" if output else ""
-    print(f"{len(paths) - failed} of {len(paths)} images predicted{where}", file=sys.stderr)
+    done, plural = len(inputs) - failed, predictor.preprocessing.plural
+    print(f"{done} of {len(inputs)} {plural} predicted{where}", file=sys.stderr)
     return failed
 
 
-def prepared(predictor: Predictor, path: Path) -> Tensor | UserError:
-    """The file as the network's input (c, h, w), or the reason why there is none."""
+def prepared(predictor: Predictor, one: Unread) -> Fields | UserError:
+    """The input as the network takes it, or the reason why there is none."""
     try:
-        return predictor.transform(load_image(path))
+        return predictor.transform(one.read())
     except UserError as error:
         return error
 
 
 def lines(
-    predictor: Predictor, paths: Sequence[Path], inputs: Sequence[Tensor | UserError], top_k: int
+    predictor: Predictor, inputs: Sequence[Unread], ready: Sequence[Fields | UserError], top_k: int
 ) -> Iterator[dict[str, Any]]:
-    good = [x for x in inputs if isinstance(x, Tensor)]
-    records: Iterable[dict[str, Any]] = iter(predictor.records(torch.stack(good), top_k) if good else [])
-    for path, value in zip(paths, inputs, strict=True):
-        name = str(path).encode("utf8", "backslashreplace").decode("utf8")  # a name may hold bytes that are no text
-        yield (
-            {"file": name, "error": str(value)}
-            if isinstance(value, UserError)
-            else {"file": name, **next(iter(records))}
-        )
+    good = [fields for fields in ready if not isinstance(fields, UserError)]
+    records: Iterable[dict[str, Any]] = iter(predictor.records(stacked(good), top_k) if good else [])
+    for one, fields in zip(inputs, ready, strict=True):
+        told = {"error": str(fields)} if isinstance(fields, UserError) else next(iter(records))
+        yield {**one.name, **told}
 
 
 @contextmanager

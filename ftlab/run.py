@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
 from ftlab import bundle as bundles
-from ftlab.assembly import LOADING, Parts, assemble, in_order_of, problems_of, surveyed
+from ftlab.assembly import LOADING, Parts, assemble, check_kind, in_order_of, problems_of, surveyed
 from ftlab.backbones.base import Backbone
 from ftlab.config import instantiate, options, plainly
 from ftlab.data.base import Splits
@@ -133,6 +133,7 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     predictor = load(required(settings, "bundle"), backbone, settings["accelerator"], settings["trusted_modules"])
     description, _ = bundles.read(Path(settings["bundle"]), settings["trusted_modules"])
     whole = data or splits_of(settings.get("data"), description, settings["trusted_modules"])
+    check_kind(f"bundle={settings['bundle']}", predictor.preprocessing.kind, whole.kind)
     splits = in_order_of(whole, predictor.task.spec)
     check_targets("evaluated", splits)
     parts = DataModule(
@@ -147,7 +148,7 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     split = settings["split"]
     samples = len(parts.samples(split))
     figures, warnings = measure(predictor.model, predictor.task, parts.loader(split, False), samples).figures()
-    said = [*warnings, *left_out(whole)]
+    said = [*warnings, *left_out(whole), *predictor.preprocessing.remarks(splits)]
     report = {
         "bundle": str(settings["bundle"]),
         "split": split,
@@ -164,20 +165,20 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
 
 
 def predict(config: Config) -> int:
-    """One JSON line an image, in the order given; 2 if a file could not be read, else 0."""
+    """One JSON line an input, in the order given; 2 if one could not be read, else 0."""
     from ftlab.prediction import write_lines
-    from ftlab.predictor import files, load
+    from ftlab.predictor import load
 
     settings = plainly(config, resolve=True)
-    paths, warnings = files(required(settings, "input"))
-    for warning in warnings:
-        print(f"input: {warning}", file=sys.stderr)
     output = new_file(settings, "output") if settings["output"] else None
     predictor = load(required(settings, "bundle"), None, settings["accelerator"], settings["trusted_modules"])
+    inputs, warnings = predictor.preprocessing.listed(required(settings, "input"))
+    for warning in warnings:
+        print(f"input: {warning}", file=sys.stderr)
     where = output or Path()
     with clear_errors(where.parent, f"output={where}" if output else "the lines"):
         failed = write_lines(
-            predictor, paths, output, settings["batch_size"], settings["top_k"], settings["num_workers"]
+            predictor, inputs, output, settings["batch_size"], settings["top_k"], settings["num_workers"]
         )
     return 2 if failed else 0
 
@@ -209,7 +210,7 @@ def with_own(settings: Config, data: Splits | None) -> Config:
     if data is None or node["_target_"] == OWN:
         return settings
     shipped = next(option for option in options("data").values() if option.get("_target_") == node["_target_"])
-    changed = {key: node[key] for key in LOADING if node[key] != shipped[key]}
+    changed = {key: node[key] for key in LOADING if key in node and node[key] != shipped[key]}
     return {**settings, "data": {**options("data")["own"], **changed}}
 
 

@@ -53,7 +53,7 @@ def inputs(count: int = 5) -> torch.Tensor:
 
 
 def logits(predictor: Predictor) -> torch.Tensor:
-    return predictor.predictions(inputs()).log()
+    return predictor.predictions({"images": inputs()}).log()
 
 
 def timm_probabilities(model: torch.nn.Module) -> torch.Tensor:
@@ -74,8 +74,8 @@ def test_a_bundle_gives_the_probabilities_of_the_network_that_was_saved(tmp_path
     assert loaded.preprocessing == parts.preprocessing
     assert loaded.classes == CLASSES
     images = torch.randn(4, 3, 8, 8)
-    expected = Predictor(model, task, parts.preprocessing).predictions(images)
-    assert torch.equal(loaded.predictions(images), expected)
+    expected = Predictor(model, task, parts.preprocessing).predictions({"images": images})
+    assert torch.equal(loaded.predictions({"images": images}), expected)
 
 
 def described(settings: Report, preprocessing: Preprocessing) -> Description:
@@ -107,14 +107,14 @@ def test_a_bundle_holds_the_best_weights_of_the_run(trained: Trained) -> None:
 def test_plain_timm_reads_a_bundle_with_a_linear_head(trained: Trained) -> None:
     bundle = trained[0] / "bundle"
     model = timm.create_model("resnet10t", checkpoint_path=str(bundle / "model.safetensors"), num_classes=10)
-    expected = load(bundle, accelerator="cpu").predictions(inputs())
+    expected = load(bundle, accelerator="cpu").predictions({"images": inputs()})
     torch.testing.assert_close(timm_probabilities(model), expected, atol=1e-6, rtol=1e-5)
     assert expected.std() > 1e-4  # not all the same
 
 
 def test_to_timm_is_the_same_network(trained: Trained) -> None:
     predictor = load(trained[0] / "bundle", accelerator="cpu")
-    torch.testing.assert_close(timm_probabilities(predictor.to_timm()), predictor.predictions(inputs()))
+    torch.testing.assert_close(timm_probabilities(predictor.to_timm()), predictor.predictions({"images": inputs()}))
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "tf_efficientnet_lite0", "convnext_atto"])
@@ -124,7 +124,7 @@ def test_to_timm_is_the_same_network_in_other_families_too(name: str) -> None:
     torch.nn.init.normal_(model.head.fc.weight)
     predictor = Predictor(model, Classification(DataSpec("x", CLASSES, {}, (1,) * 4)), backbone.preprocessing)
     torch.testing.assert_close(
-        timm_probabilities(predictor.to_timm()), predictor.predictions(inputs()), atol=1e-6, rtol=1e-4
+        timm_probabilities(predictor.to_timm()), predictor.predictions({"images": inputs()}), atol=1e-6, rtol=1e-4
     )
 
 

@@ -15,10 +15,12 @@ from sklearn.datasets import load_digits
 from ftlab.backbones.image import TimmBackbone
 from ftlab.bundle import Description, save
 from ftlab.data.base import DataSpec, Preprocessing
+from ftlab.data.pictures import files
+from ftlab.data.preprocessing import stacked
 from ftlab.errors import UserError
 from ftlab.heads.linear import Linear
 from ftlab.model import Model
-from ftlab.predictor import Predictor, files, load
+from ftlab.predictor import Predictor, load
 from ftlab.tasks.classification import Classification
 from tests.conftest import Command
 
@@ -83,7 +85,7 @@ def test_files_are_predicted_in_the_order_given_as_by_the_network_itself(
     assert ended.code == 0
     found = lines(ended.out)
     assert [line["file"] for line in found] == [str(photos / f"{number}.png") for number in order]
-    inputs = torch.stack([predictor.transform(Image.open(photos / f"{n}.png").convert("RGB")) for n in order])
+    inputs = stacked([predictor.transform(Image.open(photos / f"{n}.png").convert("RGB")) for n in order])
     chances = predictor.predictions(inputs)
     assert len({line["class"] for line in found} | {round(line["probability"], 3) for line in found}) > 3
     for line, row in zip(found, chances, strict=True):

@@ -55,7 +55,7 @@ def pixels() -> tuple[np.ndarray, np.ndarray]:
     """Digits 0 and 1 as (n, 32, 32) images, and their labels."""
     train = Digits([0.8, 0.1, 0.1]).read(0).train
     places = [i for i, label in enumerate(train.targets.tolist()) if label < 2][:60]
-    images = [train.images[i][0].numpy().repeat(4, 0).repeat(4, 1) for i in places]
+    images = [train.inputs[i][0].numpy().repeat(4, 0).repeat(4, 1) for i in places]
     return np.stack(images), train.targets[places].numpy().astype(np.uint8)
 
 

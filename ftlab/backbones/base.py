@@ -43,11 +43,12 @@ class Stage:
 class Backbone(nn.Module, ABC):
     """A pretrained feature extractor; never pools."""
 
+    takes: str = "image"  # the kind of raw inputs, as in Splits.kind
     name: str
     stages: tuple[Stage, ...]  # input end first; together they hold every parameter once
     num_features: int  # channels of the pooled vector, after the neck
     default_pool: str  # the pooling that the network was trained with: average | token
-    preprocessing: Preprocessing | None  # what its weights were trained on; None for vectors
+    preprocessing: Preprocessing | None  # what its weights were trained on; None where the data fits it
     loaded: Loaded  # where the weights come from, and what of them was kept, for the report
     model: Any  # the network itself, an nn.Module, under the names that its own library gives
     classifier_name: str | None = None  # what that library calls its last linear layer; None where it has none

@@ -4,14 +4,17 @@ Shapes: n samples, b batch, c channels, h height, w width, k classes or named nu
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from ftlab.data.augment import Augment
 from ftlab.data.problems import Fault, Problem
+
+Fields = dict[str, Tensor]  # what one raw input, or a stack of them, puts into a Batch, by the name of the field
 
 
 @dataclass
@@ -24,6 +27,7 @@ class Batch:
     tokens: Tensor | None = None  # (b, t) int64
     mask: Tensor | None = None  # (b, t) bool, True where there is a token
     vectors: Tensor | None = None  # (b, d) float32
+    categories: Tensor | None = None  # (b, m) int64, of m columns, each with its own numbering
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -35,15 +39,95 @@ class Batch:
         return Batch(**pinned)
 
 
+class Transform(Protocol):
+    """One raw input to its fields of a Batch, without the batch's dimension; draws from torch's generator only."""
+
+    random: bool  # False: always the same result, no need to seed
+
+    def __call__(self, raw: Any, /) -> Fields: ...
+
+
 @dataclass(frozen=True)
-class Preprocessing:
-    """How an image becomes the network's input; it travels in the bundle."""
+class Unread:
+    """One of the inputs of `ftlab predict`, which is read on demand."""
+
+    name: Mapping[str, Any]  # with what its line begins: {"file": ...}, or {"file": ..., "row": ...}
+    read: Callable[[], Any]  # gives the raw input; raises UserError where it is broken
+
+
+class InputPreprocessing(ABC):
+    """How a raw input becomes the network's; it travels in the bundle. A modality is a subclass, and a dataclass."""
+
+    kind: ClassVar[str]  # of the raw inputs, as in Splits.kind
+    plural: ClassVar[str]  # what a person calls them
+
+    @abstractmethod
+    def transform(self, augment: Augment | None = None) -> Transform:
+        """As in evaluation, or varied at random as `augment` says.
+
+        Raises: UserError for an augmentation that raw inputs of this kind do not have.
+        """
+
+    @abstractmethod
+    def each(self, given: Any) -> Iterator[Any]:
+        """The raw inputs that Python gave, one or many. Raises: UserError, saying what is accepted."""
+
+    @abstractmethod
+    def listed(self, inputs: str | Sequence[str]) -> tuple[list[Unread], tuple[str, ...]]:
+        """What `input=` of `ftlab predict` names, in order, and warnings. Raises: UserError if it names nothing."""
+
+    @abstractmethod
+    def shown(self, raw: Any) -> dict[str, Any]:
+        """A raw input for the report: {"image": a small Pillow image} or {"cells": {column: text}}."""
+
+    @abstractmethod
+    def builds(self) -> dict[str, Any]:
+        """What a backbone must be told to take such inputs: keywords of its constructor."""
+
+    def remarks(self, splits: "Splits") -> tuple[str, ...]:
+        """What a person should know of these splits. Raises: UserError where they do not fit."""
+        return ()
+
+    def stored(self) -> dict[str, Any]:
+        """What bundle.json holds; preprocessing.restored reads it."""
+        return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]  # every subclass is a dataclass
+
+
+@dataclass(frozen=True)
+class Preprocessing(InputPreprocessing):
+    """Of images. What acts on pixels is in pictures.py, imported when it is needed: it imports this file."""
+
+    kind: ClassVar[str] = "image"
+    plural: ClassVar[str] = "images"
 
     size: tuple[int, int]  # height, width in pixels
     mean: tuple[float, ...]  # of each channel, pixels scaled to 0..1
     std: tuple[float, ...]
     interpolation: str = "bicubic"  # nearest | bilinear | bicubic
     crop_pct: float = 1.0  # the image is resized to size / crop_pct, then its centre is cut out
+
+    def transform(self, augment: Augment | None = None) -> Transform:
+        from ftlab.data.pictures import PictureTransform
+
+        return PictureTransform(self, augment)
+
+    def each(self, given: Any) -> Iterator[Any]:
+        from ftlab.data.pictures import each
+
+        return each(given)
+
+    def listed(self, inputs: str | Sequence[str]) -> tuple[list[Unread], tuple[str, ...]]:
+        from ftlab.data.pictures import listed
+
+        return listed(inputs)
+
+    def shown(self, raw: Any) -> dict[str, Any]:
+        from ftlab.data.pictures import thumbnail
+
+        return {"image": thumbnail(raw)}
+
+    def builds(self) -> dict[str, Any]:
+        return {"image_size": list(self.size)}
 
 
 @dataclass(frozen=True)
@@ -61,8 +145,8 @@ class DataSpec:
     stds: tuple[float, ...] = ()  # standard deviations of the same, of all samples (no n - 1)
 
 
-class Images(Protocol):
-    """Images that are loaded on access: images[i] is a PIL image (RGB) or a uint8 tensor (c, h, w)."""
+class Inputs(Protocol):
+    """Raw inputs, loaded on access: PIL images (RGB) or uint8 tensors (c, h, w), or the rows of a table."""
 
     def __len__(self) -> int: ...
 
@@ -71,9 +155,9 @@ class Images(Protocol):
 
 @dataclass
 class Samples:
-    """One split: images that are loaded on access, their targets and names."""
+    """One split: inputs that are loaded on access, their targets and names."""
 
-    images: Images
+    inputs: Inputs
     targets: Tensor  # (n,) int64 classes, or (n, k) float32 labels or numbers
     names: Sequence[str] = field(default_factory=list)  # file path, or "digits/17"
 
@@ -97,6 +181,8 @@ class Splits:
     problems: tuple[Problem, ...] = ()  # what reading found, of samples that are there
     faults: tuple[Fault, ...] = ()  # samples that cannot be used and are in no split
     targets: tuple[str, ...] = ()  # names of the numbers, one a column of the samples' targets; classes are empty then
+    kind: str = "image"  # what an input is: image | table
+    fit: Callable[[Inputs], InputPreprocessing] | None = None  # to training inputs; None: a backbone's own
 
     def parts(self) -> dict[str, Samples]:
         """The splits that are there, by name."""

@@ -16,27 +16,36 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CsvFile:
-    """`name` is what the user typed, `folder` what it is relative to."""
+    """`name` is what the user typed after `key`, `folder` what it is relative to."""
 
     name: str
     folder: Path
+    key: str = "data.file"
 
     def rows(self, check_columns: Callable[[Sequence[str]], None], make: Callable[[int, Record], T]) -> list[T]:
         """What `make` gives for the line (the header is 1) and the cells of each row.
 
         Raises: UserError if the file is not there or is no CSV file in UTF-8.
         """
-        path = self.folder / self.name
-        if not path.is_file():
-            near = choices(path.name, [entry.name for entry in self.folder.glob("*.csv")])
-            raise UserError(f"data.file={printable(self.name)} is not a file in {printable(self.folder)}: {near}")
         try:
-            with open(path, newline="", encoding="utf-8-sig") as stream:
+            with open(self.existing(), newline="", encoding="utf-8-sig") as stream:
                 reader = csv.DictReader(stream)
                 check_columns(reader.fieldnames or [])
                 return [make(reader.line_num, record) for record in reader]
         except (UnicodeDecodeError, csv.Error) as error:
             raise self.error(f"not a CSV file in UTF-8 ({error})") from error
+
+    def existing(self) -> Path:
+        """Raises: UserError, naming the nearest file of that suffix."""
+        path = self.folder / self.name
+        if not path.is_file():
+            near = choices(path.name, [entry.name for entry in path.parent.glob(f"*{path.suffix or '.csv'}")])
+            raise UserError(f"{self.key}={self.shown} is not a file in {printable(self.folder)}: {near}")
+        return path
+
+    @property
+    def shown(self) -> str:
+        return printable(self.name)
 
     def error(self, what: str, line: int | None = None, column: str | None = None, hint: str = "") -> UserError:
         place = f"{printable(self.name)}" + (f", row {line}" if line else "") + (f", column {column}" if column else "")

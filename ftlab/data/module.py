@@ -5,19 +5,18 @@ Shapes: n samples, b batch, k classes.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchvision.transforms.v2 import functional as tvf
 
 from ftlab.data.augment import Augment
-from ftlab.data.base import Batch, DataSpec, Preprocessing, Samples, Source, Splits
+from ftlab.data.base import Batch, DataSpec, InputPreprocessing, Samples, Source, Splits
 from ftlab.data.checks.labels import class_counts, of_classes, wrong_targets
+from ftlab.data.preprocessing import stacked
 from ftlab.data.sampling import Item, KeyedBatchSampler, KeyedDataset
 from ftlab.data.splits import subset as take
-from ftlab.data.transforms import evaluation_transform, training_transform
 from ftlab.errors import UserError, choices
 
 
@@ -61,8 +60,8 @@ def check(name: str, splits: Splits) -> None:
 def _check_lengths(name: str, split: str, samples: Samples) -> None:
     if not len(samples):
         raise UserError(f"data={name}: the {split} split is empty; fill it or leave it out.")
-    if len(samples.images) != len(samples):
-        raise UserError(f"data={name}, {split}: {len(samples.images)} images and {len(samples)} targets.")
+    if len(samples.inputs) != len(samples):
+        raise UserError(f"data={name}, {split}: {len(samples.inputs)} inputs and {len(samples)} targets.")
 
 
 def _check_numbers(name: str, split: str, samples: Samples, names: tuple[str, ...]) -> None:
@@ -112,8 +111,8 @@ def _check(name: str, split: str, samples: Samples, classes: int) -> None:
 def collate(items: list[Item] | UserError) -> Batch | UserError:
     if isinstance(items, UserError):
         return items
-    images, targets, index = zip(*items, strict=True)
-    return Batch(targets=torch.stack(targets), index=torch.tensor(index), images=torch.stack(images))
+    inputs, targets, index = zip(*items, strict=True)
+    return Batch(targets=torch.stack(targets), index=torch.tensor(index), **stacked(inputs))
 
 
 class Loader(DataLoader[Batch]):
@@ -142,7 +141,7 @@ class DataModule:
         self,
         splits: Splits,
         spec: DataSpec,
-        preprocessing: Preprocessing,
+        preprocessing: InputPreprocessing,
         augment: Augment,
         batch_size: int,
         num_workers: int,
@@ -176,9 +175,9 @@ class DataModule:
         samples = self.samples(split)
         if len(samples) < self.world:
             raise UserError(f"the {split} split holds {len(samples)} samples for {self.world} processes; use fewer.")
-        plain = evaluation_transform(self.preprocessing)
+        plain = self.preprocessing.transform()
         varied = split == "train" and shuffle
-        transform = training_transform(self.preprocessing, self.augment) if varied else plain
+        transform = self.preprocessing.transform(self.augment) if varied else plain
         return Loader(
             KeyedDataset(samples, transform, self.seed, plain),  # type: ignore[arg-type]  # collate makes the Batch
             batch_sampler=KeyedBatchSampler(
@@ -192,8 +191,6 @@ class DataModule:
             generator=torch.Generator().manual_seed(self.seed),
         )
 
-    def sample_image(self, split: str, index: int, longest: int = 160) -> Image.Image:
-        """A copy of a sample's raw image for a gallery, `longest` pixels on its longer side."""
-        image = self.samples(split).images[index]
-        image = image if isinstance(image, Image.Image) else tvf.to_pil_image(image)
-        return ImageOps.contain(image, (longest, longest))
+    def shown(self, split: str, index: int) -> dict[str, Any]:
+        """A sample's raw input for a gallery: {"image": Pillow image} or {"cells": {column: text}}."""
+        return self.preprocessing.shown(self.samples(split).inputs[index])

@@ -7,14 +7,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ftlab.data.base import Samples
-from ftlab.data.transforms import Transform
+from ftlab.data.base import Fields, Samples, Transform
 from ftlab.errors import UserError
 
 SMALLEST = 4  # samples of a batch of its own at the end of an epoch
 # Epoch, index of the sample in its split; without an epoch the sample is prepared as in evaluation.
 Key = tuple[int | None, int]
-Item = tuple[Tensor, Tensor, int]  # image (c, h, w), target () or (k,), index
+Item = tuple[Fields, Tensor, int]  # fields of one sample, target () or (k,), index
 
 
 def key(*parts: int) -> int:
@@ -110,11 +109,11 @@ class KeyedDataset(Dataset[Item]):
         epoch, index = place
         transform = self.plain if epoch is None else self.transform
         if epoch is None or not transform.random:
-            return self.image(index, transform), self.samples.targets[index], index
+            return self.fields(index, transform), self.samples.targets[index], index
         with torch.random.fork_rng(devices=[]):
             # Not torch.manual_seed: it would set the generators of all GPUs too, and they are not forked here.
             torch.default_generator.manual_seed(key(self.seed, epoch, index))
-            return self.image(index, transform), self.samples.targets[index], index
+            return self.fields(index, transform), self.samples.targets[index], index
 
     def __getitems__(self, places: list[Key]) -> list[Item] | UserError:
         """All items of a batch, as a DataLoader asks for them; what is wrong is handed over, for `Loader` to raise.
@@ -126,9 +125,9 @@ class KeyedDataset(Dataset[Item]):
         except UserError as error:
             return error
 
-    def image(self, index: int, transform: Transform) -> Tensor:
+    def fields(self, index: int, transform: Transform) -> Fields:
         try:
-            return transform(self.samples.images[index])
+            return transform(self.samples.inputs[index])
         except UserError as error:
             name = self.samples.name(index)
             raise (error if name in str(error) else UserError(f"{name}: {error}")) from error

@@ -13,31 +13,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ftlab.data.base import Images, Samples
+from ftlab.data.base import Inputs, Samples
 from ftlab.errors import UserError
 
 SUBSET = "a fraction of the training split such as 0.1, a number of samples such as 300, or '20/class'"
 
 
 class Selected:
-    """Some of the images of another sequence, by index."""
+    """Some of the inputs of another sequence, by index."""
 
-    def __init__(self, images: Images, indices: Sequence[int]) -> None:
-        self.images = images
+    def __init__(self, inputs: Inputs, indices: Sequence[int]) -> None:
+        self.inputs = inputs
         self.indices = indices
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Any:
-        return self.images[self.indices[index]]
+        return self.inputs[self.indices[index]]
 
 
 def select(samples: Samples, indices: Tensor) -> Samples:
     """The samples at `indices` (m,), in that order."""
     places = indices.tolist()
     names = [samples.names[place] for place in places] if len(samples.names) else []
-    return Samples(Selected(samples.images, places), samples.targets[indices], names)
+    return Samples(Selected(samples.inputs, places), samples.targets[indices], names)
 
 
 def complete(

@@ -22,7 +22,7 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 LONGEST = 4  # a strip of 1 x 20,000 pixels is cut to 4 times what is needed, else it would be resized to gigabytes
 
 
-class Transform(Protocol):
+class ImageTransform(Protocol):
     """An image (RGB Pillow image or uint8 tensor (3, h, w)) to float32 (3, h, w); draws from torch's generator only."""
 
     random: bool  # False: always the same result, no need to seed
@@ -30,7 +30,7 @@ class Transform(Protocol):
     def __call__(self, image: Any, /) -> Tensor: ...
 
 
-def evaluation_transform(preprocessing: Preprocessing) -> Transform:
+def evaluation_transform(preprocessing: Preprocessing) -> ImageTransform:
     """Resize the shorter side to size / crop_pct (antialiased), cut out the centre, normalise.
 
     Raises: UserError for an unknown interpolation or a crop_pct outside (0, 1].
@@ -38,7 +38,7 @@ def evaluation_transform(preprocessing: Preprocessing) -> Transform:
     return _Evaluation(preprocessing)
 
 
-def training_transform(preprocessing: Preprocessing, augment: Augment) -> Transform:
+def training_transform(preprocessing: Preprocessing, augment: Augment) -> ImageTransform:
     """The evaluation's transform with the variations of `augment` for single images (mixing: see `mix`)."""
     return _Training(preprocessing, augment) if augment.random else _Evaluation(preprocessing)
 

@@ -22,7 +22,8 @@ COLOURS = 64  # of a thumbnail: a photograph takes about 8 kB instead of 30
 def write_page(report: dict[str, Any], worst: Sequence[dict[str, Any]], path: Path) -> None:
     """Write the page of a run, atomically.
 
-    worst: {"name", "truth", "prediction", "note", "image": PIL image}, in the order of the gallery.
+    worst: {"name", "truth", "prediction", "note"} with "image": PIL image or "cells": {column: text}, in the order of
+    the gallery.
     """
     write_text(path, render(report, worst))
 
@@ -47,11 +48,17 @@ def render(report: dict[str, Any], worst: Sequence[dict[str, Any]]) -> str:
         classes=_classes(report),
         pairs=_pairs(report),
         targets=target_rows(report),
-        gallery=[{**sample, "image": data_uri(sample["image"])} for sample in worst],
+        gallery=[_pictured(sample) for sample in worst],
         phase_seconds=max([phase["seconds"] for phase in report["phases"]], default=0) or 1,
         warnings=[*report["data"].get("warnings", []), *report["warnings"]],
         config=_yaml(report["config"]),
     )
+
+
+def _pictured(sample: dict[str, Any]) -> dict[str, Any]:
+    """A sample of the gallery whose image, if it has one, is part of the page."""
+    image = sample.get("image")
+    return {"cells": {}, **sample, "image": data_uri(image) if image is not None else None}
 
 
 def data_uri(image: "Image") -> str:

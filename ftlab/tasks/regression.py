@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LOSSES = ("mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll")
 METRICS = ("r2", "rmse", "mae", "mse", "mape")
-RESERVED = ("file", "error", "std", "quantiles")  # keys that a record of a prediction has beside its targets
+RESERVED = ("file", "row", "error", "std", "quantiles")  # keys that a record of a prediction has beside its targets
 LEAST_VARIANCE = 1e-6  # of a standardised target: without it a target that is known for sure has no finite loss
 
 

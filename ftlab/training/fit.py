@@ -39,6 +39,7 @@ from ftlab.training.unfreezing import Unfreezing
 
 PACKAGES = ("ftlab", "torch", "torchvision", "lightning", "timm", "torchmetrics", "hydra-core", "numpy")
 WORST = 24  # samples in the gallery of the report
+WITHOUT_WEIGHTS = {"pretrained": False, "weights": None, "checkpointing": False}  # of a backbone in a bundle
 
 Report = dict[str, Any]
 
@@ -199,25 +200,25 @@ class Fitted:
         return {"epoch": epoch, "phase": record["phase"], "monitor": monitor, "value": record["val"][monitor]}
 
     def gallery(self, evaluations: Mapping[str, Evaluation], data: DataModule) -> list[Report]:
-        """The worst samples of the test split, or of val, with their images."""
+        """The worst samples of the test split, or of val, each with its image or its cells."""
         split = shown(evaluations)
         if split is None:
             return []
         samples = data.samples(split)
         return [
-            {**m, "name": samples.name(m["index"]), "image": data.sample_image(split, m["index"])}
-            for m in evaluations[split].worst
+            {**m, "name": samples.name(m["index"]), **data.shown(split, m["index"])} for m in evaluations[split].worst
         ]
 
     def description(self, report: Report, own_backbone: bool, own_data: bool) -> Description:
         """bundle.json of the run. The backbone's weights are in the bundle, so it is built without any."""
-        backbone = {**self.settings["backbone"], "pretrained": False, "weights": None, "checkpointing": False}
+        own = self.settings["backbone"]
+        backbone = {**own, **{key: value for key, value in WITHOUT_WEIGHTS.items() if key in own}}
         preprocessing = self.parts.preprocessing
         return Description(
             task=report["task"],
             targets=targets_of(self.parts.spec),
-            preprocessing=asdict(preprocessing),
-            backbone={} if own_backbone else {**backbone, "image_size": list(preprocessing.size)},
+            preprocessing=preprocessing.stored(),
+            backbone={} if own_backbone else {**backbone, **preprocessing.builds()},
             head=dict(self.settings["head"]),
             task_settings={**self.settings["task"], **weights_of(self.parts.task, self.settings["task"])},
             num_outputs=self.parts.task.num_outputs,

@@ -99,7 +99,7 @@ def test_pretrained_weights_are_kept_and_those_of_what_follows_are_told(tmp_path
 
 def test_a_flattened_head_gets_every_position() -> None:
     short = built("resnet18", 64, until="layer2")
-    width = width_of(short, {"pool": "flatten"}, (64, 64))
+    width = width_of(short, {"pool": "flatten"}, short.preprocessing)
     features = short(batch(64))
     assert features.maps is not None
     assert width == features.maps[0].numel() == 128 * 8 * 8

@@ -44,7 +44,7 @@ def test_without_targets_each_item_is_read_once():
     splits = from_datasets(data, val=Photos())
     assert data.reads == 8
     assert splits.train.targets.tolist() == [0, 1] * 4
-    assert splits.train.images[3].getpixel((0, 0)) == (30, 30, 30)
+    assert splits.train.inputs[3].getpixel((0, 0)) == (30, 30, 30)
     assert splits.classes == ("0", "1")
     assert splits.test is None
 
@@ -59,7 +59,7 @@ def test_tensors_of_0_to_1_become_uint8_and_label_vectors_floats():
     images = torch.linspace(0, 1, 2 * 3 * 4 * 4).view(2, 3, 4, 4)
     labels = torch.tensor([[1, 0, 1], [0, 0, 1]])
     splits, spec = describe("mine", from_datasets(TensorDataset(images, labels), classes=["a", "b", "c"]), seed=0)
-    assert torch.equal(splits.train.images[1], (images[1] * 255).round().to(torch.uint8))
+    assert torch.equal(splits.train.inputs[1], (images[1] * 255).round().to(torch.uint8))
     assert splits.train.targets.dtype == torch.float32
     assert spec.counts == (1, 0, 2)
 

@@ -24,7 +24,7 @@ def test_a_digit_is_scaled_from_16_to_255_and_has_its_own_label():
     data = load_digits()
     for place in (0, 100):
         index = int(splits.val.names[place].split("/")[1])
-        image = splits.val.images[place]
+        image = splits.val.inputs[place]
         assert image.dtype == torch.uint8
         assert image.shape == (3, 8, 8)
         assert np.array_equal(image[1].numpy(), np.round(data.images[index] * 255 / 16))

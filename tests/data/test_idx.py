@@ -32,7 +32,7 @@ def test_val_is_split_off_train_and_the_test_files_are_the_test_split(tmp_path, 
     for part, start in ((splits.train, 0), (splits.val, 0), (splits.test, 10)):
         for place, name in enumerate(part.names):
             index = start + int(name.split("/")[1])
-            assert np.array_equal(part.images[place][2].numpy(), PIXELS[index])
+            assert np.array_equal(part.inputs[place][2].numpy(), PIXELS[index])
             assert spec.classes[part.targets[place]] == str(LABELS[index])
 
 

@@ -36,7 +36,7 @@ def test_a_split_column_decides_the_splits(root):
     assert splits.train.targets.tolist() == [1, 0]
     assert splits.val.targets.tolist() == [1]
     assert splits.test.targets.tolist() == [0]
-    assert splits.val.images[0].getpixel((0, 0)) == (2, 0, 0)
+    assert splits.val.inputs[0].getpixel((0, 0)) == (2, 0, 0)
 
 
 def test_without_a_split_column_rows_are_split_by_seed(root):

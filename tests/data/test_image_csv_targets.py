@@ -68,7 +68,7 @@ def test_splits_are_random_by_seed_and_the_scale_is_of_train_alone(root: Path) -
     for splits, _ in found:  # each image keeps its number
         for part in (splits.train, splits.val, splits.test):
             assert part is not None
-            assert [part.images[i].getpixel((0, 0))[0] for i in range(len(part))] == part.targets[:, 0].tolist()
+            assert [part.inputs[i].getpixel((0, 0))[0] for i in range(len(part))] == part.targets[:, 0].tolist()
 
 
 def test_a_subset_of_numbers_is_drawn_and_has_its_own_scale(root: Path) -> None:

@@ -24,7 +24,7 @@ def test_one_folder_of_classes_is_split_stratified(tmp_path):
         for index, target in enumerate(part.targets.tolist()):
             name = spec.classes[target]
             assert folder_of(part, index) == name
-            assert part.images[index].getpixel((0, 0)) == COLOURS[name]
+            assert part.inputs[index].getpixel((0, 0)) == COLOURS[name]
 
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation"])
@@ -88,7 +88,7 @@ def test_a_name_that_is_not_utf8_can_be_printed_and_loaded(tmp_path):
     splits, _ = read(ImageFolder(str(tmp_path), (1, 0, 0)), seed=0)
     place = next(i for i, name in enumerate(splits.train.names) if name.endswith("caf\\xe9.png"))
     splits.train.names[place].encode("utf-8")
-    assert splits.train.images[place].getpixel((0, 0)) == COLOURS["cat"]
+    assert splits.train.inputs[place].getpixel((0, 0)) == COLOURS["cat"]
 
 
 def test_empty_class_folders_are_counted_and_are_no_class(tmp_path):

@@ -5,6 +5,7 @@ from ftlab.data.augment import Augment
 from ftlab.data.base import Preprocessing, Samples, Splits
 from ftlab.data.images import ImageFiles
 from ftlab.data.module import DataModule, describe
+from ftlab.data.pictures import thumbnail
 from ftlab.errors import UserError
 from tests.data.pictures import write_image
 
@@ -96,7 +97,7 @@ def test_a_broken_file_is_one_message_with_its_name_with_and_without_workers(tmp
 
 def test_an_image_that_cannot_be_transformed_is_an_error_with_its_name():
     train = samples()
-    train.images[7] = torch.zeros(12, dtype=torch.uint8)
+    train.inputs[7] = torch.zeros(12, dtype=torch.uint8)
     with pytest.raises(UserError, match="s/7 cannot be prepared"):
         list(module(train=train).loader("train", True))
 
@@ -104,10 +105,10 @@ def test_an_image_that_cannot_be_transformed_is_an_error_with_its_name():
 def test_a_sample_for_a_gallery_keeps_its_shape(tmp_path):
     path = write_image(tmp_path / "x.png", (10, 20, 30), size=(40, 20))
     train = Samples(ImageFiles([path, path]), torch.tensor([0, 1]), ["x", "y"])
-    image = module(train=train).sample_image("train", 0, longest=20)
+    image = thumbnail(module(train=train).samples("train").inputs[0], longest=20)
     assert image.size == (20, 10)
     assert image.getpixel((3, 3)) == (10, 20, 30)
-    assert module().sample_image("val", 0, longest=24).size == (24, 24)
+    assert module().shown("val", 0)["image"].size == (160, 160)
 
 
 def test_a_split_that_is_not_there_is_an_error_that_names_the_others():

@@ -18,7 +18,7 @@ def counts(part: Samples) -> list[int]:
 
 def test_images_targets_and_names_of_a_selection_stay_together():
     part = select(select(samples(), torch.tensor([70, 5, 99])), torch.tensor([2, 0]))
-    assert [part.images[i] for i in range(2)] == [99, 70]
+    assert [part.inputs[i] for i in range(2)] == [99, 70]
     assert part.targets.tolist() == [2, 1]
     assert part.names == ["s99", "s70"]
 

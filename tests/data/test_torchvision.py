@@ -20,7 +20,7 @@ def test_an_mnist_on_disk_is_read_with_its_own_test_split(tmp_path):
     assert spec.sizes == {"train": 6, "val": 4, "test": 2}
     assert spec.classes == tuple(datasets.MNIST.classes)
     assert splits.test.targets.tolist() == [3, 7]
-    assert np.array_equal(np.asarray(splits.test.images[1])[..., 0], PIXELS[11])
+    assert np.array_equal(np.asarray(splits.test.inputs[1])[..., 0], PIXELS[11])
 
 
 def test_a_class_with_named_splits_is_read(tmp_path, monkeypatch):
@@ -34,7 +34,7 @@ def test_a_class_with_named_splits_is_read(tmp_path, monkeypatch):
         monkeypatch.setitem(datasets.SVHN.split_list, split, ["", f"{split}_32x32.mat", md5])
     splits, spec = read(TorchvisionDataset("SVHN", str(tmp_path), (0.75, 0.25, 0.0)), seed=0)
     assert spec.sizes == {"train": 6, "val": 2, "test": 2}
-    assert splits.test.images[0].size == (32, 32)
+    assert splits.test.inputs[0].size == (32, 32)
 
 
 def test_data_that_is_not_there_is_an_error_that_says_how_to_fetch_it(tmp_path):

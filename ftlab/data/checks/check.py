@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from rich.console import Console
 
-from ftlab.data.base import Images, Splits
+from ftlab.data.base import Inputs, Splits
 from ftlab.data.checks import labels, pairs
 from ftlab.data.checks.files import Facts, Kept, of_files, of_images
 from ftlab.data.checks.images import WRONG_SUFFIX
@@ -37,6 +37,8 @@ def check(splits: Splits, level: Level, workers: int = 0, console: Console | Non
     `workers`: processes that read files; 0 is this one. A bar is shown if `console` is a terminal.
     """
     faults = {split: labels.faults(splits, split) for split in splits.parts()}
+    if splits.kind != "image":  # the other checks look at pixels; what is wrong with rows is found by reading them
+        return Checked(faults)
     console = console or Console(stderr=True)
     by_path = _by_path(splits)
     if by_path is not None:
@@ -74,13 +76,13 @@ def settled(splits: Splits, checked: Checked, name: str, on_error: str) -> Split
     return replace(whole, train=kept["train"], val=kept.get("val"), test=kept.get("test"))
 
 
-def files(images: Images) -> list[str] | None:
+def files(inputs: Inputs) -> list[str] | None:
     """The path of each image; None for images that are no files of their own."""
-    if isinstance(images, ImageFiles):
-        return images.paths
-    if isinstance(images, Selected):
-        paths = files(images.images)
-        return None if paths is None else [paths[index] for index in images.indices]
+    if isinstance(inputs, ImageFiles):
+        return inputs.paths
+    if isinstance(inputs, Selected):
+        paths = files(inputs.inputs)
+        return None if paths is None else [paths[index] for index in inputs.indices]
     return None
 
 
@@ -88,7 +90,7 @@ def _by_path(splits: Splits) -> dict[str, list[Place]] | None:
     """Where each file is used; None if some images are no files."""
     found: dict[str, list[Place]] = defaultdict(list)
     for split, samples in splits.parts().items():
-        paths = files(samples.images)
+        paths = files(samples.inputs)
         if paths is None:
             return None
         for index, path in enumerate(paths):
@@ -100,7 +102,7 @@ class _Together:
     """The images of all splits, one split after the other."""
 
     def __init__(self, splits: Splits) -> None:
-        self.places = [(part.images, index) for part in splits.parts().values() for index in range(len(part))]
+        self.places = [(part.inputs, index) for part in splits.parts().values() for index in range(len(part))]
 
     def __len__(self) -> int:
         return len(self.places)

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from ftlab.data.base import Images
+from ftlab.data.base import Inputs
 from ftlab.data.checks import cache
 from ftlab.data.checks.duplicates import FAST_BYTES, equal_files, groups, near
 from ftlab.data.checks.images import Look, look, thumbnail
@@ -66,7 +66,7 @@ def _looks(paths: Sequence[str], load: bool, workers: int, console: Console) -> 
         yield from progress(pool.map(partial(look, load=load), paths, chunksize=16))
 
 
-def of_images(images: Images, console: Console) -> Facts:
+def of_images(images: Inputs, console: Console) -> Facts:
     """The pixels of images that are no files of their own."""
     looks: list[Look] = []
     digests: list[bytes | None] = []

@@ -1,0 +1,41 @@
+"""Raw inputs of every kind on their way into a batch: read back from a bundle, and stacked.
+
+Shapes: b batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ftlab.data import rows
+from ftlab.data.base import Fields, InputPreprocessing, Preprocessing
+
+
+def restored(stored: Mapping[str, Any]) -> InputPreprocessing:
+    """What InputPreprocessing.stored gave; the first bundles knew images only and name no kind.
+
+    Raises: KeyError, TypeError, ValueError for what nothing can have stored.
+    """
+    match stored.get("kind", "image"):
+        case "image":
+            return _of_images(stored)
+        case "table":
+            return rows.restored(stored)
+        case other:
+            raise ValueError(f"preprocessing of the kind '{other}' is unknown; accepted: image, table")
+
+
+def _of_images(stored: Mapping[str, Any]) -> Preprocessing:
+    return Preprocessing(
+        size=(stored["size"][0], stored["size"][1]),
+        mean=tuple(stored["mean"]),
+        std=tuple(stored["std"]),
+        interpolation=stored["interpolation"],
+        crop_pct=stored["crop_pct"],
+    )
+
+
+def stacked(inputs: Sequence[Fields]) -> Fields:
+    """The fields of several samples as those of a batch: (...) to (b, ...)."""
+    return {name: torch.stack([fields[name] for fields in inputs]) for name in inputs[0]}
