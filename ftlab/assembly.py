@@ -208,7 +208,10 @@ def _of_backbone(backbone: Backbone, data: Mapping[str, Any]) -> Preprocessing:
 
 
 def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation: bool) -> list[Phase]:
-    strategy: Strategy = instantiate(config["strategy"], trusted_modules=config["trusted_modules"])
+    settings = dict(config["strategy"])
+    if settings.get("head_init") == "auto":  # which head and task it is, a strategy is not told
+        settings["head_init"] = "random" if _no_convex_fit(model, task) else "closed_form"
+    strategy: Strategy = instantiate(settings, trusted_modules=config["trusted_modules"])
     phases = strategy.phases(model.addresses, config["trainer"]["max_epochs"])
     stopping = config["early_stopping"]
     phases = with_early_stopping(phases, stopping["patience"], stopping["min_delta"])
@@ -221,12 +224,17 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
 
 def _check_convex(phase: Phase, model: Model, task: Task) -> None:
     """Raises: UserError where a convex phase has nothing that it can fit."""
-    reason = task.refuses_convex()
-    if model.head.last_linear is None:
-        own = type(model.head).__name__.lower()
-        reason = f"head={own} is more than one linear layer 'fc' on the features; use head=linear"
+    reason = _no_convex_fit(model, task)
     if reason:
         raise UserError(f"strategy, phase '{phase.name}', fit=convex (closed form): {reason}, or fit by gradient")
+
+
+def _no_convex_fit(model: Model, task: Task) -> str | None:
+    """Why the head's last layer cannot be fitted in closed form; None: it can."""
+    if model.head.last_linear is None:
+        own = type(model.head).__name__.lower()
+        return f"head={own} is more than one linear layer 'fc' on the features; use head=linear"
+    return task.refuses_convex()
 
 
 def _schedule(config: Mapping[str, Any], has_validation: bool) -> Schedule:

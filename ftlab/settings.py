@@ -132,7 +132,7 @@ TYPES: dict[str, Any] = {
     "strategy.patience": PositiveInt | None,
     "strategy.min_delta": NonNegativeFloat,
     "strategy.last": NonNegativeInt,
-    "strategy.head_init": Literal["random", "closed_form"],
+    "strategy.head_init": Literal["auto", "random", "closed_form"],
     "strategy.C": PositiveFloat | None,
     "strategy.rate": PositiveFloat,
     "strategy.patterns": list[str],

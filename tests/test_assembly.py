@@ -48,3 +48,13 @@ def test_data_from_python_cannot_be_named_on_the_command_line():
     settings = plainly(ftlab.compose([*SMALL, "data=own"]), resolve=True)
     with pytest.raises(ftlab.UserError, match="from_datasets"):
         assemble(settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "fit"),
+    [([], "convex"), (["head=mlp"], "gradient"), (["task.loss=focal"], "gradient"), (["head.dropout=0.5"], "convex")],
+)
+def test_the_head_is_fitted_in_closed_form_where_that_can_be(words: list[str], fit: str) -> None:
+    settings = plainly(ftlab.compose([*SMALL, "strategy=lp_ft", *words]), resolve=True)
+    assert settings["strategy"]["head_init"] == "auto"
+    assert [phase.fit for phase in assemble(settings).phases] == [fit, "gradient", "gradient"]

@@ -192,6 +192,8 @@ def head_phase(head_init: HeadInit, strength: float | None, stages: Sequence[str
     """
     if head_init not in ("random", "closed_form"):
         raise UserError(f"strategy.head_init={head_init}; {choices(head_init, ('random', 'closed_form'))}")
+    if strength is not None and head_init == "random":
+        raise UserError(f"strategy.C={strength}: nothing is fitted in closed form here; strategy.head_init=closed_form")
     head = [s for s in stages if s.startswith("head/")]
     return [Phase("head", 1, dict.fromkeys(head, 1.0), fit="convex", C=strength)] if head_init == "closed_form" else []
 

@@ -1,4 +1,4 @@
-"""The closed-form head first, then the network behind it by gradient descent at a lower rate.
+"""The head alone first, then the network behind it at a lower rate.
 
 Source: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution".
 """
@@ -6,7 +6,7 @@ Source: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Unde
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ftlab.strategies.base import Phase, Strategy
+from ftlab.strategies.base import HeadInit, Phase, Strategy
 from ftlab.strategies.progressive import Progressive
 
 
@@ -14,17 +14,20 @@ from ftlab.strategies.progressive import Progressive
 class LpFt(Strategy):
     """Linear probe, then fine-tuning: a head that fits already sends no wild gradients into the backbone."""
 
-    groups: int | None = 1  # groups of backbone stages, one thawed a phase; 1: all at once; None: stage by stage
-    rate: float = 0.5  # multiplier of the run's rate after the head's fit
+    groups: int | None = 2  # groups of backbone stages, one thawed a phase; 1: all at once; None: stage by stage
+    rate: float = 0.5  # multiplier of the run's rate once the head is fitted
+    head_init: HeadInit = "closed_form"  # random: gradient descent on the head alone instead
+    head_share: float = 0.2  # part of the epochs for that; a fit in closed form takes one epoch
     patience: int | None = None  # epochs without a better monitored value that end a phase early
     min_delta: float = 0.0  # a smaller gain is none
     restore_best: bool = True  # a phase begins with the best weights of the one before
-    C: float | None = None  # of the head's fit; None: chosen by cross-validation
+    C: float | None = None  # of the fit in closed form; None: chosen by cross-validation
 
     def phases(self, stages: Sequence[str], epochs: int) -> list[Phase]:
         progressive = Progressive(
             groups=self.groups,
-            head_init="closed_form",
+            head_share=self.head_share,
+            head_init=self.head_init,
             C=self.C,
             patience=self.patience,
             min_delta=self.min_delta,

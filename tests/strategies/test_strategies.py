@@ -30,7 +30,8 @@ INLINE = [
 def strategy_of(option: str) -> Strategy:
     node = options("strategy")[option]
     node = node.get("strategy", node)  # options of @package _global_ hold other groups' keys too
-    return instantiate({**node, **({"inline": INLINE} if option == "phases" else {})})
+    decided = {"head_init": "closed_form"} if node.get("head_init") == "auto" else {}  # by assembly, see its tests
+    return instantiate({**node, **decided, **({"inline": INLINE} if option == "phases" else {})})
 
 
 def test_the_options_that_were_promised_are_there() -> None:
@@ -54,6 +55,11 @@ def test_every_option_plans_phases_that_can_run_and_train_the_head_in_each(optio
 def test_every_phase_has_the_strategys_batchnorm(kind: type[Strategy], policy: str) -> None:
     phases = kind(batchnorm=policy).phases(STAGES, 10)  # type: ignore[arg-type]
     assert {phase.batchnorm for phase in phases} == {policy}
+
+
+def test_a_strength_that_nothing_would_read_is_an_error() -> None:
+    with pytest.raises(UserError, match=r"strategy.C=2.0: nothing is fitted in closed form here"):
+        LpFt(head_init="random", C=2.0).phases(LINEAR, 10)
 
 
 def test_full_trains_all_and_head_only_the_head() -> None:
@@ -138,12 +144,19 @@ def test_closed_form_is_one_epoch_whatever_the_run_is_given() -> None:
 
 
 def test_lp_ft_goes_on_with_the_whole_network_at_a_lower_rate_from_the_best_weights() -> None:
-    head, rest = LpFt(rate=0.2).phases(LINEAR, 10)
+    head, rest = LpFt(rate=0.2, groups=1).phases(LINEAR, 10)
     assert head == convex()
     assert (rest.epochs, rest.start, dict(rest.rates)) == (9, "best", dict.fromkeys(LINEAR, 0.2))
     by_stage = LpFt(groups=None).phases(LINEAR, 11)
     assert [len(p.trainable) for p in by_stage] == [1, 2, 3, 4, 5, 6]
     assert [p.epochs for p in by_stage] == [1, 2, 2, 2, 2, 2]
+
+
+def test_lp_ft_without_a_closed_form_begins_with_gradient_descent_on_the_head() -> None:
+    head, *rest = LpFt(head_init="random", head_share=0.3).phases(LINEAR, 10)
+    assert (head.fit, head.epochs, dict(head.rates)) == ("gradient", 3, {"head/fc": 1.0})
+    assert {rate for phase in rest for rate in phase.rates.values()} == {0.5}
+    assert sum(phase.epochs for phase in rest) == 7
 
 
 def test_a_head_in_closed_form_takes_one_epoch_of_the_run() -> None:
@@ -179,7 +192,7 @@ def test_a_convex_phase_that_cannot_be_fitted_is_refused(changed: dict[str, Any]
 
 def test_the_schedule_of_the_head_begins_after_its_fit() -> None:
     """Its warmup and decay are of the steps that are taken, and go with the backbone's."""
-    phases = LpFt().phases(LINEAR, 5)
+    phases = LpFt(groups=1).phases(LINEAR, 5)
     assert thaw("head/fc", phases, []) is None
     since = thaw("head/fc", phases, [0.5, 0.4])
     assert since == thaw("backbone/stem", phases, [0.5, 0.4])

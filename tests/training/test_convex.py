@@ -87,14 +87,14 @@ def test_features_that_do_not_fit_into_memory_lie_in_a_file_that_is_removed(
 
 
 def test_batches_may_be_accumulated_and_clipped_around_a_convex_phase(tmp_path: Path) -> None:
-    words = ["strategy=lp_ft", "trainer.max_epochs=2", "trainer.accumulate_grad_batches=2"]
+    words = ["strategy=lp_ft", "strategy.groups=1", "trainer.max_epochs=2", "trainer.accumulate_grad_batches=2"]
     run = prepared(tmp_path, *words, "trainer.gradient_clip_val=1.0").fit()
     assert [record["phase"] for record in run.finetuner.history] == ["head", "stem"]
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true", "bf16-true"])
 def test_other_precisions_fit_too(tmp_path: Path, precision: str) -> None:
-    words = ["strategy=lp_ft", "trainer.max_epochs=2", f"trainer.precision={precision}", "optimizer.lr=1e-4"]
+    words = ["strategy=lp_ft", "strategy.groups=1", "trainer.max_epochs=2", f"trainer.precision={precision}", "optimizer.lr=1e-4"]
     run = prepared(tmp_path, *words).fit()
     assert run.finetuner.history[0]["val"]["accuracy"] > 0.5
 
@@ -116,10 +116,10 @@ def test_labels_are_fitted_too(tmp_path: Path) -> None:
         (["task.loss=focal"], "focal.*not convex"),
     ],
 )
-@pytest.mark.parametrize("strategy", ["closed_form", "lp_ft"])
+@pytest.mark.parametrize("strategy", ["closed_form", "lp_ft strategy.head_init=closed_form"])
 def test_what_cannot_be_fitted_is_refused_before_the_run(strategy: str, words: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        parts_of(f"strategy={strategy}", *words)
+        parts_of(*f"strategy={strategy}".split(), *words)
 
 
 def test_a_head_of_ones_own_can_be_fitted_if_it_is_one_linear_layer_named_fc() -> None:

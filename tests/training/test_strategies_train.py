@@ -36,7 +36,7 @@ EXPECTED: dict[str, Plan] = {
         ("stem", set(STAGES), False),
     ],
     "closed_form": [("head", {"head/fc"}, False)],
-    "lp_ft optimizer.lr=1e-4": [("head", {"head/fc"}, False), ("stem", set(STAGES), False)],
+    "lp_ft strategy.groups=1 optimizer.lr=1e-4": [("head", {"head/fc"}, False), ("stem", set(STAGES), False)],
     "full strategy.head_init=closed_form optimizer.lr=1e-4": [
         ("head", {"head/fc"}, False),
         ("full", set(STAGES), False),
