@@ -219,22 +219,26 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
     for phase in phases:
         if phase.fit == "convex":
             _check_convex(phase, model, task)
+        elif not model.head.follows_gradients:
+            raise UserError(f"head=sklearn, phase '{phase.name}': follows no gradient; use strategy=closed_form")
     return phases
 
 
 def _check_convex(phase: Phase, model: Model, task: Task) -> None:
     """Raises: UserError where a convex phase has nothing that it can fit."""
     reason = _no_convex_fit(model, task)
+    if phase.C is not None and not model.head.follows_gradients:
+        reason = f"strategy.C={phase.C} is not read by head=sklearn, whose settings are head.settings"
     if reason:
         raise UserError(f"strategy, phase '{phase.name}', fit=convex (closed form): {reason}, or fit by gradient")
 
 
 def _no_convex_fit(model: Model, task: Task) -> str | None:
     """Why the head's last layer cannot be fitted in closed form; None: it can."""
-    if model.head.last_linear is None:
+    if model.head.last_layer is None:
         own = type(model.head).__name__.lower()
         return f"head={own} is more than one linear layer 'fc' on the features; use head=linear"
-    return task.refuses_convex()
+    return task.refuses_convex() if model.head.follows_gradients else task.refuses_estimator()
 
 
 def _schedule(config: Mapping[str, Any], has_validation: bool) -> Schedule:

@@ -64,7 +64,8 @@ def restore(model: Model, found: Mapping[str, Tensor], where: Path) -> None:
     """Load what `tensors` made. Raises: UserError naming the tensors that do not fit."""
     wanted = tensors(model)
     missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    shapes = [n for n in wanted.keys() & found.keys() if wanted[n].shape != found[n].shape]
+    both = [name for name in sorted(wanted.keys() & found.keys()) if not name.endswith("_extra_state")]  # of any length
+    shapes = [n for n in both if wanted[n].shape != found[n].shape]
     if missing or unknown or shapes:
         raise UserError(
             f"{where}: the weights do not fit bundle.json: {len(missing)} missing {missing[:3]}, "

@@ -112,6 +112,7 @@ TYPES: dict[str, Any] = {
     "backbone.drop_path_rate": Fraction,
     "head.hidden": list[PositiveInt],
     "head.dropout": Fraction | list[Fraction],
+    "head.settings": dict[str, Any],
     "head.weight_decay": NonNegativeFloat | None,
     # tasks
     "ftlab.tasks.classification.Classification.loss": Literal["cross_entropy", "focal"],

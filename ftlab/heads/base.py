@@ -27,8 +27,10 @@ class Head(nn.Module, ABC):
             if any(True for _ in child.parameters())
         )
 
+    follows_gradients = True  # False: only a convex phase fits it
+
     @property
-    def last_linear(self) -> nn.Linear | None:
+    def last_layer(self) -> nn.Module | None:
         """The layer `fc`, if it is linear and all that the head learns: then a convex phase can fit it."""
         learning = [child for child in self.children() if any(True for _ in child.parameters())]
         found = dict(self.named_children()).get("fc")

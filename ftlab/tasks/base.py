@@ -48,6 +48,14 @@ class Task(nn.Module, ABC):
         """
         raise UserError(f"{self.refuses_convex()}; use fit: gradient")
 
+    def refuses_estimator(self) -> str | None:
+        """Why a learner of scikit-learn cannot be the head; None: it can."""
+        return f"task={self.name} has no learner of scikit-learn; use head=linear"
+
+    def for_estimator(self, targets: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What such a learner is given: classes (n,) or numbers (n, k), and a weight of each sample (n,)."""
+        return targets, None
+
     @abstractmethod
     def predictions(self, outputs: Tensor) -> Tensor:
         """Raw outputs (b, k) to what they say: probabilities (b, k), or numbers in the user's units (b, targets, m)."""

@@ -89,6 +89,14 @@ class Classification(Task):
             strength=strength,
         )
 
+    def refuses_estimator(self) -> str | None:
+        if self.focal_gamma or self.label_smoothing:
+            return "head=sklearn reads neither task.loss=focal nor task.label_smoothing; leave them as they are"
+        return None
+
+    def for_estimator(self, targets: Tensor) -> tuple[Tensor, Tensor | None]:
+        return targets, None if self.class_weights is None else self.class_weights.cpu()[targets].double()
+
     def predictions(self, outputs: Tensor) -> Tensor:
         return outputs.float().softmax(dim=1)
 

@@ -102,6 +102,13 @@ class Regression(Task):
         fitted = ridge(features, standardised, alphas=ALPHAS if strength is None else (1 / strength,))
         return replace(fitted, strength=1 / fitted.strength)
 
+    def refuses_estimator(self) -> str | None:
+        return None if self.kind == "mse" else f"head=sklearn has a loss of its own and reads no task.loss={self.kind}"
+
+    def for_estimator(self, targets: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Standardised, as outputs are."""
+        return (targets.double() - self.mean.double().cpu()) / self.std.double().cpu(), None
+
     def predictions(self, outputs: Tensor) -> Tensor:
         """(b, t, m) in the user's units; m: value; value and standard deviation; or the quantiles, which never cross.
 

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ftlab.data.base import Batch
+from ftlab.heads.estimator import Estimator
+from ftlab.tasks.base import Task
 from ftlab.training.features import FeatureStore, Listener, compute
 from ftlab.training.finetuner import FineTuner
-from ftlab.training.standardised import Layer
+from ftlab.training.standardised import Standardised
 
 CHUNK = 8192  # samples
 
@@ -69,19 +70,17 @@ class ConvexFit(Callback):
         """Rank 0 fits, for all: the same sums on another processor may round differently."""
         if trainer.world_size > 1:
             gather(trainer, store.rows)
-        fitted: Layer | None = None
-        targets = module.data().samples("train").targets
+        targets, layer = module.data().samples("train").targets, layer_of(module)
+        said: dict[str, Any] = {}
         if trainer.is_global_zero:
-            fitted = module.task.last_layer(store.rows, targets, module.running.C)
-        fitted = trainer.strategy.broadcast(fitted)
-        assert fitted is not None
-        layer = layer_of(module)
-        with torch.no_grad():
-            layer.weight.copy_(fitted.weight), layer.bias.copy_(fitted.bias)
-            if trainer.is_global_zero:
-                add_loss(module, layer, store.rows, targets)
-        module.convex = {"C": fitted.strength, "converged": fitted.converged}
-        if not fitted.converged:
+            said = fit_layer(layer, module.task, store.rows, targets, module.running.C)
+            add_loss(module, layer, store.rows, targets)
+        if trainer.world_size > 1:
+            state = {name: value.cpu() for name, value in layer.state_dict().items()}
+            state, said = trainer.strategy.broadcast((state, said))
+            layer.load_state_dict(state)
+        module.convex = said
+        if not said["converged"]:
             module.warned[f"phase {module.running.name}: the convex fit ended before it had converged"] = 1
 
     def _end(self) -> None:
@@ -94,10 +93,25 @@ class ConvexFit(Callback):
         self._end()
 
 
-def layer_of(module: FineTuner) -> nn.Linear:
-    layer = module.model.head.last_linear
-    assert layer is not None, "checked when the run was put together"
+def layer_of(module: FineTuner) -> nn.Linear | Estimator:
+    layer = module.model.head.last_layer
+    assert isinstance(layer, nn.Linear | Estimator), "checked when the run was put together"
     return layer
+
+
+def fit_layer(
+    layer: nn.Linear | Estimator, task: Task, features: Tensor, targets: Tensor, strength: float | None
+) -> dict[str, Any]:
+    """Fit `layer` to features (n, d); what the report says of it."""
+    if isinstance(layer, Estimator):
+        rows = Standardised(features)
+        values, weights = task.for_estimator(targets)
+        layer.fit(features, values, rows.mean, rows.scale, weights)
+        return {"estimator": layer.name, "converged": True}
+    fitted = task.last_layer(features, targets, strength)
+    with torch.no_grad():
+        layer.weight.copy_(fitted.weight), layer.bias.copy_(fitted.bias)
+    return {"C": fitted.strength, "converged": fitted.converged}
 
 
 def gather(trainer: Trainer, rows: Tensor) -> None:
@@ -107,11 +121,12 @@ def gather(trainer: Trainer, rows: Tensor) -> None:
         rows[start : start + CHUNK] = trainer.strategy.reduce(part, reduce_op="sum").cpu()  # type: ignore[union-attr]
 
 
-def add_loss(module: FineTuner, layer: nn.Linear, rows: Tensor, targets: Tensor) -> None:
+def add_loss(module: FineTuner, layer: nn.Linear | Estimator, rows: Tensor, targets: Tensor) -> None:
     """The task's own loss on the train split under the new layer, as the epoch's training loss."""
-    device, dtype = layer.weight.device, layer.weight.dtype
+    device, dtype = module.device, next(module.model.parameters()).dtype
     for start in range(0, len(rows), CHUNK):
         part = slice(start, start + CHUNK)
-        outputs = functional.linear(rows[part].to(device, dtype), layer.weight, layer.bias)
+        with torch.no_grad():
+            outputs = layer(rows[part].to(device, dtype))
         batch = Batch(targets=targets[part].to(device), index=torch.arange(len(rows))[part])
         module.train_loss.add(*module.task.loss(outputs, batch))

@@ -94,7 +94,13 @@ def test_batches_may_be_accumulated_and_clipped_around_a_convex_phase(tmp_path: 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true", "bf16-true"])
 def test_other_precisions_fit_too(tmp_path: Path, precision: str) -> None:
-    words = ["strategy=lp_ft", "strategy.groups=1", "trainer.max_epochs=2", f"trainer.precision={precision}", "optimizer.lr=1e-4"]
+    words = [
+        "strategy=lp_ft",
+        "strategy.groups=1",
+        "trainer.max_epochs=2",
+        f"trainer.precision={precision}",
+        "optimizer.lr=1e-4",
+    ]
     run = prepared(tmp_path, *words).fit()
     assert run.finetuner.history[0]["val"]["accuracy"] > 0.5
 
@@ -132,9 +138,9 @@ def test_a_head_of_ones_own_can_be_fitted_if_it_is_one_linear_layer_named_fc() -
         def forward(self, *_: Any) -> Tensor:
             raise NotImplementedError
 
-    assert Own(drop=nn.Dropout(), fc=nn.Linear(2, 3)).last_linear is not None
-    assert Own(fc=nn.Linear(2, 3), scale=nn.Linear(3, 3)).last_linear is None
-    assert Own(last=nn.Linear(2, 3)).last_linear is None
+    assert Own(drop=nn.Dropout(), fc=nn.Linear(2, 3)).last_layer is not None
+    assert Own(fc=nn.Linear(2, 3), scale=nn.Linear(3, 3)).last_layer is None
+    assert Own(last=nn.Linear(2, 3)).last_layer is None
 
 
 # --- going on
