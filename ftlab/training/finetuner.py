@@ -144,7 +144,7 @@ class FineTuner(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.running.fit == "convex":
-            with torch.no_grad():
+            with torch.inference_mode():
                 self.model(batch)  # ConvexFit listens to the last layer
             self.batches += 1
             # A loss that hangs together with nothing; None would do, but Lightning refuses it in several processes.
