@@ -74,14 +74,15 @@ def assemble(
     preprocessing = fitted or _of_backbone(backbone, config["data"])
     augment = make(config["augment"])
     preprocessing.transform(augment)  # which says now what cannot be varied
+    phases = _phases(config, model, task, has_validation=splits.val is not None)
     return Parts(
         splits=splits,
-        spec=replace(spec, warnings=(*spec.warnings, *preprocessing.remarks(splits))),
+        spec=replace(spec, warnings=(*spec.warnings, *preprocessing.remarks(splits), *_at_random(backbone, phases))),
         preprocessing=preprocessing,
         augment=augment,
         model=model,
         task=task,
-        phases=_phases(config, model, task, has_validation=splits.val is not None),
+        phases=phases,
         rates=make(config["rates"]).of(model.addresses),
         schedule=_schedule(config, has_validation=splits.val is not None),
         optimizer=make(config["optimizer"]),
@@ -217,6 +218,20 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
         if phase.fit == "convex":
             _check_convex(phase, model, task)
     return phases
+
+
+def _at_random(backbone: Backbone, phases: Sequence[Phase]) -> tuple[str, ...]:
+    """The warning about stages that stay as chance made them while others are trained upon them by gradient descent."""
+    if backbone.weights_source != "random":
+        return ()
+    own = {f"backbone/{stage.name}" for stage in backbone.stages}
+    gradient = [phase for phase in phases if phase.fit == "gradient"] or phases[-1:]
+    frozen = {phase.name: len(own - set(phase.trainable)) for phase in gradient}
+    worst = max(frozen, key=lambda name: frozen[name])
+    if not frozen[worst]:
+        return ()
+    stages = f"{frozen[worst]} of {len(own)} stages of the backbone"
+    return (f"the backbone has random weights, and phase {worst} freezes {stages}; strategy=full trains them all",)
 
 
 def _check_convex(phase: Phase, model: Model, task: Task) -> None:
