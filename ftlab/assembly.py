@@ -10,7 +10,7 @@ import torch
 
 from ftlab import bundle as bundles
 from ftlab.backbones.base import Backbone
-from ftlab.config import instantiate, named
+from ftlab.config import instantiate, named, options
 from ftlab.data.augment import Augment
 from ftlab.data.base import DataSpec, InputPreprocessing, Preprocessing, Source, Splits
 from ftlab.data.checks.check import check, settled
@@ -181,7 +181,9 @@ def _backbone(config: Mapping[str, Any], kind: str, fitted: InputPreprocessing |
     """Told what it must take by the data: its fitted preprocessing, or an image size for one that is not set."""
     node, trusted = config["backbone"], config["trusted_modules"]
     takes = getattr(named(node, trusted), "takes", kind)  # one that a function of the user's own makes may take any
-    check_kind(f"backbone={option_of(node)}", takes, kind)
+    names = {option.get("_target_"): name for name, option in options("backbone").items()}
+    way = f"; use backbone={BACKBONES[kind]}" if kind in BACKBONES else ""
+    check_kind(f"backbone={names.get(node['_target_'], node['_target_'])}", takes, kind, way)
     if fitted is None:
         given = {key: value for key, value in node.items() if key != "image_size" or value is not None}
         told = {"image_size": config["data"].get("image_size"), **given}
@@ -191,11 +193,10 @@ def _backbone(config: Mapping[str, Any], kind: str, fitted: InputPreprocessing |
     return backbone
 
 
-def check_kind(who: str, takes: str, kind: str) -> None:
-    """Raises: UserError where `who` takes raw inputs of another kind than the data's."""
+def check_kind(who: str, takes: str, kind: str, way: str = "") -> None:
+    """Raises: UserError where `who` takes raw inputs of another kind than the data's; `way`: what to do."""
     if takes != kind:
-        ways = f"a backbone for it, such as backbone={BACKBONES[kind]}" if kind in BACKBONES else "other data"
-        raise UserError(f"{who}: is made for inputs of the kind '{takes}', and the data is of '{kind}'; choose {ways}")
+        raise UserError(f"{who}: takes inputs of the kind '{takes}', and those of the data are of '{kind}'{way}")
 
 
 def _of_backbone(backbone: Backbone, data: Mapping[str, Any]) -> Preprocessing:

@@ -95,6 +95,8 @@ class _Reading:
         if not found:
             raise self.file.error("the file has no rows")
         rows, faults = _parted(found)
+        if not rows:
+            raise UserError(faults[0].reason)
         columns, bad, problems = self._columns(rows)
         rows, faults = self._without(rows, [*faults, *bad])
         if not rows:
