@@ -102,7 +102,7 @@ def test_a_mode_that_does_not_train_takes_the_data_and_refuses_what_it_would_bri
 def test_a_multirun_gives_each_data_its_own_backbone(command: Command, houses: Path) -> None:
     (houses / "mine/data").mkdir(parents=True)
     own = "_target_: ftlab.data.digits.Digits\nsplit: [0.1, 0.05, 0.85]\nimage_size: 32\ncrop_pct: null\n"
-    loading = "batch_size: 16\nnum_workers: 0\ncheck: off\non_error: stop\n"
+    loading = "batch_size: 16\nnum_workers: 0\ncheck: 'off'\non_error: stop\n"
     (houses / "mine/data/few.yaml").write_text(own + loading)
     (houses / "mine/data/large.yaml").write_text(
         "# @package _global_\ndefaults:\n  - table\n  - _self_\ndata:\n  file: houses.csv\n  label_column: large\n"

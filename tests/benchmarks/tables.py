@@ -93,11 +93,12 @@ def write_halves() -> None:
 
 def transfer() -> None:
     write_halves()
-    first = "ftlab train data=table data.file=first.csv data.label_column=digit"
+    first = "ftlab train data=table data.file=first.csv data.label_column=digit strategy=full"
     run(f"{first} hydra.run.dir=first")
     what = f"digits' 64 pixels as columns: odd or even, {FEW} rows of the second half, 5 seeds"
     print(f"\n| {what} | test accuracy |\n|---|---|")
-    second = f"ftlab train -m data=table data.file=second.csv data.label_column=odd 'data.split=[0.3,0.1,0.6]' subset={FEW} seed=0,1,2,3,4"
+    data = "data=table data.file=second.csv data.label_column=odd 'data.split=[0.3,0.1,0.6]'"
+    second = f"ftlab train -m {data} subset={FEW} seed=0,1,2,3,4"
     for number, choice in enumerate((
         "", " strategy=full", " strategy=closed_form", " backbone.weights=first/bundle",
         " backbone.weights=first/bundle strategy=full", " backbone.weights=first/bundle strategy=closed_form",
