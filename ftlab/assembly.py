@@ -228,7 +228,7 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
 
 def _at_random(backbone: Backbone, phases: Sequence[Phase]) -> tuple[str, ...]:
     """The warning about stages that stay as chance made them while others are trained upon them by gradient descent."""
-    if backbone.weights_source != "random":
+    if backbone.loaded.source != "random":
         return ()
     own = {f"backbone/{stage.name}" for stage in backbone.stages}
     gradient = [phase for phase in phases if phase.fit == "gradient"] or phases[-1:]
