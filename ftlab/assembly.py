@@ -210,9 +210,7 @@ def _of_backbone(backbone: Backbone, data: Mapping[str, Any]) -> Preprocessing:
 
 
 def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation: bool) -> list[Phase]:
-    settings = dict(config["strategy"])
-    if settings.get("head_init") == "auto":  # which head and task it is, a strategy is not told
-        settings["head_init"] = "random" if _no_convex_fit(model, task) else "closed_form"
+    settings = _decided(config["strategy"], model, task)
     strategy: Strategy = instantiate(settings, trusted_modules=config["trusted_modules"])
     phases = strategy.phases(model.addresses, config["trainer"]["max_epochs"])
     stopping = config["early_stopping"]
@@ -224,6 +222,14 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
         elif not model.head.follows_gradients:
             raise UserError(f"head=sklearn, phase '{phase.name}': follows no gradient; use strategy=closed_form")
     return phases
+
+
+def _decided(settings: Mapping[str, Any], model: Model, task: Task) -> dict[str, Any]:
+    """A strategy's settings with what `auto` stands for, which depends on parts that a strategy is not told of."""
+    init = "random" if _no_convex_fit(model, task) else "closed_form"
+    groups = 1 if model.backbone.loaded.source == "random" else 2  # random weights are nothing to keep for later
+    auto = {"head_init": init, "groups": groups}
+    return {key: auto[key] if value == "auto" and key in auto else value for key, value in settings.items()}
 
 
 def _at_random(backbone: Backbone, phases: Sequence[Phase]) -> tuple[str, ...]:

@@ -129,7 +129,7 @@ TYPES: dict[str, Any] = {
     "task.threshold": Share,
     # strategies, rates, schedules
     "strategy.batchnorm": Literal["frozen", "train"],
-    "strategy.groups": PositiveInt | None,
+    "strategy.groups": PositiveInt | Literal["auto"] | None,
     "strategy.head_share": Share,
     "strategy.patience": PositiveInt | None,
     "strategy.min_delta": NonNegativeFloat,

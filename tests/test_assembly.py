@@ -57,4 +57,11 @@ def test_data_from_python_cannot_be_named_on_the_command_line():
 def test_the_head_is_fitted_in_closed_form_where_that_can_be(words: list[str], fit: str) -> None:
     settings = plainly(ftlab.compose([*SMALL, "strategy=lp_ft", *words]), resolve=True)
     assert settings["strategy"]["head_init"] == "auto"
-    assert [phase.fit for phase in assemble(settings).phases] == [fit, "gradient", "gradient"]
+    assert [phase.fit for phase in assemble(settings).phases] == [fit, "gradient"]  # random weights: all at once
+
+
+@pytest.mark.parametrize(("words", "phases"), [([], 3), (["backbone.pretrained=false"], 2), (["strategy.groups=3"], 4)])
+def test_a_network_with_random_weights_thaws_all_at_once(words: list[str], phases: int) -> None:
+    settings = plainly(ftlab.compose(["strategy=lp_ft", "data.image_size=32", *words]), resolve=True)
+    for describe_only in (True, False):
+        assert len(assemble(settings, describe_only=describe_only).phases) == phases

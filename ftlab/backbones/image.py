@@ -73,7 +73,7 @@ class TimmBackbone(Backbone):
         self.stages = stages_of(self.model, "model", stages)
         if until and weights:  # the file may be of a network that ended there too; what it has more of is dropped
             self.stages = end_at(self.model, until, self.stages, "model")
-        self.loaded = weights_of.Loaded("none: built on meta")
+        self.loaded = weights_of.Loaded("none: built on meta" if pretrained or weights else "random")
         if not meta:
             self.loaded = weights_of.load(
                 self.model, name, pretrained, weights, allow_missing=allow_missing, classifier=classifier

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = [*CONF.glob("head/*.yaml"), *CONF.glob("backbone/*.yaml")]
-NOT_SETTINGS = {"self", "num_features", "num_outputs", "default_pool", "meta"}
+NOT_SETTINGS = {"self", "num_features", "num_outputs", "default_pool", "meta", "numbers", "categories"}
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}/{path.stem}")
