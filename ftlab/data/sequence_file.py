@@ -156,7 +156,7 @@ class NpzFile(CsvFile):
         Raises: UserError if it is not there, is no .npz file, or its arrays do not fit together.
         """
         try:
-            with np.load(self.existing(), allow_pickle=False) as whole:
+            with open(self.existing(), "rb") as stream, np.load(stream, allow_pickle=False) as whole:
                 found = {name: whole[name] for name in whole.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             said = (str(error).splitlines() or [type(error).__name__])[0]
