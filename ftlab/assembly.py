@@ -10,7 +10,7 @@ import torch
 
 from ftlab import bundle as bundles
 from ftlab.backbones.base import Backbone
-from ftlab.config import instantiate, named
+from ftlab.config import instantiate, named, options
 from ftlab.data.augment import Augment
 from ftlab.data.base import DataSpec, InputPreprocessing, Preprocessing, Source, Splits
 from ftlab.data.checks.check import check, settled
@@ -74,14 +74,15 @@ def assemble(
     model = Model(backbone, head)
     augment = make(config["augment"])
     preprocessing.transform(augment)  # which says now what cannot be varied
+    phases = _phases(config, model, task, has_validation=splits.val is not None)
     return Parts(
         splits=splits,
-        spec=replace(spec, warnings=(*spec.warnings, *preprocessing.remarks(splits))),
+        spec=replace(spec, warnings=(*spec.warnings, *preprocessing.remarks(splits), *_at_random(backbone, phases))),
         preprocessing=preprocessing,
         augment=augment,
         model=model,
         task=task,
-        phases=_phases(config, model, task, has_validation=splits.val is not None),
+        phases=phases,
         rates=make(config["rates"]).of(model.addresses),
         schedule=_schedule(config, has_validation=splits.val is not None),
         optimizer=make(config["optimizer"]),
@@ -180,7 +181,9 @@ def _backbone(config: Mapping[str, Any], kind: str, fitted: InputPreprocessing |
     """Told what it must take by the data: its fitted preprocessing, or an image size for one that is not set."""
     node, trusted = config["backbone"], config["trusted_modules"]
     takes = getattr(named(node, trusted), "takes", kind)  # one that a function of the user's own makes may take any
-    check_kind(f"backbone={option_of(node)}", takes, kind)
+    names = {option.get("_target_"): name for name, option in options("backbone").items()}
+    way = f"; use backbone={BACKBONES[kind]}" if kind in BACKBONES else ""
+    check_kind(f"backbone={names.get(node['_target_'], node['_target_'])}", takes, kind, way)
     if fitted is None:
         given = {key: value for key, value in node.items() if key != "image_size" or value is not None}
         told = {"image_size": config["data"].get("image_size"), **given}
@@ -190,11 +193,10 @@ def _backbone(config: Mapping[str, Any], kind: str, fitted: InputPreprocessing |
     return backbone
 
 
-def check_kind(who: str, takes: str, kind: str) -> None:
-    """Raises: UserError where `who` takes raw inputs of another kind than the data's."""
+def check_kind(who: str, takes: str, kind: str, way: str = "") -> None:
+    """Raises: UserError where `who` takes raw inputs of another kind than the data's; `way`: what to do."""
     if takes != kind:
-        ways = f"a backbone for it, such as backbone={BACKBONES[kind]}" if kind in BACKBONES else "other data"
-        raise UserError(f"{who}: is made for inputs of the kind '{takes}', and the data is of '{kind}'; choose {ways}")
+        raise UserError(f"{who}: takes inputs of the kind '{takes}', and those of the data are of '{kind}'{way}")
 
 
 def _of_backbone(backbone: Backbone, data: Mapping[str, Any]) -> Preprocessing:
@@ -217,6 +219,20 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
         if phase.fit == "convex":
             _check_convex(phase, model, task)
     return phases
+
+
+def _at_random(backbone: Backbone, phases: Sequence[Phase]) -> tuple[str, ...]:
+    """The warning about stages that stay as chance made them while others are trained upon them by gradient descent."""
+    if backbone.loaded.source != "random":
+        return ()
+    own = {f"backbone/{stage.name}" for stage in backbone.stages}
+    gradient = [phase for phase in phases if phase.fit == "gradient"] or phases[-1:]
+    frozen = {phase.name: len(own - set(phase.trainable)) for phase in gradient}
+    worst = max(frozen, key=lambda name: frozen[name])
+    if not frozen[worst]:
+        return ()
+    stages = f"{frozen[worst]} of {len(own)} stages of the backbone"
+    return (f"the backbone has random weights, and phase {worst} freezes {stages}; strategy=full trains them all",)
 
 
 def _check_convex(phase: Phase, model: Model, task: Task) -> None:

@@ -21,10 +21,10 @@ def is_missing(cell: str) -> bool:
 
 def of_text(cells: Sequence[str]) -> bool:
     """Whether a column is one of categories: too many of its cells are no numbers to be mistakes."""
-    return sum(not _like_number(cell) for cell in cells) > TEXTS * len(cells)
+    return sum(not like_number(cell) for cell in cells) > TEXTS * len(cells)
 
 
-def _like_number(cell: str) -> bool:
+def like_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:

@@ -119,9 +119,17 @@ class TablePreprocessing(InputPreprocessing):
             for column in self.numbers
             if column.std == 1 and _constant(column.name, splits.train.inputs)
         ]
+        lines += [
+            f"column {c.name}: none of its categories is frequent enough" for c in self.categories if not c.values
+        ]
         for split, samples in splits.parts().items():
             _check_first(self.names, samples.inputs)
-            lines += [line for column in self.categories for line in _without_id(column, split, samples.inputs)]
+            lines += [
+                line
+                for column in self.categories
+                if column.values
+                for line in _without_id(column, split, samples.inputs)
+            ]
             lines += [line for column in self.numbers for line in _filled(column, split, samples.inputs)]
         return tuple(lines)
 
@@ -192,8 +200,9 @@ def _number_column(name: str, cells: Sequence[float | None]) -> NumberColumn:
     if not len(there):
         return NumberColumn(name, 0.0, 1.0, 0.0, True)
     mean, std = float(there.mean()), float(there.std())
-    nothing = std <= 1e-12 * abs(mean) or std == 0  # the mean of equal numbers is off by rounding
-    return NumberColumn(name, mean, 1.0 if nothing else std, float(median(there)), len(there) < len(cells))
+    if there.min() == there.max():  # the mean of equal numbers is off by rounding
+        mean, std = float(there[0]), 1.0
+    return NumberColumn(name, mean, std, float(median(there)), len(there) < len(cells))
 
 
 def _category_column(name: str, rows: Sequence[Row], rare: int) -> CategoryColumn:
@@ -246,6 +255,8 @@ def _filled(column: NumberColumn, split: str, inputs: Inputs) -> list[str]:
 
 def restored(stored: Mapping[str, Any]) -> TablePreprocessing:
     """What TablePreprocessing.stored gave. Raises: KeyError, TypeError, ValueError for what it cannot have given."""
+    if not all(isinstance(stored[key], list) for key in ("numbers", "categories")):
+        raise ValueError("preprocessing: numbers and categories must be lists of columns")
     found = TablePreprocessing(
         tuple(_stored_numbers(**one) for one in stored["numbers"]),
         tuple(_stored_categories(**one) for one in stored["categories"]),

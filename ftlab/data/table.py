@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ftlab.data.base import Samples, Source, Splits
 from ftlab.data.checks.labels import like_missing, numeric, odd_label
-from ftlab.data.column_types import is_missing, naming, of_text, repeated, typed
+from ftlab.data.column_types import is_missing, like_number, naming, of_text, repeated, typed
 from ftlab.data.csv_file import CsvFile, Record
 from ftlab.data.folders import existing_folder
 from ftlab.data.image_folder import SPLIT_FOLDERS
@@ -92,11 +92,15 @@ class _Reading:
 
     def splits(self, seed: int) -> Splits:
         found = self.file.rows(self._check_columns, self._row)
+        if not found:
+            raise self.file.error("the file has no rows")
         rows, faults = _parted(found)
+        if not rows:
+            raise UserError(faults[0].reason)
         columns, bad, problems = self._columns(rows)
         rows, faults = self._without(rows, [*faults, *bad])
         if not rows:
-            raise UserError(faults[0].reason) if faults else self.file.error("the file has no rows")
+            raise UserError(faults[0].reason)
         rows = [replace(row, cells=typed(row.cells, self.seen, columns.numbers)) for row in rows]
         whole = self._numbers(rows, faults, seed) if self.targets.names else self._classes(rows, faults, seed)
         told = (*problems, *whole.problems, *repeated(whole))
@@ -244,5 +248,5 @@ def _parted(found: Sequence[_Row | Fault]) -> tuple[list[_Row], list[Fault]]:
 
 
 def _in_order(label: str) -> tuple[float, str]:
-    """Labels that are whole numbers by their value (2 before 10), all others by their name."""
-    return (int(label), label) if label.isdecimal() else (math.inf, label)
+    """Labels that are numbers by their value (2 before 10), all others by their name."""
+    return (float(label), label) if like_number(label) else (math.inf, label)

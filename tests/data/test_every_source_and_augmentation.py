@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from ftlab.config import options
 from ftlab.data.augment import Augment
 from ftlab.data.base import Preprocessing, Source
 from ftlab.data.transforms import training_transform
 
 CONF = Path(__file__).parents[2] / "conf"
-LOADING = {"batch_size", "num_workers", "image_size", "crop_pct", "check", "on_error"}
+LOADING = {"batch_size", "num_workers", "check", "on_error"}
+OF_IMAGES = {"image_size", "crop_pct"}
 SOURCES = sorted((CONF / "data").glob("*.yaml"))
 AUGMENTATIONS = sorted((CONF / "augment").glob("*.yaml"))
 
@@ -34,13 +36,14 @@ def names(files: list[Path]) -> list[str]:
 
 @pytest.mark.parametrize("file", SOURCES, ids=names(SOURCES))
 def test_a_source_takes_its_own_keys_and_all_have_the_loading_keys(file):
-    config = OmegaConf.to_container(OmegaConf.load(file))
+    config = options("data")[file.stem]
     source = target(config)
     assert issubclass(source, Source)
     assert config["_target_"].split(".")[-2] == file.stem  # the option is called as its module
-    assert config.keys() - LOADING - {"_target_"} == inspect.signature(source).parameters.keys()
+    assert config.keys() - LOADING - OF_IMAGES - {"_target_"} == inspect.signature(source).parameters.keys()
     assert config.keys() >= LOADING
-    source(**{key: value for key, value in config.items() if key not in LOADING | {"_target_"}})
+    assert config.keys() & OF_IMAGES in (set(), OF_IMAGES)
+    source(**{key: value for key, value in config.items() if key not in LOADING | OF_IMAGES | {"_target_"}})
 
 
 @pytest.mark.parametrize("file", SOURCES + AUGMENTATIONS, ids=names(SOURCES + AUGMENTATIONS))
@@ -48,7 +51,8 @@ def test_every_key_has_its_comment(file):
     lines = file.read_text().splitlines()
     assert lines[0].startswith("# ")
     for line in lines:
-        assert not line or line.startswith(("#", "_target_")) or "  # " in line, line
+        heads = ("#", "_target_", "- override", "trainer:", "data:")  # a whole option's, which its first lines explain
+        assert not line or line.strip().startswith(heads) or "  # " in line, line
 
 
 @pytest.mark.parametrize("file", AUGMENTATIONS, ids=names(AUGMENTATIONS))
