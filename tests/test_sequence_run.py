@@ -158,8 +158,8 @@ def test_a_network_for_other_inputs_is_refused(place: Path, command: Command) ->
     for name, kind in (("timm", "image"), ("table", "table")):
         ended = command("plan", *words, f"data.root={place}", f"backbone={name}")
         assert ended.code == 2
-        assert f"made for inputs of the kind '{kind}', and the data is of 'sequence'" in ended.err
-        assert "such as backbone=sequence" in ended.err
+        assert f"takes inputs of the kind '{kind}'" in ended.err
+        assert "use backbone=sequence" in ended.err
 
 
 def test_check_lists_what_is_wrong_with_sequences(place: Path, command: Command) -> None:
