@@ -26,7 +26,7 @@ from ftlab.strategies.base import check as check_phases
 from ftlab.tasks.base import Task
 from ftlab.training.optimizers import OptimizerSettings
 
-BACKBONES = {"image": "timm", "table": "table"}  # the option for each kind of raw inputs
+BACKBONES = {"image": "timm", "table": "table", "sequence": "sequence"}  # the option for each kind of raw inputs
 # Keys of a data option that say how batches are made, not where samples come from.
 LOADING = ("batch_size", "num_workers", "image_size", "crop_pct", "check", "on_error")
 
@@ -174,7 +174,7 @@ def _fitted(node: Mapping[str, Any], splits: Splits, trusted_modules: Sequence[s
         return splits.fit(splits.train.inputs)
     found = restored(bundles.read(weights, trusted_modules)[0].preprocessing)
     check_kind(f"backbone.weights={weights}", found.kind, splits.kind)
-    return found
+    return found.suited(splits.fit(splits.train.inputs))
 
 
 def _backbone(config: Mapping[str, Any], kind: str, fitted: InputPreprocessing | None, describe_only: bool) -> Backbone:

@@ -11,12 +11,18 @@ from torch import Tensor, nn
 from ftlab.backbones.base import Backbone, Stage
 from ftlab.backbones.surgery import probe
 from ftlab.data.base import Batch, InputPreprocessing, Preprocessing
+from ftlab.errors import UserError
 from ftlab.heads.base import Head
-from ftlab.heads.pooling import as_positions
+from ftlab.heads.pooling import NO_ONE_SIZE, as_positions
 
 
 def width_of(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPreprocessing) -> int:
-    """What a head with these settings gets of each sample, once it has pooled or flattened."""
+    """What a head with these settings gets of each sample, once it has pooled or flattened.
+
+    Raises: UserError for flatten of inputs that are not of one length.
+    """
+    if head.get("pool") == "flatten" and not preprocessing.one_size:
+        raise UserError(f"head.pool=flatten: {NO_ONE_SIZE}")
     if head.get("pool") != "flatten" or not isinstance(preprocessing, Preprocessing):
         return backbone.num_features
     features = probe(backbone, preprocessing.size)

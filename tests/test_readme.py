@@ -23,7 +23,7 @@ RUNS_THE_TESTS = ".venv/bin/python -m pytest"
 # What is appended to a command that trains, so that it takes seconds; nothing else is changed.
 QUICK = ("subset=20",)
 QUICK_IMAGES = ("data.image_size=32",)
-TABLES = {"data=table", "data=diabetes", "data=linnerud"}
+TABLES = {"data=table", "data=diabetes", "data=linnerud", "data=sequence"}
 QUICK_EPOCHS = ("trainer.max_epochs=3",)  # also of a plan whose file is trained later
 QUICK_MULTIRUN = ("trainer.max_epochs=1",)
 QUICK_DIGITS = ("data.split=[0.9,0.05,0.05]",)  # fewer images to evaluate
@@ -87,6 +87,10 @@ def prepare(folder: Path) -> None:
     ]
     (folder / "houses.csv").write_text("\n".join(["rooms,city,area,price,sold", *houses]))
     (folder / "new_houses.csv").write_text("\n".join(["rooms,city,area,price,sold", *houses[:3]]))
+    hours = [f"{n},{10 + n % 12 + n / 100},{n % 24}" for n in range(200)]
+    (folder / "tide.csv").write_text("\n".join(["hour,level,clock", *hours]))
+    texts = [f"{n},{word},{n % 3 + 0.5 * (n % 5)}" for n in range(40) for word in ("so", "good", "bad")[: n % 3 + 1]]
+    (folder / "texts.csv").write_text("\n".join(["text,word,stars", *texts]))
     for root in ("fashion", "downloaded/FashionMNIST/raw"):
         for part in ("train", "t10k"):
             write_idx(folder / root / f"{part}-images-idx3-ubyte", images)

@@ -26,6 +26,7 @@ class Features:
     maps: Tensor | None = None  # (b, c, h, w)
     tokens: Tensor | None = None  # (b, t, c), the first `prefix_tokens` are class or register tokens
     prefix_tokens: int = 0
+    mask: Tensor | None = None  # (b, t - prefix_tokens) bool, False where a token only fills the batch; None: all count
     vector: Tensor | None = None  # (b, c)
     # What the pretrained network does after its own pooling (the norm of convnext, conv_head of mobilenetv3):
     # (b, c) -> (b, d). It owns parameters of the last stage; a head calls it on what it has pooled.

@@ -25,7 +25,8 @@ class Batch:
     index: Tensor  # (b,) int64, place of each sample in its split
     images: Tensor | None = None  # (b, c, h, w) float32, normalised
     tokens: Tensor | None = None  # (b, t) int64
-    mask: Tensor | None = None  # (b, t) bool, True where there is a token
+    series: Tensor | None = None  # (b, t, c) float32
+    mask: Tensor | None = None  # (b, t) bool, True where there is a step, False where one only fills the batch
     vectors: Tensor | None = None  # (b, d) float32
     categories: Tensor | None = None  # (b, m) int64, of m columns, each with its own numbering
 
@@ -60,6 +61,7 @@ class InputPreprocessing(ABC):
 
     kind: ClassVar[str]  # of the raw inputs, as in Splits.kind
     plural: ClassVar[str]  # what a person calls them
+    one_size: ClassVar[bool] = True  # whether all have as many positions, so that a head can take each by itself
 
     @abstractmethod
     def transform(self, augment: Augment | None = None) -> Transform:
@@ -83,6 +85,10 @@ class InputPreprocessing(ABC):
     @abstractmethod
     def builds(self) -> dict[str, Any]:
         """What a backbone must be told to take such inputs: keywords of its constructor."""
+
+    def suited(self, fresh: "InputPreprocessing") -> "InputPreprocessing":
+        """This one, of an earlier run, for the data of `fresh`: where things lie there is taken over."""
+        return self
 
     def remarks(self, splits: "Splits") -> tuple[str, ...]:
         """What a person should know of these splits. Raises: UserError where they do not fit."""
@@ -181,7 +187,7 @@ class Splits:
     problems: tuple[Problem, ...] = ()  # what reading found, of samples that are there
     faults: tuple[Fault, ...] = ()  # samples that cannot be used and are in no split
     targets: tuple[str, ...] = ()  # names of the numbers, one a column of the samples' targets; classes are empty then
-    kind: str = "image"  # what an input is: image | table
+    kind: str = "image"  # what an input is: image | table | sequence
     fit: Callable[[Inputs], InputPreprocessing] | None = None  # to training inputs; None: a backbone's own
 
     def parts(self) -> dict[str, Samples]:

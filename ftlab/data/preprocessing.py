@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
-from ftlab.data import rows
+from ftlab.data import rows, sequences
 from ftlab.data.base import Fields, InputPreprocessing, Preprocessing
 
 
@@ -22,8 +23,10 @@ def restored(stored: Mapping[str, Any]) -> InputPreprocessing:
             return _of_images(stored)
         case "table":
             return rows.restored(stored)
+        case "sequence":
+            return sequences.restored(stored)
         case other:
-            raise ValueError(f"preprocessing of the kind '{other}' is unknown; accepted: image, table")
+            raise ValueError(f"preprocessing of the kind '{other}' is unknown; accepted: image, table, sequence")
 
 
 def _of_images(stored: Mapping[str, Any]) -> Preprocessing:
@@ -37,5 +40,10 @@ def _of_images(stored: Mapping[str, Any]) -> Preprocessing:
 
 
 def stacked(inputs: Sequence[Fields]) -> Fields:
-    """The fields of several samples as those of a batch: (...) to (b, ...)."""
+    """The fields of several samples as those of a batch: (...) to (b, ...).
+
+    Sequences (t, ...) have a mask and are filled up with 0 to the longest, the mask with False.
+    """
+    if "mask" in inputs[0]:
+        return {name: pad_sequence([fields[name] for fields in inputs], batch_first=True) for name in inputs[0]}
     return {name: torch.stack([fields[name] for fields in inputs]) for name in inputs[0]}

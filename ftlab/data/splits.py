@@ -48,7 +48,7 @@ def complete(
     Without val and test, `split` holds the shares of all three; with a test split of the source's own, only the ratio
     of its first two counts; where there is a val split, train stays whole.
     """
-    shares = _shares(split)
+    shares = shares_of(split)
     if val is not None or shares[0] == 1:
         return train, val, test, ()
     if test is not None:
@@ -61,7 +61,8 @@ def complete(
     return first, second, third if test is None else test, warnings
 
 
-def _shares(split: Sequence[float]) -> tuple[float, float, float]:
+def shares_of(split: Sequence[float]) -> tuple[float, float, float]:
+    """Raises: UserError for what is not three shares of a whole."""
     good = len(split) == 3 and all(share >= 0 for share in split) and abs(sum(split) - 1) < 1e-6
     if not good or split[0] == 0:
         raise UserError(

@@ -3,12 +3,14 @@
 Shapes: b batch, c channels, h height, w width, t tokens, d channels after the neck.
 """
 
+import torch
 from torch import Tensor
 
 from ftlab.backbones.base import Features
 from ftlab.errors import UserError, choices
 
 POOLINGS = ("auto", "average", "max", "average_max", "token", "flatten")
+NO_ONE_SIZE = "the inputs are not of one length. Accepted: auto, average, max, average_max."
 
 
 def check_pool(how: str) -> str:
@@ -23,7 +25,8 @@ def pool(features: Features, how: str, own: str = "average") -> Tensor:
 
     auto: `own`, the backbone's own pooling; average, max; average_max: the mean of both; token: the class token;
     flatten: all positions one after the other, (b, positions * d).
-    Class and register tokens are left out of all but token, as in timm's global_pool_nlc. One vector stays as it is.
+    Class and register tokens are left out of all but token, as in timm's global_pool_nlc; so are tokens that only fill
+    the batch, as the mask says. One vector stays as it is.
 
     Raises: UserError if the features have no such pooling.
     """
@@ -31,6 +34,8 @@ def pool(features: Features, how: str, own: str = "average") -> Tensor:
         if how != "auto":
             raise UserError(f"head.pool={how}: this backbone pools by itself and gives one vector. Accepted: auto.")
         return features.neck(features.vector)
+    if how == "flatten" and features.mask is not None:
+        raise UserError(f"head.pool=flatten: {NO_ONE_SIZE}")
     if how == "flatten":  # the neck is of one position, as the pooled vector is one
         positions = as_positions(features)
         return features.neck(positions.flatten(0, 1)).unflatten(0, positions.shape[:2]).flatten(1)
@@ -43,12 +48,25 @@ def pooled(features: Features, how: str) -> Tensor:
     positions = as_positions(features)
     match how:
         case "average":
-            return positions.mean(dim=1)
+            return mean(positions, features.mask)
         case "max":
-            return positions.amax(dim=1)
+            return largest(positions, features.mask)
         case "average_max":
-            return 0.5 * (positions.mean(dim=1) + positions.amax(dim=1))
+            return 0.5 * (mean(positions, features.mask) + largest(positions, features.mask))
     raise UserError(f"head.pool={how} is unknown: {choices(how, POOLINGS)}")
+
+
+def mean(positions: Tensor, mask: Tensor | None) -> Tensor:
+    """(b, t, c) to (b, c), over the positions where mask (b, t) is True."""
+    if mask is None:
+        return positions.mean(dim=1)
+    real = mask[:, :, None].to(positions.dtype)
+    return (positions * real).sum(dim=1) / real.sum(dim=1)
+
+
+def largest(positions: Tensor, mask: Tensor | None) -> Tensor:
+    """(b, t, c) to (b, c), over the positions where mask (b, t) is True."""
+    return (positions if mask is None else positions.masked_fill(~mask[:, :, None], -torch.inf)).amax(dim=1)
 
 
 def class_token(features: Features) -> Tensor:

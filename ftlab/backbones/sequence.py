@@ -1,0 +1,129 @@
+"""A transformer encoder for sequences of tokens, of numbers, or of both.
+
+Shapes: b batch, t steps, c channels, w width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ftlab.backbones import weights as weights_of
+from ftlab.backbones.base import Backbone, Features
+from ftlab.backbones.border import cut
+from ftlab.backbones.stages import listed_stages
+from ftlab.data.base import Batch
+from ftlab.data.sequences import LONGEST, OWN_IDS
+from ftlab.errors import UserError
+
+FIRST = 0.02  # deviation of new embeddings, beside which numbers and tokens start alike
+
+
+class SequenceBackbone(Backbone):
+    """Gives a vector for each step; steps that only fill a batch are told by the mask and change nothing.
+
+    Source: the encoder of Vaswani et al. 2017 (arXiv:1706.03762), norms first as in Xiong et al. 2020
+    (arXiv:2002.04745), learned positions as in Devlin et al. 2018 (arXiv:1810.04805).
+    """
+
+    takes = "sequence"
+
+    def __init__(
+        self,
+        tokens: int,
+        channels: int,
+        max_length: int,
+        width: int = 64,
+        depth: int = 2,
+        heads: int = 4,
+        dropout: float = 0.1,
+        pretrained: bool = False,
+        weights: str | None = None,
+        allow_missing: bool = False,
+        meta: bool = False,
+    ) -> None:
+        """tokens: ids, 0 for none; channels: c; max_length: t at most; the data tells these. `meta` is for large nets.
+
+        Raises: UserError for settings out of range, pretrained=true, and weights that cannot be read or do not fit.
+        """
+        super().__init__()
+        _check(width, depth, heads, max_length)
+        if pretrained and weights is None:
+            raise UserError(
+                "backbone.pretrained=true: no weights come along for sequences; backbone.weights=RUN/bundle takes "
+                "those of an earlier run on sequences with these columns"
+            )
+        self.name = "sequence"
+        self.model = Encoder(tokens, channels, max_length, width, depth, heads, dropout)
+        self.loaded = weights_of.load(self.model, self.name, False, weights, allow_missing=allow_missing)
+        self.num_features = width
+        self.default_pool = "average"
+        self.preprocessing = None
+        layers = {f"layer{number}": [f"layer{number}"] for number in range(1, depth + 1)}
+        layers[f"layer{depth}"] += ["norm"]
+        self.stages = listed_stages(self.model, {"embedding": ["embedding"], **layers}, "model")
+
+    def forward(self, batch: Batch) -> Features:
+        """Features of batch.tokens (b, t), batch.series (b, t, c) and batch.mask (b, t)."""
+        if batch.tokens is None or batch.series is None or batch.mask is None:
+            raise UserError("The backbone 'sequence' takes sequences, and the batch holds none.")
+        return _features(self.model(batch.tokens, batch.series, batch.mask))
+
+    def cut(self, trainable: set[str]) -> tuple[nn.Module, nn.Module]:
+        """prefix(tokens, series, mask) and suffix(*values), see Backbone.cut."""
+        names = {name.removeprefix("model.") for name in trainable}
+        return cut(self.model, names, finish=_features)
+
+
+def _features(output: tuple[Tensor, Tensor]) -> Features:
+    return Features(tokens=output[0], mask=output[1])
+
+
+class Encoder(nn.Module):
+    """(b, t), (b, t, c) and (b, t) to (b, t, w), and the mask again."""
+
+    def __init__(
+        self, tokens: int, channels: int, max_length: int, width: int, depth: int, heads: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.ModuleDict({"positions": _table(max_length, width)})
+        if tokens:
+            table = self.embedding["tokens"] = _table(tokens, width)
+            with torch.no_grad():
+                table.weight[:OWN_IDS] = 0.0  # padding, and unknown tokens: nothing is known of them
+        if channels:
+            self.embedding["series"] = nn.Linear(channels, width)
+        self.depth = depth
+        for number in range(1, depth + 1):
+            layer = nn.TransformerEncoderLayer(
+                width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+            )
+            self.add_module(f"layer{number}", layer)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor, series: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        # Counted over real steps, not taken from the length of the batch: torch.fx traces it, wherever padding stands.
+        hidden = self.embedding["positions"]((mask.long().cumsum(dim=1) - 1).clamp(min=0))
+        if "tokens" in self.embedding:
+            hidden = hidden + self.embedding["tokens"](tokens)
+        if "series" in self.embedding:
+            hidden = hidden + self.embedding["series"](series)
+        padding = mask.logical_not()
+        for number in range(1, self.depth + 1):
+            hidden = self.get_submodule(f"layer{number}")(hidden, src_key_padding_mask=padding)
+        return self.norm(hidden), mask
+
+
+def _table(ids: int, width: int) -> nn.Embedding:
+    table = nn.Embedding(ids, width)
+    nn.init.normal_(table.weight, std=FIRST)
+    return table
+
+
+def _check(width: int, depth: int, heads: int, max_length: int) -> None:
+    """Also of a bundle of somebody else's, which could ask for more memory than there is."""
+    for name, value, low, high in (("width", width, 1, 8192), ("depth", depth, 1, 64), ("heads", heads, 1, 128)):
+        if not low <= value <= high:
+            raise UserError(f"backbone.{name}={value}: accepted is {low} to {high}.")
+    if width % heads:
+        raise UserError(f"backbone.heads={heads}: must divide backbone.width={width}.")
+    if not 1 <= max_length <= LONGEST:
+        raise UserError(f"data.max_length={max_length}: accepted is 1 to {LONGEST} steps.")

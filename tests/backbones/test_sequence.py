@@ -1,0 +1,119 @@
+"""The transformer of sequences: padding changes nothing, stages hold all, the cut is the whole network."""
+
+import pytest
+import torch
+
+from ftlab.backbones.sequence import SequenceBackbone
+from ftlab.data.base import Batch
+from ftlab.errors import UserError
+from ftlab.heads.pooling import POOLINGS, pool
+
+
+def backbone(tokens: int = 9, channels: int = 2, **settings: object) -> SequenceBackbone:
+    torch.manual_seed(0)
+    return SequenceBackbone(tokens, channels, max_length=12, width=16, depth=3, heads=2, **settings)  # type: ignore[arg-type]
+
+
+def batch_of(*lengths: int, longest: int, seed: int = 0) -> Batch:
+    """Random steps; those of padding hold large values, which nothing may see."""
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.arange(longest)[None, :] < torch.tensor(lengths)[:, None]
+    tokens = torch.randint(0, 9, (len(lengths), longest), generator=generator)
+    series = torch.randn(len(lengths), longest, 2, generator=generator)
+    return Batch(torch.zeros(len(lengths)), torch.arange(len(lengths)), tokens=tokens, mask=mask,
+                 series=torch.where(mask[:, :, None], series, 1e4))  # fmt: skip
+
+
+def alone(batch: Batch, place: int, length: int) -> Batch:
+    assert batch.tokens is not None and batch.series is not None and batch.mask is not None  # noqa: PT018
+    one = slice(place, place + 1)
+    return Batch(batch.targets[one], batch.index[one], tokens=batch.tokens[one, :length],
+                 series=batch.series[one, :length], mask=batch.mask[one, :length])  # fmt: skip
+
+
+@pytest.mark.parametrize("with_gradient", [False, True])
+@pytest.mark.parametrize("how", ["average", "max", "average_max"])
+def test_padding_does_not_change_the_outputs(how: str, with_gradient: bool) -> None:
+    network, lengths = backbone().eval(), (3, 10, 1)
+    batch = batch_of(*lengths, longest=10)
+    with torch.set_grad_enabled(with_gradient):  # without, torch takes another path through its own layers
+        together = pool(network(batch), how)
+        for place, length in enumerate(lengths):
+            single = pool(network(alone(batch, place, length)), how)
+            torch.testing.assert_close(together[place : place + 1], single, atol=1e-6, rtol=1e-6)
+    assert (together[0] - together[1]).abs().max() > 0.1
+
+
+def test_the_place_of_a_step_matters() -> None:
+    network = backbone().eval()
+    batch = batch_of(4, longest=4)
+    turned = Batch(
+        batch.targets, batch.index, tokens=batch.tokens.flip(1), series=batch.series.flip(1), mask=batch.mask
+    )  # type: ignore[union-attr]
+    assert (pool(network(batch), "average") - pool(network(turned), "average")).abs().max() > 1e-3
+
+
+def test_flattening_what_is_padded_is_refused() -> None:
+    assert "flatten" in POOLINGS
+    with pytest.raises(UserError, match=r"head.pool=flatten: the inputs are not of one length"):
+        pool(backbone()(batch_of(2, 3, longest=3)), "flatten")
+    with pytest.raises(UserError, match=r"head.pool=token"):
+        pool(backbone()(batch_of(2, 3, longest=3)), "token")
+
+
+def test_stages_are_the_embedding_and_each_layer_and_hold_every_parameter_once() -> None:
+    network = backbone()
+    assert [stage.name for stage in network.stages] == ["embedding", "layer1", "layer2", "layer3"]
+    names = [name for stage in network.stages for name in stage.parameters]
+    assert sorted(names) == sorted(name for name, _ in network.named_parameters())
+    assert "model.norm.weight" in network.stages[-1].parameters
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 4])
+def test_the_cut_is_the_whole_network_and_its_gradients(count: int) -> None:
+    network = backbone(dropout=0.0).eval()
+    trainable = {name for stage in network.stages[len(network.stages) - count :] for name in stage.parameters}
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name in trainable)
+    batch = batch_of(5, 2, longest=5)
+    whole = pool(network(batch), "average")
+    prefix, suffix = network.cut(trainable)
+    values = prefix.eval()(batch.tokens, batch.series, batch.mask)
+    parted = pool(suffix.eval()(*values), "average")
+    torch.testing.assert_close(parted, whole, atol=1e-6, rtol=1e-6)
+    assert not any(value.requires_grad for value in values)
+    if count:
+        gradients = [torch.autograd.grad(out.square().sum(), [p for p in network.parameters() if p.requires_grad])
+                     for out in (whole, parted)]  # fmt: skip
+        for one, other in zip(*gradients, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_tokens_alone_and_numbers_alone_are_enough() -> None:
+    for tokens, channels in ((9, 0), (0, 2)):
+        network = backbone(tokens, channels).eval()
+        batch = batch_of(3, 2, longest=3)
+        batch.series = batch.series[:, :, :channels]  # type: ignore[index]
+        assert network(batch).tokens.shape == (2, 3, 16)
+        absent = "tokens" if not tokens else "series"
+        assert absent not in network.model.embedding
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"width": 10, "heads": 4}, "backbone.heads=4: must divide backbone.width=10"),
+        ({"depth": 0}, "backbone.depth=0: accepted is 1 to 64"),
+        ({"width": 10**6}, "backbone.width=1000000"),
+        ({"max_length": 10**9}, "data.max_length=1000000000"),
+        ({"pretrained": True}, "no weights come along for sequences"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        SequenceBackbone(**{"tokens": 5, "channels": 0, "max_length": 8, **settings})
+
+
+def test_a_batch_of_images_is_refused() -> None:
+    with pytest.raises(UserError, match="takes sequences"):
+        backbone()(Batch(torch.zeros(1), torch.zeros(1), images=torch.zeros(1, 3, 8, 8)))
