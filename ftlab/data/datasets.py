@@ -26,24 +26,33 @@ class Pairs(Protocol):
 
 
 def from_datasets(
-    train: Pairs, val: Pairs | None = None, test: Pairs | None = None, classes: Sequence[str] | None = None
+    train: Pairs,
+    val: Pairs | None = None,
+    test: Pairs | None = None,
+    classes: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
 ) -> Splits:
-    """Splits of map-style data sets whose items are (image, label).
+    """Splits of map-style data sets whose items are (image, label), or (image, numbers) under the names `targets`.
 
     image: Pillow, uint8 (c, h, w) tensor, float (c, h, w) tensor of 0 to 1, or uint8 (h, w) or (h, w, 3) array; not
     normalised, since that is the network's preprocessing. label: a whole number from 0, or a vector of k labels.
+    numbers: one, or a vector of as many as there are targets (use task=regression).
     classes: names; else the train set's own `classes`, else the numbers. Labels are taken from `.targets` or `.labels`
     where the data set has them, else each item is read once.
     Raises: UserError, naming the split and the item.
     """
-    train_samples = _samples("train", train)
+    if targets is not None and classes is not None:
+        raise UserError(
+            "from_datasets: classes and targets are given; an item has a label or numbers, give one of them"
+        )
+    names = None if targets is None else tuple(map(str, targets))
+    given = {"train": train, "val": val, "test": test}
+    parts = {split: _samples(split, part, names) for split, part in given.items() if part is not None}
+    both = parts["train"], parts.get("val"), parts.get("test")
+    if names is not None:
+        return Splits(*both, classes=(), targets=names)
     known = classes if classes is not None else getattr(train, "classes", None)
-    return Splits(
-        train_samples,
-        None if val is None else _samples("val", val),
-        None if test is None else _samples("test", test),
-        tuple(map(str, known)) if known is not None else _numbers(train_samples.targets),
-    )
+    return Splits(*both, tuple(map(str, known)) if known is not None else _numbers(parts["train"].targets))
 
 
 def _numbers(targets: Tensor) -> tuple[str, ...]:
@@ -82,9 +91,11 @@ def pixels(image: Any) -> Image.Image | Tensor:
     return image.expand(3, -1, -1)
 
 
-def _samples(split: str, dataset: Pairs) -> Samples:
+def _samples(split: str, dataset: Pairs, targets: Sequence[str] | None) -> Samples:
     names = [f"{split}/{index}" for index in range(len(dataset))]
-    return Samples(DatasetImages(dataset), _targets(split, _labels(dataset)), names)
+    labels = _labels(dataset)
+    found = _targets(split, labels) if targets is None else _values(split, labels, targets)
+    return Samples(DatasetImages(dataset), found, names)
 
 
 def _labels(dataset: Any) -> Iterable[Any]:
@@ -121,3 +132,15 @@ def _targets(split: str, labels: Iterable[Any]) -> Tensor:
             f"labels of {split} are {targets.dtype} of shape {tuple(targets.shape)}; accepted: int or (k,)."
         )
     return targets.long()
+
+
+def _values(split: str, labels: Iterable[Any], targets: Sequence[str]) -> Tensor:
+    """(n, k) float32, a column for each of the targets."""
+    try:
+        found = torch.as_tensor(np.array([np.asarray(label, dtype=np.float64).reshape(-1) for label in labels]))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"the numbers of {split} are no numbers, or not as many in each item ({error}).") from error
+    if found.ndim != 2 or found.shape[1] != len(targets):
+        wanted = f"{len(targets)} ({', '.join(targets)})"
+        raise UserError(f"the items of {split} have numbers of shape {tuple(found.shape[1:])}; targets names {wanted}.")
+    return found.float()

@@ -83,3 +83,33 @@ def test_labels_that_are_no_numbers_are_refused():
         from_datasets(Photos(labels=["cat", "dog"] * 4))
     with pytest.raises(UserError, match=r"labels of val are torch.float"):
         from_datasets(Photos(), val=Photos(labels=[0.5] * 8))
+
+
+def test_numbers_have_the_names_of_the_targets():
+    one = from_datasets(Photos(labels=[0.5 * i for i in range(8)]), targets=["angle"])
+    assert one.train.targets.tolist() == [[0.5 * i] for i in range(8)]
+    assert (one.targets, one.classes) == (("angle",), ())
+    pairs = from_datasets(
+        Photos(labels=torch.arange(16.0).view(8, 2)), val=Photos(torch.ones(8, 2)), targets=["a", "b"]
+    )
+    _, spec = describe("own", pairs, seed=0)
+    assert spec.means == (7.0, 8.0)
+    assert pairs.val.targets.shape == (8, 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "said"),
+    [
+        (
+            [[1.0, 2.0]] * 8,
+            {"targets": ["a"]},
+            r"the items of train have numbers of shape \(2,\); targets names 1 \(a\)",
+        ),
+        (["x"] * 8, {"targets": ["a"]}, "the numbers of train are no numbers"),
+        ([[1.0], [1.0, 2.0]] * 4, {"targets": ["a"]}, "not as many in each item"),
+        ([1] * 8, {"targets": ["a"], "classes": ["b"]}, "give one of them"),
+    ],
+)
+def test_numbers_that_do_not_fit_their_names_are_errors(labels, settings, said):
+    with pytest.raises(UserError, match=said):
+        from_datasets(Photos(labels=labels), **settings)
