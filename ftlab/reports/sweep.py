@@ -17,15 +17,15 @@ from ftlab.reports.files import read_json, read_report, write_text
 from ftlab.reports.terminal import table_of
 
 ERROR_WIDTH = 200  # characters of a failed job's error in the terminal; the CSV file has all of it
-FIGURES = ("name", "mode", "objective", "seconds", "peak_memory_bytes", "trainable_parameters")
+FIGURES = ("name", "mode", "objective", "test", "seconds", "peak_memory_bytes", "trainable_parameters")
 
 
 def collect(sweep_dir: Path) -> list[dict[str, Any]]:
     """One row a job, in the order of their numbers.
 
     A row holds "job" (the folder's name), "overrides" (key to value, as text), "error" (None when the job ended well)
-    and FIGURES, all None when it failed. "trainable_parameters" are those of the phase that trains most,
-    "peak_memory_bytes" the highest of all phases.
+    and FIGURES, all None when it failed. "test" is the objective's metric on the test split, "trainable_parameters" are
+    those of the phase that trains most, "peak_memory_bytes" the highest of all phases.
 
     Raises: UserError when the folder is missing or holds no job.
     """
@@ -47,7 +47,7 @@ def best_job(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def over_seeds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and sample standard deviation of the objective over the seeds of each other setting.
+    """Mean and sample standard deviation of the objective, and of its test figure, over the seeds of each setting.
 
     Empty when no job overrides `seed`. "std" is None for a single seed; failed jobs are counted, not averaged.
     """
@@ -85,7 +85,16 @@ def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
     header = ["job", *overrides, *FIGURES, "error"]
     write_text(path, _csv(header, ({**row["overrides"], **row} for row in rows)))
     if spread := over_seeds(rows):
-        header = [*(key for key in overrides if key != "seed"), "name", "mean", "std", "seeds", "failed"]
+        header = [
+            *(key for key in overrides if key != "seed"),
+            "name",
+            "mean",
+            "std",
+            "test_mean",
+            "test_std",
+            "seeds",
+            "failed",
+        ]
         lines = ({**group["overrides"], **group} for group in spread)
         write_text(Path(path).with_name("sweep_summary.csv"), _csv(header, lines))
 
@@ -126,6 +135,7 @@ def _figures_of(report: dict[str, Any]) -> dict[str, Any]:
         "name": objective["name"],
         "mode": objective["mode"],
         "objective": objective["value"],
+        "test": report["metrics"].get("test", {}).get(objective["name"]),
         "seconds": sum(report["seconds"].values()),
         "peak_memory_bytes": max(memory, default=None),
         "trainable_parameters": max((phase["trainable_parameters"] for phase in phases), default=0),
@@ -164,22 +174,28 @@ def _cells(row: dict[str, Any], varied: Sequence[str], is_best: bool) -> list[Te
 
 def _spread(overrides: dict[str, str], group: Sequence[dict[str, Any]]) -> dict[str, Any]:
     values = [row["objective"] for row in group if row["objective"] is not None]
+    tests = [row["test"] for row in group if row["test"] is not None]
     return {
         "overrides": overrides,
         "name": next((row["name"] for row in group if row["name"] is not None), None),
         "mean": fmean(values) if values else None,
         "std": stdev(values) if len(values) > 1 else None,
+        "test_mean": fmean(tests) if tests else None,
+        "test_std": stdev(tests) if len(tests) > 1 else None,
         "seeds": len(values),
         "failed": len(group) - len(values),
     }
 
 
 def _spread_table(spread: Sequence[dict[str, Any]], keys: Sequence[str], objective: str) -> Any:
-    table = table_of("over seeds", f"mean {objective}", "std", "seeds", "failed", left=("over seeds",))
+    tested = any(group["test_mean"] is not None for group in spread)
+    columns = (f"mean {objective}", "std", *(("test", "std") if tested else ()), "seeds", "failed")
+    table = table_of("over seeds", *columns, left=("over seeds",))
     for group in spread:
         setting = _settings(group["overrides"], keys)
-        mean, std = numbers.figure(group["mean"]), numbers.figure(group["std"])
-        table.add_row(setting, mean, std, str(group["seeds"]), str(group["failed"] or ""))
+        keys_shown = ("mean", "std", *(("test_mean", "test_std") if tested else ()))
+        figures = [numbers.figure(group[key]) for key in keys_shown]
+        table.add_row(setting, *figures, str(group["seeds"]), str(group["failed"] or ""))
     return table
 
 

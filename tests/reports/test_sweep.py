@@ -27,6 +27,7 @@ def sweep(report: dict[str, Any], tmp_path: Path) -> Path:
             dump(job / "failed.json", {"error": "loss is not finite\nat step 3", "overrides": overrides})
         else:
             report["objective"]["value"] = score
+            report["metrics"]["test"] = {report["objective"]["name"]: score - 0.01}
             dump(job / "report.json", report)
     (folder / "notes").mkdir()  # not a job
     return folder
@@ -93,6 +94,8 @@ def test_the_csv_files_hold_a_column_an_override(sweep: Path) -> None:
         summary = list(csv.DictReader(file))
     assert [(line["strategy"], line["seeds"]) for line in summary] == [("full", "2"), ("head_only", "1")]
     assert float(summary[0]["mean"]) == pytest.approx(0.93)
+    assert float(summary[0]["test_mean"]) == pytest.approx(0.92)
+    assert float(summary[0]["test_std"]) == pytest.approx(statistics.stdev([0.90, 0.94]))
 
 
 def test_a_sweep_without_seeds_has_no_summary(report: dict[str, Any], tmp_path: Path) -> None:
