@@ -226,8 +226,11 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
 
 def _decided(settings: Mapping[str, Any], model: Model, task: Task) -> dict[str, Any]:
     """A strategy's settings with what `auto` stands for, which depends on parts that a strategy is not told of."""
-    init = "random" if _no_convex_fit(model, task) else "closed_form"
-    groups = 1 if model.backbone.loaded.source == "random" else 2  # random weights are nothing to keep for later
+    fresh = model.backbone.loaded.source == "random"
+    # The best head for features of chance has large weights, which blow up the gradients of what is behind it.
+    noise = fresh and not model.backbone.passes_inputs
+    init = "random" if noise or _no_convex_fit(model, task) else "closed_form"
+    groups = 1 if fresh else 2  # random weights are nothing to keep for later
     auto = {"head_init": init, "groups": groups}
     return {key: auto[key] if value == "auto" and key in auto else value for key, value in settings.items()}
 

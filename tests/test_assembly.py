@@ -51,17 +51,25 @@ def test_data_from_python_cannot_be_named_on_the_command_line():
 
 
 @pytest.mark.parametrize(
-    ("words", "fit"),
-    [([], "convex"), (["head=mlp"], "gradient"), (["task.loss=focal"], "gradient"), (["head.dropout=0.5"], "convex")],
+    ("words", "fits"),
+    [
+        ([], ["convex", "gradient", "gradient"]),
+        (["head.dropout=0.5"], ["convex", "gradient", "gradient"]),
+        (["head=mlp"], ["gradient"] * 3),
+        (["task.loss=focal"], ["gradient"] * 3),
+        (["strategy.groups=3"], ["convex", *["gradient"] * 3]),
+        (["backbone.pretrained=false"], ["gradient"] * 2),  # all at once, behind a head that chance made too
+        (["backbone.pretrained=false", "strategy.head_init=closed_form"], ["convex", "gradient"]),
+    ],
 )
-def test_the_head_is_fitted_in_closed_form_where_that_can_be(words: list[str], fit: str) -> None:
-    settings = plainly(ftlab.compose([*SMALL, "strategy=lp_ft", *words]), resolve=True)
-    assert settings["strategy"]["head_init"] == "auto"
-    assert [phase.fit for phase in assemble(settings).phases] == [fit, "gradient"]  # random weights: all at once
+@pytest.mark.parametrize("describe_only", [True, False])
+def test_how_the_default_begins_depends_on_head_loss_and_weights(
+    words: list[str], fits: list[str], describe_only: bool
+) -> None:
+    settings = plainly(ftlab.compose(["data.image_size=32", *words]), resolve=True)
+    assert [phase.fit for phase in assemble(settings, describe_only=describe_only).phases] == fits
 
 
-@pytest.mark.parametrize(("words", "phases"), [([], 3), (["backbone.pretrained=false"], 2), (["strategy.groups=3"], 4)])
-def test_a_network_with_random_weights_thaws_all_at_once(words: list[str], phases: int) -> None:
-    settings = plainly(ftlab.compose(["strategy=lp_ft", "data.image_size=32", *words]), resolve=True)
-    for describe_only in (True, False):
-        assert len(assemble(settings, describe_only=describe_only).phases) == phases
+def test_a_table_s_head_begins_in_closed_form_though_its_network_is_random() -> None:
+    settings = plainly(ftlab.compose(["data=diabetes", "task=regression"]), resolve=True)
+    assert [phase.fit for phase in assemble(settings).phases] == ["convex", "gradient"]

@@ -52,6 +52,9 @@ class Backbone(nn.Module, ABC):
     preprocessing: Preprocessing | None  # what its weights were trained on; None where the data fits it
     loaded: Loaded  # where the weights come from, and what of them was kept, for the report
     model: Any  # the network itself, an nn.Module, under the names that its own library gives
+    passes_inputs: bool = (
+        False  # whether the inputs are among the features, which then tell something at random weights
+    )
     classifier_name: str | None = None  # what that library calls its last linear layer; None where it has none
     no_weight_decay: frozenset[str] = frozenset()  # parameters that the library trains without weight decay
 

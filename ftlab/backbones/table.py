@@ -29,6 +29,7 @@ class TableBackbone(Backbone):
     """
 
     takes = "table"
+    passes_inputs = True
 
     def __init__(
         self,
