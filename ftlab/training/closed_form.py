@@ -21,6 +21,7 @@ ALPHAS = tuple(float(alpha) for alpha in np.logspace(-4, 6, 21))
 FOLDS = 5
 TOLERANCE = 1e-4  # largest entry of the gradient of the mean loss at which a fit has converged
 MOST_STEPS = 5000
+LARGE = 2**20  # values of all features from which the first steps are taken in 32 bits
 
 
 # --- classes and labels
@@ -104,11 +105,13 @@ def fit(
 ) -> Layer:
     """The layer of the least loss at C = `strength`, or at the best of `candidates`."""
     # Half the digits, twice the speed: enough to tell candidates apart, and for all but the last steps.
-    rough = Standardised(features, floor, torch.float32)
+    start: Tensor | None = None
     if strength is None:
         part = parts(strata, folds) if isinstance(folds, int) else folds
+        rough = Standardised(features, floor, torch.float32)
         strength, start = best(rough, loss, sorted(candidates), part, tolerance)
-    else:
+    elif features.numel() > LARGE:  # with less it saves no time, and where it ends hangs on the rounding of features
+        rough = Standardised(features, floor, torch.float32)
         start, _ = least(rough, loss, strength, max(tolerance, TOLERANCE))
     rows = Standardised(features, floor)
     found, converged = least(rows, loss, strength, tolerance, start)
