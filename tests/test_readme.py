@@ -25,7 +25,7 @@ QUICK = ("subset=20",)
 QUICK_IMAGES = ("data.image_size=32",)
 TABLES = {"data=table", "data=diabetes", "data=linnerud", "data=sequence"}
 QUICK_EPOCHS = ("trainer.max_epochs=3",)  # also of a plan whose file is trained later
-QUICK_MULTIRUN = ("trainer.max_epochs=1",)
+QUICK_MULTIRUN = ("trainer.max_epochs=2",)
 QUICK_DIGITS = ("data.split=[0.9,0.05,0.05]",)  # fewer images to evaluate
 
 

@@ -108,6 +108,8 @@ class FineTuner(LightningModule):
 
     def on_fit_start(self) -> None:
         self.peak = PeakMemory(self.device)
+        # A run that ended early, and was killed before its report: Lightning counts epochs and would go on.
+        self.trainer.should_stop = bool(self.history) and is_over(self.plan.phases, self.losses)
 
     def on_train_start(self) -> None:
         if self.interrupted:  # Lightning does not call on_train_epoch_start for an epoch that is resumed in its middle

@@ -18,7 +18,14 @@ from ftlab.training.processes import free_port
 from tests.conftest import close_handlers
 from tests.training.test_resume import assert_equal, last, without_times
 
-SMALL = ["subset=40", "data.split=[0.9,0.05,0.05]", "data.image_size=32", "data.batch_size=16", "strategy.groups=2"]
+SMALL = [
+    "subset=40",
+    "data.split=[0.9,0.05,0.05]",
+    "data.image_size=32",
+    "data.batch_size=16",
+    "strategy=progressive",
+    "strategy.groups=2",
+]
 SMALL += ["backbone.name=resnet10t", "backbone.pretrained=false", "trainer.accelerator=cpu", "trainer.max_epochs=6"]
 SMALL += ["checkpoint.every_n_steps=1"]
 # All that is drawn, and statistics of BatchNorm, which each process gathers from its own part.

@@ -29,6 +29,7 @@ from tests.training.test_resume import assert_equal, without_times  # noqa: E402
 from tests.training.tiny import console, parts_of  # noqa: E402
 
 BASE = [
+    "strategy=progressive",
     "strategy.groups=2",
     "strategy.patience=2",
     "trainer.max_epochs=6",

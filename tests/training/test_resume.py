@@ -22,6 +22,7 @@ SETTINGS = [
     "backbone.drop_path_rate=0.2",
     "augment=strong",
     "strategy.batchnorm=train",
+    "strategy=progressive",
     "strategy.groups=2",
     "strategy.head_share=0.5",
     "strategy.patience=1",
@@ -87,7 +88,7 @@ def test_the_run_has_several_phases_and_one_ends_early(whole):
     assert len(names) == 6
 
 
-PLACES = [f"after-{epoch}" for epoch in range(5)] + [f"within-{epoch}" for epoch in (0, 2, 3, 5)]
+PLACES = [f"after-{epoch}" for epoch in range(6)] + [f"within-{epoch}" for epoch in (0, 2, 3, 5)]
 
 
 @pytest.mark.parametrize("place", PLACES)
