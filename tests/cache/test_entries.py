@@ -498,8 +498,8 @@ def test_a_cache_that_is_deleted_during_a_run_costs_the_entry_and_not_the_rows(f
     [
         ("/x", "/y", "/x"),
         (None, "/y", "/y/ftlab"),
-        (None, None, "/home/me/.cache/ftlab"),
-        ("", "", "/home/me/.cache/ftlab"),
+        (None, None, "/me/.cache/ftlab"),
+        ("", "", "/me/.cache/ftlab"),
     ],
 )
 def test_the_folder_is_where_the_environment_says(monkeypatch, own, user, expected):
