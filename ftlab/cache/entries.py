@@ -66,14 +66,25 @@ def find(key: str) -> np.ndarray | None:
     except OSError as error:  # no permission, too many open files: no fault of the entry
         warnings.warn(f"{file}: {error.strerror}; computed again", stacklevel=2)
         return None
-    except Exception as error:  # a broken header has many ways to be wrong
-        with alone(file.parent):
-            left = "removed" if _drop(file) else "left there"
-        warnings.warn(f"{file}: is no whole entry ({error}); {left}, and computed again", stacklevel=2)
-        return None
+    except Exception:  # a broken header has many ways to be wrong; or another process has just changed the files
+        return _second_look(file)
     with suppress(OSError):  # a folder that is read-only for this user
         os.utime(file)
     return rows
+
+
+def _second_look(file: Path) -> np.ndarray | None:
+    """The rows, read while no other process changes files; what is not whole now is removed."""
+    with alone(file.parent):
+        try:
+            return open_whole(file)
+        except OSError:  # another process has removed it
+            return None
+        except Exception as error:
+            left = "removed" if _drop(file) else "left there"
+            said = f"{file}: is no whole entry ({error}); {left}, and computed again"
+    warnings.warn(said, stacklevel=3)
+    return None
 
 
 def entries() -> list[Entry]:

@@ -70,8 +70,12 @@ def write(path: Path, value: Any) -> bool:
 
 def entries() -> dict[Path, int]:
     """What is kept, with its bytes."""
-    found = folder().glob("*.json")
-    return {file: file.stat().st_size for file in found if NAME.fullmatch(file.name)}
+    found = {}
+    for file in folder().glob("*.json"):
+        with suppress(FileNotFoundError):  # another process has just removed it
+            if NAME.fullmatch(file.name):
+                found[file] = file.stat().st_size
+    return found
 
 
 def clear() -> dict[Path, int]:
