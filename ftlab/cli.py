@@ -23,6 +23,7 @@ MODES = {
     "plan": "print which stage trains when, and at which rate",
     "evaluate": "the metrics of a bundle on some data",
     "predict": "one JSON line an image",
+    "cache": "what is kept on disk between runs, listed or removed",
 }
 RUN_FILES = ("config.yaml", "report.json", "checkpoints", "multirun.yaml")  # any of these: the folder holds a run
 
@@ -211,7 +212,7 @@ def _job(mode: str, config: Any) -> Any:
         from ftlab.sweep import run_job
 
         return run_job(lambda: float(_run(mode, config, folder)), folder, running.overrides.task)
-    gives_code = mode in ("predict", "check")
+    gives_code = mode in ("predict", "check", "cache")
     code = guard(lambda: _run(mode, config, folder) if gives_code else _done(_run(mode, config, folder)))
     if code:
         sys.exit(code)
@@ -227,7 +228,8 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
     from ftlab.config import problems, stop_if
 
     stop_if(problems(config, mode))  # again: a sweeper may have chosen values that nobody typed
-    run = import_module("ftlab.run")  # torch comes with it
+    # torch comes with ftlab.run: five seconds that a list of files does not need
+    run = import_module("ftlab.cache.command" if mode == "cache" else "ftlab.run")
     if mode == "train":
         report = run.train(config, folder)  # empty where another process writes it
         value = report["objective"]["value"] if report else None
@@ -256,10 +258,15 @@ def predict_job(config: Any) -> Any:
     return _job("predict", config)
 
 
+def cache_job(config: Any) -> Any:
+    return _job("cache", config)
+
+
 JOBS = {
     "train": train_job,
     "check": check_job,
     "plan": plan_job,
     "evaluate": evaluate_job,
     "predict": predict_job,
+    "cache": cache_job,
 }

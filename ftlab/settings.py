@@ -64,6 +64,8 @@ TYPES: dict[str, Any] = {
     "optimizer.eps": PositiveFloat,
     "optimizer.momentum": Fraction,
     "optimizer.alpha": Fraction,
+    # ftlab cache
+    "action": Literal["list", "clear"],
     # modes on a bundle
     "bundle": Path,
     "input": Path | list[Path],

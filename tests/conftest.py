@@ -2,6 +2,8 @@
 
 import json
 import logging
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -93,3 +95,23 @@ def quick_run(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     module.predict = mode("predict", 2)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "ftlab.run", module)
     return calls
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """mounted("size=1m") is a small file system of its own, where the system lets us make one."""
+    made: list[Path] = []
+
+    def mount(options: str) -> Path:
+        folder = tmp_path / f"disk{len(made)}"
+        folder.mkdir()
+        tool = shutil.which("mount")
+        done = tool and subprocess.run([tool, "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True)
+        if not done or done.returncode:
+            pytest.skip("this user may not mount a file system")
+        made.append(folder)
+        return folder
+
+    yield mount
+    for folder in made:
+        subprocess.run(["umount", "-l", str(folder)], check=True)

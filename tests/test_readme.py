@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ftlab.cli import main
+from ftlab.cli import MODES, main
 from ftlab.data.digits import Digits
 from tests.conftest import ROOT
 
@@ -121,7 +121,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_the_commands_are_read() -> None:
     """Else the tests below would say nothing."""
     assert len(commands()) > 20
-    assert {shlex.split(c)[1] for c in commands()} == {"train", "check", "plan", "evaluate", "predict"}
+    assert {shlex.split(c)[1] for c in commands()} == set(MODES)
     assert [shlex.split(c)[0] for c in commands()] == ["ftlab"] * len(commands())
     assert sum(RUNS_THE_TESTS in block for block in blocks("bash")) == 1
 

@@ -42,26 +42,6 @@ def epochs_of(folder: Path) -> int:
 # A full disk
 
 
-@pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """mounted("size=1m") is a small file system of its own, where the system lets us make one."""
-    made: list[Path] = []
-
-    def mount(options: str) -> Path:
-        folder = tmp_path / f"disk{len(made)}"
-        folder.mkdir()
-        tool = shutil.which("mount")
-        done = tool and subprocess.run([tool, "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True)
-        if not done or done.returncode:
-            pytest.skip("this user may not mount a file system")
-        made.append(folder)
-        return folder
-
-    yield mount
-    for folder in made:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def fills_after(monkeypatch: pytest.MonkeyPatch, folder: Path, epoch: int) -> None:
     """The disk is full from the end of `epoch` on: what writes checkpoints has written half of the file by then."""
     from ftlab.training.checkpoints import Checkpoints

@@ -5,8 +5,10 @@ An entry's name is a hash of all names, sizes, times and inodes, so an entry for
 
 import json
 import os
+import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -14,18 +16,18 @@ from typing import Any
 import PIL
 from PIL import Image
 
+from ftlab.cache import root
 from ftlab.reports.files import write_text
 
 VERSION = 1  # of what is found and how it is written
 KEPT = 50  # entries; older ones are removed
+NAME = re.compile(r"[0-9a-f]{32}\.json")
 SETTLED = 50_000_000  # ns; a file may change again within a tick of its file system's clock, and bear the same time
 
 
 def folder() -> Path:
-    """Where entries lie: $FTLAB_CACHE/checks, else $XDG_CACHE_HOME/ftlab/checks, else ~/.cache/ftlab/checks."""
-    own = os.environ.get("FTLAB_CACHE")
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(own) if own else Path(user) / "ftlab") / "checks"
+    """Where entries lie."""
+    return root() / "checks"
 
 
 def entry(paths: Sequence[str], load: bool) -> Path | None:
@@ -64,3 +66,23 @@ def write(path: Path, value: Any) -> bool:
     except OSError:
         return False
     return True
+
+
+def entries() -> dict[Path, int]:
+    """What is kept, with its bytes."""
+    found = {}
+    for file in folder().glob("*.json"):
+        with suppress(FileNotFoundError):  # another process has just removed it
+            if NAME.fullmatch(file.name):
+                found[file] = file.stat().st_size
+    return found
+
+
+def clear() -> dict[Path, int]:
+    """Remove all that is kept; gives what was removed, with its bytes."""
+    removed = {}
+    for file, size in entries().items():
+        with suppress(OSError):  # a folder that is read-only: it stays, and `entries` says so
+            file.unlink(missing_ok=True)
+            removed[file] = size
+    return removed
