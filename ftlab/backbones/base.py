@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ftlab.backbones.border import Traced
 from ftlab.backbones.weights import Loaded
 from ftlab.data.base import Batch, Preprocessing
 from ftlab.errors import UserError
@@ -58,8 +59,21 @@ class Backbone(nn.Module, ABC):
     classifier_name: str | None = None  # what that library calls its last linear layer; None where it has none
     no_weight_decay: frozenset[str] = frozenset()  # parameters that the library trains without weight decay
 
+    @property
+    def method(self) -> str:
+        """The method of `model` that computes the features."""
+        return "forward"
+
+    def forward(self, batch: Batch) -> Features:
+        return self.features(getattr(self.model, self.method)(*self.inputs(batch)))
+
     @abstractmethod
-    def forward(self, batch: Batch) -> Features: ...
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        """What the method takes of a batch. Raises: UserError if the batch has no such thing."""
+
+    @abstractmethod
+    def features(self, output: Any) -> Features:
+        """What the method gives, as features."""
 
     def plain(self, num_classes: int) -> nn.Module:
         """The network as its own library builds it, with a classifier, without weights.
@@ -68,10 +82,14 @@ class Backbone(nn.Module, ABC):
         """
         raise UserError(f"the backbone '{self.name}' comes from no library that builds it with a classifier")
 
-    @abstractmethod
+    def traced(self) -> Traced:
+        """What can be cut at any freeze border, for a cache. Raises: UserError where the network cannot be traced."""
+        return Traced(self.model, self.method, self.features)
+
     def cut(self, trainable: set[str]) -> tuple[nn.Module, nn.Module]:
         """(prefix, suffix) around the parameters named in `trainable`.
 
-        prefix(images) gives the values at the freeze border, suffix(*values) gives the Features; both share the
-        backbone's own parameters. Raises UserError where the network cannot be cut.
+        prefix(*inputs) gives the values at the freeze border, suffix(*values) gives the Features; both share the
+        backbone's own parameters. Raises: UserError where the network cannot be cut.
         """
+        return self.traced().cut({name.removeprefix("model.") for name in trainable})

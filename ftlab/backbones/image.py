@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ftlab.backbones import hub
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features
-from ftlab.backbones.border import cut
+from ftlab.backbones.border import Traced
 from ftlab.backbones.checkpointing import enable
 from ftlab.backbones.stages import stages_of
 from ftlab.backbones.surgery import end_at, probe
@@ -105,34 +105,36 @@ class TimmBackbone(Backbone):
             ) from error
 
     def forward(self, batch: Batch) -> Features:
-        """Features of batch.images (b, 3, height, width).
+        with self._first_pass or nullcontext():
+            return super().forward(batch)
+
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        """batch.images (b, 3, height, width).
 
         Raises: UserError if the network takes one image size only and this is another.
         """
         if batch.images is None:
             raise UserError(f"The backbone '{self.name}' takes images, and the batch holds none.")
         self._check_size(batch.images)
-        with self._first_pass or nullcontext():
-            return self._features(getattr(self.model, self._method)(batch.images))
+        return (batch.images,)
 
-    def cut(self, trainable: set[str]) -> tuple[nn.Module, nn.Module]:
+    def traced(self) -> Traced:
         if self._first_pass:
             raise UserError(
-                "backbone.checkpointing=true: a network that is cut at the freeze border is not checkpointed. "
-                "Set it to false, or train without a cache of frozen features."
+                "backbone.checkpointing=true: a network that is cut at the freeze border is not checkpointed; "
+                "set it to false, or go without a cache (cache=off)"
             )
-        names = {name.removeprefix("model.") for name in trainable}
-        return cut(self.model, names, self._method, self._features)
+        return super().traced()
 
     def plain(self, num_classes: int) -> nn.Module:
         size = {"img_size": self.preprocessing.size} if self._fixed_size else {}
         return timm.create_model(self.name, num_classes=num_classes, **size)  # type: ignore[arg-type]
 
     @property
-    def _method(self) -> str:
+    def method(self) -> str:
         return "forward" if self._pools_itself else "forward_features"
 
-    def _features(self, output: Tensor) -> Features:
+    def features(self, output: Tensor) -> Features:
         if self._pools_itself:
             return Features(vector=output.flatten(1))
         if output.ndim == 4:

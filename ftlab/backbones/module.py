@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from ftlab.backbones.base import Backbone, Features
-from ftlab.backbones.border import cut
 from ftlab.backbones.stages import listed_stages
 from ftlab.backbones.weights import Loaded
 from ftlab.data.base import Batch, Preprocessing
@@ -35,11 +34,11 @@ class ModuleBackbone(Backbone):
         self.preprocessing = preprocessing
         self.loaded = Loaded("the user's own module")
 
-    def forward(self, batch: Batch) -> Features:
-        return as_features(self.model(the_input(batch)))
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        return (the_input(batch),)
 
-    def cut(self, trainable: set[str]) -> tuple[nn.Module, nn.Module]:
-        return cut(self.model, {name.removeprefix("model.") for name in trainable}, finish=as_features)
+    def features(self, output: Tensor) -> Features:
+        return as_features(output)
 
 
 def the_input(batch: Batch) -> Tensor:

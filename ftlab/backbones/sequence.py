@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features
-from ftlab.backbones.border import cut
 from ftlab.backbones.stages import listed_stages
 from ftlab.data.base import Batch
 from ftlab.data.sequences import LONGEST, OWN_IDS
@@ -61,20 +60,14 @@ class SequenceBackbone(Backbone):
         layers[f"layer{depth}"] += ["norm"]
         self.stages = listed_stages(self.model, {"embedding": ["embedding"], **layers}, "model")
 
-    def forward(self, batch: Batch) -> Features:
-        """Features of batch.tokens (b, t), batch.series (b, t, c) and batch.mask (b, t)."""
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        """batch.tokens (b, t), batch.series (b, t, c) and batch.mask (b, t)."""
         if batch.tokens is None or batch.series is None or batch.mask is None:
             raise UserError("The backbone 'sequence' takes sequences, and the batch holds none.")
-        return _features(self.model(batch.tokens, batch.series, batch.mask))
+        return batch.tokens, batch.series, batch.mask
 
-    def cut(self, trainable: set[str]) -> tuple[nn.Module, nn.Module]:
-        """prefix(tokens, series, mask) and suffix(*values), see Backbone.cut."""
-        names = {name.removeprefix("model.") for name in trainable}
-        return cut(self.model, names, finish=_features)
-
-
-def _features(output: tuple[Tensor, Tensor]) -> Features:
-    return Features(tokens=output[0], mask=output[1])
+    def features(self, output: tuple[Tensor, Tensor]) -> Features:
+        return Features(tokens=output[0], mask=output[1])
 
 
 class Encoder(nn.Module):

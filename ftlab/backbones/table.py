@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features
-from ftlab.backbones.border import cut
 from ftlab.backbones.stages import listed_stages
 from ftlab.data.base import Batch
 from ftlab.errors import UserError, choices
@@ -65,16 +64,14 @@ class TableBackbone(Backbone):
         hidden = {f"hidden{number}": [f"hidden{number}"] for number in range(1, depth + 1)}
         self.stages = listed_stages(self.model, {"embedding": ["embedding"], **hidden}, "model")
 
-    def forward(self, batch: Batch) -> Features:
-        """Features of batch.vectors (b, d) and batch.categories (b, m)."""
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        """batch.vectors (b, d) and batch.categories (b, m)."""
         if batch.vectors is None or batch.categories is None:
             raise UserError("The backbone 'table' takes rows of a table, and the batch holds none.")
-        return Features(vector=self.model(batch.vectors, batch.categories))
+        return batch.vectors, batch.categories
 
-    def cut(self, trainable: set[str]) -> tuple[nn.Module, nn.Module]:
-        """prefix(vectors, categories) and suffix(*values), see Backbone.cut."""
-        names = {name.removeprefix("model.") for name in trainable}
-        return cut(self.model, names, finish=lambda vector: Features(vector=vector))
+    def features(self, output: Tensor) -> Features:
+        return Features(vector=output)
 
 
 class TableNetwork(nn.Module):
