@@ -4,15 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ftlab.backbones.base import Features
-from ftlab.data.base import Batch
 from ftlab.errors import UserError
-from ftlab.heads.base import Head
-from ftlab.heads.pooling import check_pool, pool
 from ftlab.heads.settings import check_dropout
+from ftlab.heads.vector import VectorHead
 
 
-class Cosine(Head):
+class Cosine(VectorHead):
     """scale * cosine(features, class weights), with a learnable scale; made for few samples a class.
 
     Source: Gidaris and Komodakis, Dynamic Few-Shot Visual Learning without Forgetting, CVPR 2018, equation 3.
@@ -32,16 +29,14 @@ class Cosine(Head):
 
         Raises: UserError for an unknown pooling, a dropout that is no probability or a scale that is not positive.
         """
-        super().__init__()
+        super().__init__(pool, default_pool)
         if scale <= 0:
             raise UserError(f"head.scale={scale}: must be above 0.")
-        self.pool, self.own_pool = check_pool(pool), default_pool
         self.dropout = nn.Dropout(check_dropout(dropout))
         self.fc = CosineLayer(num_features, num_outputs, scale)
 
-    def forward(self, features: Features, batch: Batch) -> Tensor:
-        """(b, k)."""
-        return self.fc(self.dropout(pool(features, self.pool, self.own_pool)))
+    def outputs(self, vector: Tensor) -> Tensor:
+        return self.fc(self.dropout(vector))
 
 
 class CosineLayer(nn.Module):

@@ -4,17 +4,14 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ftlab.backbones.base import Features
-from ftlab.data.base import Batch
 from ftlab.errors import UserError, choices
-from ftlab.heads.base import Head
-from ftlab.heads.pooling import check_pool, pool
 from ftlab.heads.settings import check_dropout
+from ftlab.heads.vector import VectorHead
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
 
 
-class Mlp(Head):
+class Mlp(VectorHead):
     """Pooling, then `hidden1`, `hidden2`, ... (linear, activation, dropout), then the linear layer `fc`."""
 
     def __init__(
@@ -33,8 +30,7 @@ class Mlp(Head):
 
         Raises: UserError for a pooling or activation that does not exist, or sizes and probabilities out of range.
         """
-        super().__init__()
-        self.pool, self.own_pool = check_pool(pool), default_pool
+        super().__init__(pool, default_pool)
         widths = [num_features, *check_hidden(hidden)]
         drops = one_for_each(dropout, len(hidden))
         for number, (width, next_width, drop) in enumerate(zip(widths, widths[1:], drops, strict=False), start=1):
@@ -46,9 +42,7 @@ class Mlp(Head):
     def weight_decay(self) -> float | None:
         return self._weight_decay
 
-    def forward(self, features: Features, batch: Batch) -> Tensor:
-        """(b, k)."""
-        vector = pool(features, self.pool, self.own_pool)
+    def outputs(self, vector: Tensor) -> Tensor:
         for layer in self.children():
             vector = layer(vector)
         return vector

@@ -6,16 +6,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ftlab.backbones.base import Features, Stage
-from ftlab.data.base import Batch
-from ftlab.heads.base import Head
+from ftlab.backbones.base import Stage
 from ftlab.heads.estimator import Estimator
-from ftlab.heads.pooling import check_pool, pool
+from ftlab.heads.vector import VectorHead
 
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 
 
-class Sklearn(Head):
+class Sklearn(VectorHead):
     """Pooling, then the learner `fc`, which is fitted to the features of all training samples at once."""
 
     follows_gradients = False
@@ -31,8 +29,7 @@ class Sklearn(Head):
         settings: Mapping[str, Any] = NO_SETTINGS,
     ) -> None:
         """Raises: UserError for a pooling, a learner or a setting that does not exist."""
-        super().__init__()
-        self.pool, self.own_pool = check_pool(pool), default_pool
+        super().__init__(pool, default_pool)
         self.fc = Estimator(num_features, num_outputs, estimator, settings)
 
     @property
@@ -43,6 +40,5 @@ class Sklearn(Head):
     def last_layer(self) -> nn.Module | None:
         return self.fc
 
-    def forward(self, features: Features, batch: Batch) -> Tensor:
-        """(b, k)."""
-        return self.fc(pool(features, self.pool, self.own_pool))
+    def outputs(self, vector: Tensor) -> Tensor:
+        return self.fc(vector)
