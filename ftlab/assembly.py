@@ -10,6 +10,7 @@ import torch
 
 from ftlab import bundle as bundles
 from ftlab.backbones.base import Backbone
+from ftlab.cache.settings import CacheSettings
 from ftlab.config import instantiate, named, options
 from ftlab.data.augment import Augment
 from ftlab.data.base import DataSpec, InputPreprocessing, Preprocessing, Source, Splits
@@ -45,6 +46,7 @@ class Parts:
     rates: dict[str, float]  # multiplier of each stage
     schedule: Schedule
     optimizer: OptimizerSettings
+    cache: CacheSettings
 
 
 def assemble(
@@ -86,6 +88,7 @@ def assemble(
         rates=make(config["rates"]).of(model.addresses),
         schedule=_schedule(config, has_validation=splits.val is not None),
         optimizer=make(config["optimizer"]),
+        cache=make(config["cache"]),
     )
 
 

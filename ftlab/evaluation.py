@@ -96,4 +96,4 @@ def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, k
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
     """The batch with every tensor on `device`."""
-    return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(batch).items()})
+    return batch.each(lambda tensor: tensor.to(device))

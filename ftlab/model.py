@@ -3,7 +3,7 @@
 Shapes: b batch, k outputs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -38,9 +38,12 @@ class Model(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.rest: Callable[[Batch], Tensor] | None = None  # what goes on from the values at a freeze border
 
     def forward(self, batch: Batch) -> Tensor:
-        """Raw outputs (b, k)."""
+        """Raw outputs (b, k) of inputs, or of the values at the freeze border that `rest` goes on from."""
+        if batch.border is not None and self.rest is not None:
+            return self.rest(batch)
         return self.head(self.backbone(batch), batch)
 
     @property

@@ -64,6 +64,11 @@ TYPES: dict[str, Any] = {
     "optimizer.eps": PositiveFloat,
     "optimizer.momentum": Fraction,
     "optimizer.alpha": Fraction,
+    # the cache
+    "cache.memory_budget": PositiveFloat,
+    "cache.disk_budget": PositiveFloat,
+    "cache.dtype": Literal["float32", "float16", "bfloat16", "uint8"],
+    "cache.views": PositiveInt | None,
     # ftlab cache
     "action": Literal["list", "clear"],
     # modes on a bundle

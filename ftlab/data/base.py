@@ -29,15 +29,22 @@ class Batch:
     mask: Tensor | None = None  # (b, t) bool, True where there is a step, False where one only fills the batch
     vectors: Tensor | None = None  # (b, d) float32
     categories: Tensor | None = None  # (b, m) int64, of m columns, each with its own numbering
+    border: tuple[Tensor, ...] | None = None  # values at the freeze border (b, ...), in place of the inputs
 
     def __len__(self) -> int:
         return len(self.targets)
 
+    def each(self, move: Callable[[Tensor], Tensor]) -> "Batch":
+        """The same batch with `move` done to every tensor."""
+
+        def moved(part: Any) -> Any:
+            return tuple(map(move, part)) if isinstance(part, tuple) else part if part is None else move(part)
+
+        return Batch(**{f.name: moved(getattr(self, f.name)) for f in fields(self)})
+
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory; a DataLoader pins only what it knows or what has this method."""
-        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        pinned: dict[str, Any] = {name: part if part is None else part.pin_memory() for name, part in parts.items()}
-        return Batch(**pinned)
+        return self.each(Tensor.pin_memory)
 
 
 class Transform(Protocol):

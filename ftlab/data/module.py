@@ -3,9 +3,9 @@
 Shapes: n samples, b batch, k classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from ftlab.data.augment import Augment
 from ftlab.data.base import Batch, DataSpec, InputPreprocessing, Samples, Source, Splits
 from ftlab.data.checks.labels import class_counts, of_classes, wrong_targets
 from ftlab.data.preprocessing import stacked
-from ftlab.data.sampling import Item, KeyedBatchSampler, KeyedDataset
+from ftlab.data.sampling import Item, Key, KeyedBatchSampler, KeyedDataset
 from ftlab.data.splits import subset as take
 from ftlab.errors import UserError, choices
 
@@ -112,13 +112,30 @@ def collate(items: list[Item] | UserError) -> Batch | UserError:
     if isinstance(items, UserError):
         return items
     inputs, targets, index = zip(*items, strict=True)
-    return Batch(targets=torch.stack(targets), index=torch.tensor(index), **stacked(inputs))
+    return Batch(targets=torch.stack(targets), index=torch.tensor(index), **stacked(inputs))  # type: ignore[arg-type]  # no `border` among them
+
+
+class Kept(Protocol):
+    """Batches that need no loading."""
+
+    def batch(self, places: Sequence[Key], /) -> Batch: ...
 
 
 class Loader(DataLoader[Batch]):
-    """A DataLoader that raises the UserError which a KeyedDataset hands over in place of a batch."""
+    """A DataLoader that raises the UserError which a KeyedDataset hands over in place of a batch.
+
+    While there is something `kept`, the batches come from there, in the order of the same sampler.
+    """
+
+    kept: Kept | None = None
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # the base promises its own iterator class
+        if self.kept is not None:
+            self._iterator = None  # ends the workers, if there are any
+            for places in self.batch_sampler:  # type: ignore[union-attr]
+                batch = self.kept.batch(places)
+                yield batch.pin_memory() if self.pin_memory else batch
+            return
         batches = super().__iter__()
         for batch in batches:
             if isinstance(batch, UserError):
@@ -170,19 +187,20 @@ class DataModule:
             raise UserError(f"data={self.spec.name} has no split '{split}': {choices(split, there)}")
         return there[split]
 
-    def loader(self, split: str, shuffle: bool) -> DataLoader[Batch]:
+    def loader(self, split: str, shuffle: bool) -> Loader:
         """Raises: UserError if the split is not there or has fewer samples than there are processes."""
         samples = self.samples(split)
         if len(samples) < self.world:
             raise UserError(f"the {split} split holds {len(samples)} samples for {self.world} processes; use fewer.")
+        sampler = KeyedBatchSampler(len(samples), self.batch_size, shuffle, self.seed, rank=self.rank, world=self.world)
+        return self._loader(split, sampler, varied=split == "train" and shuffle)
+
+    def _loader(self, split: str, sampler: KeyedBatchSampler, varied: bool) -> Loader:
         plain = self.preprocessing.transform()
-        varied = split == "train" and shuffle
         transform = self.preprocessing.transform(self.augment) if varied else plain
         return Loader(
-            KeyedDataset(samples, transform, self.seed, plain),  # type: ignore[arg-type]  # collate makes the Batch
-            batch_sampler=KeyedBatchSampler(
-                len(samples), self.batch_size, shuffle, self.seed, rank=self.rank, world=self.world
-            ),
+            KeyedDataset(self.samples(split), transform, self.seed, plain),  # type: ignore[arg-type]  # collate makes the Batch
+            batch_sampler=sampler,
             collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
@@ -190,6 +208,21 @@ class DataModule:
             # The workers' base seed would be drawn from the global generator, which is keyed by the step.
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+    def in_order(self, split: str, epoch: int | None, batch_size: int) -> Loader:
+        """All samples of a split once, in their own order, this process's part of each batch.
+
+        epoch: None as in evaluation; a number: varied as training samples are in that epoch.
+        """
+        made = self._loader(
+            split,
+            KeyedBatchSampler(
+                len(self.samples(split)), max(batch_size, self.world), False, self.seed, self.rank, self.world
+            ),
+            varied=epoch is not None,
+        )
+        made.batch_sampler.epoch, made.batch_sampler.plain = epoch or 0, epoch is None  # type: ignore[union-attr]
+        return made
 
     def shown(self, split: str, index: int) -> dict[str, Any]:
         """A sample's raw input for a gallery: {"image": Pillow image} or {"cells": {column: text}}."""

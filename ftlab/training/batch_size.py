@@ -3,13 +3,12 @@
 import copy
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from torch import Tensor
 
 from ftlab.assembly import Parts
 from ftlab.data.base import Batch
@@ -168,8 +167,7 @@ def samples(data: DataModule) -> Batch:
 def repeated(batch: Batch, size: int) -> Batch:
     """A batch of `size`, which repeats the samples of `batch`."""
     places = torch.arange(size) % len(batch)
-    parts: dict[str, Any] = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    return Batch(**{name: part[places] if isinstance(part, Tensor) else part for name, part in parts.items()})
+    return batch.each(lambda tensor: tensor[places])
 
 
 def memory_available() -> int | None:

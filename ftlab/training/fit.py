@@ -22,6 +22,7 @@ from ftlab.evaluation import Evaluation, evaluate
 from ftlab.resume import went_on
 from ftlab.tasks.base import Task
 from ftlab.training import trainer as trainers
+from ftlab.training.caching import Caching
 from ftlab.training.checkpoints import BEST, Checkpoints, newest
 from ftlab.training.convex import ConvexFit
 from ftlab.training.finetuner import FineTuner
@@ -83,6 +84,7 @@ def prepare(
         folder=folder,
         callbacks=[
             unfreezing,
+            Caching(parts.cache, console),
             ConvexFit(folder),
             recovery,
             EqualRanks(),
@@ -164,7 +166,10 @@ class Fitted:
             "metrics": metrics,
             "stages": stage_table(parts),
             "plan": plan_table(parts),
-            "phases": phase_records(parts.phases, tuner.history, values, sizes),
+            "phases": [
+                {**record, "cache": tuner.supply.told.get(record["name"])}
+                for record in phase_records(parts.phases, tuner.history, values, sizes)
+            ],
             "history": tuner.history,
             "rates": tuner.plan.curve(values, factor=self._halved),
             "best": self._best(values),

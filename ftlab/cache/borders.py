@@ -1,0 +1,104 @@
+"""A model cut at the freeze border of a phase: which values its training needs, what computes them, what goes on.
+
+Shapes: b batch, d features, k outputs.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import blake2b
+
+import torch
+from torch import Tensor, nn
+
+from ftlab.backbones.border import update
+from ftlab.data.base import Batch
+from ftlab.heads.vector import VectorHead
+from ftlab.model import Model
+
+POOLED = "pooled"  # the vector that a head learns from, where the whole backbone is frozen
+
+Values = tuple[Tensor, ...]  # each (b, ...)
+
+
+@dataclass(frozen=True)
+class Border:
+    """The freeze border of a phase."""
+
+    names: tuple[str, ...]  # of its values, in their order
+    rest: Callable[[Batch], Tensor]  # raw outputs (b, k) of a batch whose `border` holds the values
+    stages: frozenset[str]  # addresses of the stages that the values are computed by
+
+
+class Borders:
+    """The freeze borders of one model."""
+
+    def __init__(self, model: Model) -> None:
+        """Raises: UserError where the backbone cannot be traced."""
+        self.model = model
+        self.traced = model.backbone.traced()
+        self._cut = lru_cache(maxsize=None)(lambda names: self.traced.cut(set(names)))
+
+    def of(self, trainable: Collection[str]) -> Border | None:
+        """The border while the stages `trainable` train; None if nothing is frozen before them.
+
+        Raises: UserError where the backbone cannot be cut there.
+        """
+        model = self.model
+        stages = {stage.name: stage.parameters for stage in model.stages if stage.name.startswith("backbone/")}
+        names = {n.removeprefix("backbone.model.") for stage in trainable for n in stages.get(stage, ())}
+        prefix, suffix = self._cut(frozenset(names))
+        if not names and isinstance(model.head, VectorHead):
+            head = model.head
+            return Border((POOLED,), lambda batch: head.outputs(first(batch)), frozenset(stages))
+        if set(prefix.names) <= self.traced.inputs:
+            return None
+        own = {f"backbone.model.{name}" for name in self.traced.parameters(prefix.names)}
+        upstream = frozenset(stage for stage, parameters in stages.items() if own & set(parameters))
+        return Border(prefix.names, lambda batch: self._go_on(suffix, batch), upstream)
+
+    def _go_on(self, suffix: nn.Module, batch: Batch) -> Tensor:
+        suffix.train(self.model.training)  # picks the trace; the layers follow their own modes
+        return self.model.head(suffix(*batch.border or ()), batch)
+
+    def values(self, names: Sequence[str]) -> Callable[[Batch], Values]:
+        """What computes the values `names` of a batch: a fast copy of the frozen part, with the weights of now."""
+        backbone, head = self.model.backbone, self.model.head
+        inner, suffix = [name for name in names if name != POOLED], None
+        if POOLED in names:
+            prefix, suffix = self._cut(frozenset())
+            inner += [name for name in prefix.names if name not in inner]
+        run = self.traced.fast(inner)
+
+        def compute(batch: Batch) -> Values:
+            found = dict(zip(inner, run(*backbone.inputs(batch)), strict=True))
+            if suffix is not None:
+                assert isinstance(head, VectorHead)
+                found[POOLED] = head.pooled(suffix.eval()(*(found[name] for name in prefix.names)))
+            return tuple(found[name] for name in names)
+
+        return torch.no_grad()(compute)
+
+    def digest(self, name: str) -> str:
+        """A hash of all that decides the value `name` but the inputs: the graph, its weights and its buffers."""
+        if name != POOLED:
+            return self.traced.digest([name])
+        head = self.model.head
+        assert isinstance(head, VectorHead)
+        prefix, _ = self._cut(frozenset())
+        state = blake2b(digest_size=16)
+        state.update(repr((self.traced.digest(prefix.names), head.pool, head.own_pool)).encode())
+        update(state, self.model.backbone.state_dict())  # the neck, which no graph holds
+        return state.hexdigest()
+
+
+def first(batch: Batch) -> Tensor:
+    assert batch.border is not None
+    return batch.border[0]
+
+
+def at_border(batch: Batch, values: Values) -> Batch:
+    """The batch with these values in place of its inputs."""
+    return replace(
+        batch, border=values, images=None, tokens=None, series=None, mask=None, vectors=None, categories=None
+    )

@@ -1,0 +1,118 @@
+"""A few samples through every freeze border, before the run: sizes, times, and whether the cut network is the same one.
+
+Shapes: b batch.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ftlab.cache.borders import Border, Borders, Values, at_border
+from ftlab.cache.decide import Need
+from ftlab.cache.rows import Rows, bytes_of
+from ftlab.cache.settings import Dtype
+from ftlab.cache.shelf import Shape
+from ftlab.data.base import Batch
+from ftlab.errors import UserError
+from ftlab.strategies.base import Phase
+
+SAMPLES = 8
+TOLERANCE = 0.02  # of the largest output: far above rounding, half precision included, far below another network's
+
+
+@dataclass
+class Probed:
+    """What is known of a run's borders."""
+
+    needs: list[Need]
+    shapes: dict[str, Shape] = field(default_factory=dict)  # of each value of one sample
+    seconds: dict[str, float] = field(default_factory=dict)  # by phase: to compute its values of one sample
+
+
+def probe(
+    model: Any, phases: Sequence[Phase], batch: Batch, loading: float, kept: Dtype, one_size: bool
+) -> tuple[Probed, Borders | None]:
+    """`batch`: samples on the device; loading: seconds that each took to load; one_size: see InputPreprocessing."""
+    needs = [
+        Need(phase.name, phase.epochs, frozenset(phase.trainable), plain=phase.fit == "convex") for phase in phases
+    ]
+    found = Probed(needs)
+    try:
+        borders = Borders(model)
+    except UserError as error:
+        found.needs = [replace(need, why_not=str(error)) for need in needs]
+        return found, None
+    known: dict[frozenset[str], Need] = {}
+    for place, need in enumerate(needs):
+        if need.trains not in known:
+            known[need.trains] = _look(borders, need, batch, loading, kept, one_size, found)
+        like = known[need.trains]
+        needs[place] = replace(need, names=like.names, stages=like.stages, why_not=like.why_not, pays=like.pays)
+        found.seconds[need.phase] = found.seconds.get(like.phase, 0.0)
+    return found, borders
+
+
+def _look(
+    borders: Borders, need: Need, batch: Batch, loading: float, kept: Dtype, one_size: bool, found: Probed
+) -> Need:
+    """`need` with what its border is."""
+    try:
+        border = borders.of(need.trains)
+    except UserError as error:
+        return replace(need, why_not=str(error))
+    if border is None:
+        return need
+    compute = borders.values(border.names)
+    compute(batch)  # the first call is slow
+    seconds, values = timed(lambda: compute(batch), batch)
+    if any(value.ndim == 0 or len(value) != len(batch) for value in values):
+        return replace(need, why_not="its values at the freeze border are not one a sample")
+    if not one_size and any(value.ndim > 2 for value in values):
+        return replace(need, why_not="the inputs are not of one length, and its values at the freeze border neither")
+    if not is_same(borders.model, border, batch, values):
+        return replace(need, why_not="cut at the freeze border, the network gives other outputs")
+    found.shapes |= {n: Shape(tuple(v.shape[1:]), v.dtype) for n, v in zip(border.names, values, strict=True)}
+    found.seconds[need.phase] = seconds / len(batch) + loading
+    reading = timed(lambda: read_again(values, kept), batch)[0]
+    return replace(need, names=border.names, stages=border.stages, pays=reading < seconds + loading * len(batch))
+
+
+def timed(run: Callable[[], Any], batch: Batch) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = run()
+    if batch.targets.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - start, result
+
+
+def read_again(values: Values, kept: Dtype) -> list[Tensor]:
+    """What one batch costs that is kept and read once."""
+    places, device = torch.arange(len(values[0])), values[0].device
+    back = []
+    for value in values:
+        shape = value.shape[1:]
+        rows = Rows(np.zeros((len(value), bytes_of(shape, value.dtype, kept)), np.uint8), shape, value.dtype, kept)
+        rows.put(places, value)
+        back.append(rows.get(places).to(device))
+    return back
+
+
+def is_same(model: Any, border: Border, batch: Batch, values: Values) -> bool:
+    """Whether the rest of the network makes the same outputs of `values` as the whole network of the inputs."""
+    modes, rest = [(module, module.training) for module in model.modules()], model.rest
+    model.eval()
+    model.rest = border.rest
+    try:
+        with torch.no_grad():
+            whole, cut = model(batch).float(), model(at_border(batch, values)).float()
+    finally:
+        model.rest = rest
+        for module, training in modes:
+            module.training = training
+    limit = TOLERANCE * float(whole.abs().max()) + 1e-4
+    return bool(((whole - cut).abs() <= limit).all())

@@ -1,0 +1,39 @@
+"""The settings of the cache. Imports no torch, so that a config is checked in milliseconds."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["auto", "off", "memory", "disk"]
+Dtype = Literal["float32", "float16", "bfloat16", "uint8"]
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """Where values at the freeze border may be kept, and how."""
+
+    mode: Mode
+    memory_budget: float = 0.0  # GiB at once
+    disk_budget: float = 0.0  # GiB of all runs
+    dtype: Dtype = "float32"
+    views: int | None = None  # augmented variants of each training sample; None: none are kept
+
+
+def auto(memory_budget: float, disk_budget: float, dtype: Dtype, views: int | None) -> CacheSettings:
+    """Where it pays."""
+    return CacheSettings("auto", memory_budget, disk_budget, dtype, views)
+
+
+def off() -> CacheSettings:
+    """Nowhere."""
+    return CacheSettings("off")
+
+
+def memory(memory_budget: float, dtype: Dtype, views: int | None) -> CacheSettings:
+    """In memory, wherever anything is frozen."""
+    return CacheSettings("memory", memory_budget, 0.0, dtype, views)
+
+
+def disk(disk_budget: float, dtype: Dtype, views: int | None) -> CacheSettings:
+    """On disk, wherever anything is frozen."""
+    return CacheSettings("disk", 0.0, disk_budget, dtype, views)

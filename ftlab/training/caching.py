@@ -1,0 +1,230 @@
+"""The callback that gives each phase the values at its freeze border: computed once and kept, or faster than before.
+
+What it decides is decided by cache/decide.py. Its choices are saved in the checkpoint, for a resume.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from rich.console import Console
+from rich.progress import track
+
+from ftlab.cache.borders import Borders
+from ftlab.cache.decide import KEPT, Amounts, Choice, Need, Place, decide, groups
+from ftlab.cache.kept import Kept, fill
+from ftlab.cache.keys import fingerprint, key
+from ftlab.cache.probe import SAMPLES, Probed, probe
+from ftlab.cache.rows import bytes_of
+from ftlab.cache.settings import CacheSettings
+from ftlab.cache.shelf import Shelf, Slot
+from ftlab.data.base import Batch
+from ftlab.training.finetuner import FineTuner
+
+SPLITS = ("train", "val")
+BATCH = 64  # samples that the frozen part takes at once, if that is at most twice the batch size of the training
+
+
+class Caching(Callback):
+    """After Unfreezing, which has frozen by then."""
+
+    def __init__(self, settings: CacheSettings, console: Console) -> None:
+        self.settings, self.console = settings, console
+        self.phase: int | None = None  # that the values are there for
+
+    def on_train_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
+        if self.settings.mode == "off":
+            return
+        device = pl_module.device
+        self.shelf = Shelf(self.settings, trainer.strategy, trainer.global_rank, trainer.world_size, device)
+        self.data = pl_module.data(rank=trainer.global_rank, world=trainer.world_size)
+        self.probed, self.borders = self._probe(trainer, pl_module)
+        names = [phase.name for phase in pl_module.plan.phases]
+        if [
+            choice.phase for choice in pl_module.supply.choices
+        ] != names:  # else of the run that goes on
+            pl_module.supply.choices = trainer.strategy.broadcast(self._decide(trainer))
+        if pl_module.interrupted:  # Lightning does not call on_train_epoch_start for an epoch that goes on
+            self._begin(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
+        if self.settings.mode != "off":
+            self._begin(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
+        told = pl_module.supply.told.get(pl_module.running.name)
+        if told is not None:
+            told["read"] += sum(kept.take_read() for kept in pl_module.supply.kept.values())
+
+    def on_train_end(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
+        self._end(pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: FineTuner, exception: BaseException) -> None:  # type: ignore[override]
+        self._end(pl_module)
+
+    def _end(self, module: FineTuner) -> None:
+        module.supply.switch()
+        if hasattr(self, "shelf"):
+            self.shelf.keep_only(())
+
+    # --- before the run
+
+    def _probe(self, trainer: Trainer, module: FineTuner) -> tuple[Probed, Borders | None]:
+        start = time.perf_counter()
+        batch = next(iter(self.data.in_order("train", None, SAMPLES * trainer.world_size)))
+        loading = (time.perf_counter() - start) / len(batch)
+        with computing(trainer) as prepare:
+            return probe(
+                module.model,
+                module.plan.phases,
+                prepare(batch),
+                loading,
+                self.settings.dtype,
+                self.data.preprocessing.one_size,
+            )
+
+    def _decide(self, trainer: Trainer) -> list[Choice]:
+        own, spec = self.settings, self.data.spec
+        sizes = {name: bytes_of(s.shape, s.dtype, own.dtype) for name, s in self.probed.shapes.items()}
+        train, val = spec.sizes["train"], spec.sizes.get("val", 0)
+        amounts = Amounts(sizes, self._views() * train, train, val)
+        several = "several machines share no disk that is known of" if trainer.num_nodes > 1 else None
+        return decide(self.probed.needs, amounts, own, self._varied(), several)
+
+    def _views(self) -> int:
+        return (self.settings.views or 1) if self.data.augment.random else 1
+
+    def _varied(self) -> str | None:
+        """Why training samples cannot be kept."""
+        augment = self.data.augment
+        if augment.mixup or augment.cutmix:
+            return "mixup and cutmix make new images of whole batches"
+        if augment.random and self.settings.views is None:
+            return "the augmentation varies the training images in every epoch (cache.views=4 keeps 4 variants of each)"
+        return None
+
+    # --- a phase
+
+    def _begin(self, trainer: Trainer, module: FineTuner) -> None:
+        at = [phase.name for phase in module.plan.phases].index(module.phase.name)
+        if at == self.phase:
+            return
+        self.phase = at
+        choice, need = module.supply.choices[at], self.probed.needs[at]
+        told = module.supply.told.setdefault(need.phase, {**asdict(choice), "seconds": 0.0, "read": 0})
+        told |= {"bytes": 0, "found": 0}
+        wanted = self._slots(module.supply.choices, at)
+        self.shelf.keep_only(wanted)
+        if self.borders is None or not need.names or choice.train == "off":
+            return module.supply.switch()
+        start = time.perf_counter()
+        for split, varied in ((split, varied) for split in SPLITS for varied in (False, True)):
+            these = {slot: place for slot, place in wanted.items() if (slot.split, slot.varied) == (split, varied)}
+            if any(slot.name in need.names and slot not in self.shelf.rows for slot in these):
+                self._provide(trainer, module, these, told)
+        told["seconds"] += time.perf_counter() - start
+        kept = {
+            split: self._kept(split, at)
+            for split in SPLITS
+            if Slot(split, self._is_varied(split, need), need.names[0]) in wanted
+        }
+        live = self.borders.values(need.names) if "live" in (choice.train, choice.val) else None
+        border = self.borders.of(need.trains)
+        assert border is not None
+        module.supply.switch(border.rest, kept, live)
+
+    def _slots(self, choices: Sequence[Choice], at: int) -> dict[Slot, Place]:
+        """What this phase, and the later ones that the same pass serves, take from the shelf."""
+        needs = self.probed.needs
+        together = next((group for group in groups(needs) if needs[at] in group), [])
+        return {
+            Slot(split, self._is_varied(split, need), name): getattr(choice, split)
+            for need, choice in reversed(list(zip(needs, choices, strict=True))[at:])
+            if need in together
+            for split in SPLITS
+            if getattr(choice, split) in KEPT and split in self.data.spec.sizes
+            for name in need.names
+        }
+
+    def _is_varied(self, split: str, need: Need) -> bool:
+        return split == "train" and self.data.augment.random and not need.plain
+
+    def _kept(self, split: str, at: int) -> Kept:
+        need = self.probed.needs[at]
+        varied = self._is_varied(split, need)
+        rows = [self.shelf.rows[Slot(split, varied, name)] for name in need.names]
+        return Kept(rows, self.data.samples(split).targets, self._views() if varied else 1)
+
+    def _provide(self, trainer: Trainer, module: FineTuner, wanted: Mapping[Slot, Place], told: dict[str, Any]) -> None:
+        """Find on disk, or compute by one pass over the split, all that is wanted and not there."""
+        shapes, names = self.probed.shapes, []
+        for slot, place in wanted.items():
+            if slot in self.shelf.rows:
+                continue
+            name = self._key(trainer, slot) if place == "disk" else None
+            if not self.shelf.find(slot, name, shapes[slot.name]):
+                about = {
+                    "network": module.model.backbone.name,
+                    "value": slot.name,
+                    "data": self.data.spec.name,
+                    "split": slot.split,
+                }
+                self.shelf.prepare(slot, self._count(slot), shapes[slot.name], place, name, about)
+                names.append(slot)
+        told["found"] += len(wanted) - len(names)
+        told["bytes"] += sum(self.shelf.rows[slot].array.nbytes for slot in wanted)
+        if names:
+            self._pass(trainer, names)
+            for kept in KEPT:
+                self.shelf.filled([slot for slot in names if wanted[slot] == kept], kept)
+
+    def _pass(self, trainer: Trainer, slots: Sequence[Slot]) -> None:
+        """Compute the values of `slots`, which are of one split."""
+        split, varied = slots[0].split, slots[0].varied
+        samples = len(self.data.samples(split))
+        rows = [self.shelf.rows[slot] for slot in slots]
+        with computing(trainer) as prepare, torch.inference_mode():
+            assert self.borders is not None
+            compute = self.borders.values([slot.name for slot in slots])
+            for view in range(self._views() if varied else 1):
+                loader = self.data.in_order(split, view if varied else None, self._batch_size())
+                batches = track(
+                    map(prepare, loader),
+                    f"the frozen part, {split}",
+                    len(loader),
+                    console=self.console,
+                    transient=True,
+                    disable=not self.console.is_terminal,
+                )
+                fill(rows, compute, batches, view * samples)
+
+    def _count(self, slot: Slot) -> int:
+        return len(self.data.samples(slot.split)) * (self._views() if slot.varied else 1)
+
+    def _batch_size(self) -> int:
+        """A global one, over all processes."""
+        own = self.data.batch_size
+        return max(own, min(2 * own, BATCH * self.data.world))
+
+    def _key(self, trainer: Trainer, slot: Slot) -> str | None:
+        """The name of an entry on disk; None where nothing tells these samples from others."""
+        data, borders = self.data, self.borders
+        samples = fingerprint(data.samples(slot.split).inputs)
+        if samples is None or borders is None:
+            return None
+        variation = (data.augment, data.seed, self._views()) if slot.varied else None
+        shape = self.probed.shapes[slot.name]
+        how = (shape, self.settings.dtype, trainer.precision, trainer.strategy.root_device.type, self._batch_size())
+        return key(borders.digest(slot.name), samples, data.preprocessing.stored(), variation, how)
+
+
+@contextmanager
+def computing(trainer: Trainer) -> Iterator[Callable[[Batch], Batch]]:
+    """In the precision of the training; gives what brings a batch to it and to the device."""
+    precision, strategy = trainer.precision_plugin, trainer.strategy
+    with precision.val_step_context():
+        yield lambda batch: strategy.batch_to_device(precision.convert_input(batch))
