@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ftlab.cache.settings import Dtype
+from ftlab.errors import UserError
 
 HEAD = 8  # bytes before each row of uint8: its smallest value and its step, float32
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -28,7 +29,7 @@ class Rows:
     def put(self, places: Tensor, values: Tensor) -> None:
         """Keep values (b, ...) of the rows `places` (b,)."""
         values = values.detach().cpu().reshape(len(values), -1)
-        rows = quantised(values.float()) if self.coarse else values.to(self.type).contiguous().view(torch.uint8)
+        rows = quantised(values.float()) if self.coarse else narrowed(values, self.type).view(torch.uint8)
         self.array[places.numpy()] = rows.numpy()
 
     def get(self, places: Tensor) -> Tensor:
@@ -36,6 +37,17 @@ class Rows:
         rows = torch.from_numpy(self.array[places.numpy()])
         values = restored(rows) if self.coarse else rows.view(self.type)
         return values.to(self.dtype).view(len(places), *self.shape)
+
+
+def narrowed(values: Tensor, kept: torch.dtype) -> Tensor:
+    """Raises: UserError for a finite value that becomes infinite."""
+    found = values.to(kept).contiguous()
+    if kept == torch.float16 != values.dtype and (found.isinf() & values.isfinite()).any():
+        largest = float(values[values.isfinite()].abs().max())
+        raise UserError(
+            f"cache.dtype=float16: holds at most 65504, and a value at the freeze border is {largest:g}; use bfloat16"
+        )
+    return found
 
 
 def kept_type(dtype: torch.dtype, kept: Dtype) -> torch.dtype:
