@@ -22,14 +22,14 @@ class Idx(Source):
     """train-images-idx3-ubyte, train-labels-idx1-ubyte and, if there, the same with t10k for the test split.
 
     Format: http://yann.lecun.com/exdb/mnist/. Classes are the label values of the train files.
-    Raises (read): UserError, naming the file.
+    Raises (survey): UserError, naming the file.
     """
 
     def __init__(self, root: str, split: Sequence[float]) -> None:
         self.root = root
         self.split = split
 
-    def read(self, seed: int) -> Splits:
+    def survey(self, seed: int) -> Splits:
         root = existing_folder(self.root)
         images, labels = _pair(root, "train")
         values = np.unique(labels)

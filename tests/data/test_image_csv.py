@@ -113,5 +113,5 @@ def test_a_missing_file_with_no_other_of_its_kind_beside_it_is_told_as_that(root
 
 @pytest.mark.parametrize("text", ["", "\n"])
 def test_a_file_without_a_first_row_is_told_as_that(root, text):
-    with pytest.raises(UserError, match="labels.csv: the file is empty, or its first row is; that row names the col"):
+    with pytest.raises(UserError, match=r"labels.csv: the file is empty, or its first row is; that row names the col"):
         source(root, text).read(0)
