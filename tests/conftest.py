@@ -79,7 +79,13 @@ def quick_run(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
         if config.seed == 9:
             raise KeyboardInterrupt
         objective = {"name": "accuracy", "value": 1 / (1 + config.seed), "mode": "max"}
-        report = {"schema_version": 1, "objective": objective, "phases": [phase], "seconds": {"train": 1.0}}
+        report = {
+            "schema_version": 1,
+            "objective": objective,
+            "metrics": {"test": {"accuracy": 0.5}},
+            "phases": [phase],
+            "seconds": {"train": 1.0},
+        }
         (run_dir / "report.json").write_text(json.dumps(report))
         return report
 
