@@ -233,7 +233,8 @@ def _decided(settings: Mapping[str, Any], model: Model, task: Task) -> dict[str,
     # The best head for features of chance has large weights, which blow up the gradients of what is behind it.
     noise = fresh and not model.backbone.passes_inputs
     init = "random" if noise or _no_convex_fit(model, task) else "closed_form"
-    groups = 1 if fresh else 2  # random weights are nothing to keep for later
+    # Random weights are nothing to keep for later; a single stage makes a single group.
+    groups = 1 if fresh or len(model.backbone.stages) == 1 else 2
     auto = {"head_init": init, "groups": groups}
     return {key: auto[key] if value == "auto" and key in auto else value for key, value in settings.items()}
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is first imported; two workers share the cores, bits stay equal
 
 from ftlab.cli import main
 from ftlab.errors import UserError
@@ -81,7 +84,13 @@ def quick_run(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
         if config.seed == 9:
             raise KeyboardInterrupt
         objective = {"name": "accuracy", "value": 1 / (1 + config.seed), "mode": "max"}
-        report = {"schema_version": 1, "objective": objective, "phases": [phase], "seconds": {"train": 1.0}}
+        report = {
+            "schema_version": 1,
+            "objective": objective,
+            "metrics": {"test": {"accuracy": 0.5}},
+            "phases": [phase],
+            "seconds": {"train": 1.0},
+        }
         (run_dir / "report.json").write_text(json.dumps(report))
         return report
 

@@ -58,6 +58,7 @@ def test_data_from_python_cannot_be_named_on_the_command_line():
         (["head=mlp"], ["gradient"] * 3),
         (["task.loss=focal"], ["gradient"] * 3),
         (["strategy.groups=3"], ["convex", *["gradient"] * 3]),
+        (["backbone.until=stem"], ["convex", "gradient"]),  # a single stage is a single group
         (["backbone.pretrained=false"], ["gradient"] * 2),  # all at once, behind a head that chance made too
         (["backbone.pretrained=false", "strategy.head_init=closed_form"], ["convex", "gradient"]),
     ],

@@ -63,6 +63,18 @@ def test_a_bundle_whose_learner_was_changed_is_refused(run: Path, tmp_path: Path
         load(tmp_path / "bundle")
 
 
+def test_two_processes_fit_the_learner_that_one_does(command: Command) -> None:
+    """Nothing has a gradient, which DDP refuses to wrap; the report is made of what rank 0 has sent."""
+    words = ["train", *SMALL, "head.estimator=knn", "strategy=closed_form", "data.split=[0.9,0.05,0.05]"]
+    assert command(*words, "hydra.run.dir=one").code == 0
+    two = command(*words, "hydra.run.dir=two", "trainer.devices=2", "trainer.strategy=ddp")
+    assert two.code == 0, two.err
+    found = [json.loads(Path(name, "report.json").read_text()) for name in ("one", "two")]
+    assert found[0]["metrics"]["test"]["accuracy"] > 0.4  # chance is 0.1
+    assert found[1]["metrics"]["test"] == pytest.approx(found[0]["metrics"]["test"], abs=1e-5)
+    assert "Traceback" not in Path("two", "process-1.log").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

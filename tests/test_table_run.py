@@ -259,7 +259,7 @@ def test_a_run_that_goes_on_ends_with_the_same_figures(command: Command, houses:
         (("data=diabetes", "task=regression", "backbone=timm"), "use backbone=table"),
         (("backbone=table",), "use backbone=timm"),
         (("data=diabetes", "task=regression", "augment=light"), "use augment=none"),
-        (("data=diabetes", "task=regression", "backbone.pretrained=true"), "no weights come along for tables"),
+        (("data=diabetes", "task=regression", "backbone.pretrained=true"), "no weights come along for backbone=table"),
         ((*PRICE, "data.file=house.csv"), "did you mean 'houses.csv'"),
         ((*PRICE[:-2], "data.target_columns=[city]"), "houses.csv, row 2, column city"),
         ((*PRICE[:-2], "data.target_columns=[prize]"), "did you mean 'price'"),

@@ -67,31 +67,36 @@ class TimmBackbone(Backbone):
         size = as_size(image_size)
         settings = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
         self.model = build(name, weights_of.from_hub(name, pretrained, weights), size, settings, meta)
-        classifier = as_names(self.model.pretrained_cfg.get("classifier"))
-        self.classifier_name = classifier[0] if len(classifier) == 1 else None
         pooling = remove_pooling(self.model)
         self.stages = stages_of(self.model, "model", stages)
         if until and weights:  # the file may be of a network that ended there too; what it has more of is dropped
             self.stages = end_at(self.model, until, self.stages, "model")
-        self.loaded = weights_of.Loaded("none: built on meta" if pretrained or weights else "random")
-        if not meta:
-            self.loaded = weights_of.load(
-                self.model, name, pretrained, weights, allow_missing=allow_missing, classifier=classifier
-            )
+        self.loaded = self._load(pretrained, weights, allow_missing, meta)
         if until and not weights:
             self.stages = end_at(self.model, until, self.stages, "model")
-        self.preprocessing = preprocessing_of(self.model, size)
+        self._describe(pooling, size)
+        self._first_pass = enable(self.model, name) if checkpointing else None
+        self.num_features = self._width(until) if until else self.model.head_hidden_size
+        names = as_names(self.model.pretrained_cfg.get("classifier"))
+        self.classifier_name = names[0] if len(names) == 1 and not until else None  # no network of timm ends at `until`
+
+    def _load(self, pretrained: bool, weights: str | None, allow_missing: bool, meta: bool) -> weights_of.Loaded:
+        if meta:
+            return weights_of.Loaded("none: built on meta" if pretrained or weights else "random")
+        classifier = as_names(self.model.pretrained_cfg.get("classifier"))
+        return weights_of.load(
+            self.model, self.name, pretrained, weights, allow_missing=allow_missing, classifier=classifier
+        )
+
+    def _describe(self, pooling: str, size: tuple[int, int] | None) -> None:
+        """What timm says of the network, from which `pooling` was taken ("": none was), in our words."""
         self._pools_itself = pooling == ""
         self.default_pool = pooling or "average"
+        self.preprocessing = preprocessing_of(self.model, size)
+        self.no_weight_decay = without_weight_decay(self.model)
         self._channels_last = getattr(self.model, "output_fmt", "NCHW") == "NHWC"
         self._prefix_tokens = prefix_tokens(self.model, self.default_pool)
         self._fixed_size = is_fixed(self.model)
-        self.num_features = self.model.head_hidden_size
-        self.no_weight_decay = without_weight_decay(self.model)
-        self._first_pass = enable(self.model, name) if checkpointing else None
-        if until:
-            self.classifier_name = None  # no network of timm ends here
-            self.num_features = self._width(until)
 
     def _width(self, until: str) -> int:
         """Features of the network that was cut short. Raises: UserError if it does not run any more."""

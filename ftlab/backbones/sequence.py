@@ -23,7 +23,9 @@ class SequenceBackbone(Backbone):
     (arXiv:2002.04745), learned positions as in Devlin et al. 2018 (arXiv:1810.04805).
     """
 
-    takes = "sequence"
+    takes = name = "sequence"
+    default_pool = "average"
+    preprocessing = None
 
     def __init__(
         self,
@@ -45,17 +47,9 @@ class SequenceBackbone(Backbone):
         """
         super().__init__()
         _check(width, depth, heads, max_length)
-        if pretrained and weights is None:
-            raise UserError(
-                "backbone.pretrained=true: no weights come along for sequences; backbone.weights=RUN/bundle takes "
-                "those of an earlier run on sequences with these columns"
-            )
-        self.name = "sequence"
         self.model = Encoder(tokens, channels, max_length, width, depth, heads, dropout)
-        self.loaded = weights_of.load(self.model, self.name, False, weights, allow_missing=allow_missing)
+        self.loaded = weights_of.of_earlier_run(self.model, self.name, pretrained, weights, allow_missing)
         self.num_features = width
-        self.default_pool = "average"
-        self.preprocessing = None
         layers = {f"layer{number}": [f"layer{number}"] for number in range(1, depth + 1)}
         layers[f"layer{depth}"] += ["norm"]
         self.stages = listed_stages(self.model, {"embedding": ["embedding"], **layers}, "model")

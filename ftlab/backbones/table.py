@@ -27,7 +27,9 @@ class TableBackbone(Backbone):
     Source: the width and the depth apart, the "wide and deep" network of Cheng et al. 2016 (arXiv:1606.07792).
     """
 
-    takes = "table"
+    takes = name = "table"
+    default_pool = "average"
+    preprocessing = None
     passes_inputs = True
 
     def __init__(
@@ -50,17 +52,9 @@ class TableBackbone(Backbone):
         """
         super().__init__()
         _check(width, depth, embedding, norm)
-        if pretrained and weights is None:
-            raise UserError(
-                "backbone.pretrained=true: no weights come along for tables; backbone.weights=RUN/bundle takes those "
-                "of an earlier run on a table with these columns"
-            )
-        self.name = "table"
         self.model = TableNetwork(numbers, categories, width, depth, embedding, dropout, norm)
-        self.loaded = weights_of.load(self.model, self.name, False, weights, allow_missing=allow_missing)
+        self.loaded = weights_of.of_earlier_run(self.model, self.name, pretrained, weights, allow_missing)
         self.num_features = self.model.inputs + width
-        self.default_pool = "average"
-        self.preprocessing = None
         hidden = {f"hidden{number}": [f"hidden{number}"] for number in range(1, depth + 1)}
         self.stages = listed_stages(self.model, {"embedding": ["embedding"], **hidden}, "model")
 

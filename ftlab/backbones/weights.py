@@ -94,6 +94,19 @@ def load(
     return Loaded(f"timm's hub: {model.pretrained_cfg.get('hf_hub_id') or model.pretrained_cfg.get('url')}")
 
 
+def of_earlier_run(model: nn.Module, name: str, pretrained: bool, weights: str | None, allow_missing: bool) -> Loaded:
+    """For ftlab's own networks, which no weights come along for: those of a run on the same columns, or chance.
+
+    Raises: UserError if weights are asked for and none are named, and what `load` raises.
+    """
+    if pretrained and weights is None:
+        raise UserError(
+            f"backbone.pretrained=true: no weights come along for backbone={name}; backbone.weights=RUN/bundle takes "
+            "those of an earlier run on data with these columns"
+        )
+    return load(model, name, False, weights, allow_missing=allow_missing)
+
+
 # --- the package -----------------------------------------------------------------------------------------------------
 
 

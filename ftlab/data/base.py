@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ftlab.data.augment import Augment
 from ftlab.data.problems import Fault, Problem
+from ftlab.errors import UserError
 
 Fields = dict[str, Tensor]  # what one raw input, or a stack of them, puts into a Batch, by the name of the field
 
@@ -233,15 +234,19 @@ class Source(ABC):
     """Reads samples; a data option is a subclass in a file of its own."""
 
     @abstractmethod
-    def read(self, seed: int) -> Splits:
+    def survey(self, seed: int) -> Splits:
         """All splits; where the source has none of its own, split by `seed`, stratified over classes.
+
+        A row that cannot be used is left out and told in `faults`.
+        Raises: UserError for what is wrong as a whole.
+        """
+
+    def read(self, seed: int) -> Splits:
+        """As `survey`, but a row that cannot be used is an error.
 
         Raises: UserError, naming file and row, what is accepted and what to do.
         """
-
-    def survey(self, seed: int) -> Splits:
-        """As `read`, but a row that cannot be used is left out and told in `faults`.
-
-        Raises: UserError for what is wrong as a whole.
-        """
-        return self.read(seed)
+        splits = self.survey(seed)
+        if splits.faults:
+            raise UserError(splits.faults[0].reason)
+        return splits

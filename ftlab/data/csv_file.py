@@ -25,21 +25,25 @@ class CsvFile:
     def rows(self, check_columns: Callable[[Sequence[str]], None], make: Callable[[int, Record], T]) -> list[T]:
         """What `make` gives for the line (the header is 1) and the cells of each row.
 
-        Raises: UserError if the file is not there or is no CSV file in UTF-8.
+        Raises: UserError if the file is not there, is empty or is no CSV file in UTF-8.
         """
         try:
             with open(self.existing(), newline="", encoding="utf-8-sig") as stream:
                 reader = csv.DictReader(stream)
-                check_columns(reader.fieldnames or [])
+                if not reader.fieldnames:
+                    raise self.error("the file is empty, or its first row is; that row names the columns")
+                check_columns(reader.fieldnames)
                 return [make(reader.line_num, record) for record in reader]
         except (UnicodeDecodeError, csv.Error) as error:
             raise self.error(f"not a CSV file in UTF-8 ({error})") from error
 
     def existing(self) -> Path:
-        """Raises: UserError, naming the nearest file of that suffix."""
+        """Raises: UserError, naming the nearest file of that suffix, or saying that there is none."""
         path = self.folder / self.name
         if not path.is_file():
-            near = choices(path.name, [entry.name for entry in path.parent.glob(f"*{path.suffix or '.csv'}")])
+            suffix = path.suffix or ".csv"
+            there = [entry.name for entry in path.parent.glob(f"*{suffix}")]
+            near = choices(path.name, there) if there else f"there is no {suffix} file at all."
             raise UserError(f"{self.key}={self.shown} is not a file in {printable(self.folder)}: {near}")
         return path
 

@@ -21,7 +21,7 @@ class Digits(Source):
     def __init__(self, split: Sequence[float]) -> None:
         self.split = split
 
-    def read(self, seed: int) -> Splits:
+    def survey(self, seed: int) -> Splits:
         rows = np.loadtxt(packaged(), delimiter=",", dtype=np.uint8)
         pixels = np.round(rows[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
         everything = Samples(

@@ -22,14 +22,14 @@ class Idx(Source):
     """train-images-idx3-ubyte, train-labels-idx1-ubyte and, if there, the same with t10k for the test split.
 
     Format: http://yann.lecun.com/exdb/mnist/. Classes are the label values of the train files.
-    Raises (read): UserError, naming the file.
+    Raises (survey): UserError, naming the file.
     """
 
     def __init__(self, root: str, split: Sequence[float]) -> None:
         self.root = root
         self.split = split
 
-    def read(self, seed: int) -> Splits:
+    def survey(self, seed: int) -> Splits:
         root = existing_folder(self.root)
         images, labels = _pair(root, "train")
         values = np.unique(labels)
@@ -53,7 +53,8 @@ def _pair(root: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     for name, dimensions in ((f"{part}-images-idx3-ubyte", 3), (f"{part}-labels-idx1-ubyte", 1)):
         file = _find(root, name)
         if file is None:
-            near = choices(name, [entry.name for entry in visible(root)][:20])
+            there = [entry.name for entry in visible(root)][:20]
+            near = choices(name, there) if there else "the folder is empty."
             raise UserError(f"data.root={printable(root)} has no file {name} (or {name}.gz): {near}")
         arrays.append(read_idx(file, dimensions))
     if len(arrays[0]) != len(arrays[1]):

@@ -67,12 +67,6 @@ class ImageCsv(Source):
         self.split = split
         self.targets = TargetColumns(self.file, tuple(target_columns or ()), missing)
 
-    def read(self, seed: int) -> Splits:
-        splits = self.survey(seed)
-        if splits.faults:
-            raise UserError(splits.faults[0].reason)
-        return splits
-
     def survey(self, seed: int) -> Splits:
         root = existing_folder(self.root)
         found = self.file.rows(self._check_columns, lambda line, record: self._row(root, line, record))

@@ -19,14 +19,14 @@ class ImageFolder(Source):
     """root/train/CLASS/..., root/val/CLASS/... (also valid, validation), root/test/CLASS/...; or root/CLASS/....
 
     Images may lie deeper below a class's folder. Hidden files and folders are left out.
-    Raises (read): UserError, naming the folder.
+    Raises (survey): UserError, naming the folder.
     """
 
     def __init__(self, root: str, split: Sequence[float]) -> None:
         self.root = root
         self.split = split
 
-    def read(self, seed: int) -> Splits:
+    def survey(self, seed: int) -> Splits:
         root = existing_folder(self.root)
         folders, warnings = _split_folders(root)
         found = {split: _ClassFolders(folder) for split, folder in folders.items()}

@@ -12,7 +12,7 @@ class Linnerud(Source):
     def __init__(self, split: Sequence[float]) -> None:
         self.split = split
 
-    def read(self, seed: int) -> Splits:
+    def survey(self, seed: int) -> Splits:
         from sklearn.datasets import load_linnerud  # 0.6 s that other data does not need
 
         found = load_linnerud()

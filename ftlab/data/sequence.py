@@ -66,12 +66,6 @@ class Sequences(Source):
         self.order = order
         self.split = split
 
-    def read(self, seed: int) -> Splits:
-        splits = self.survey(seed)
-        if splits.faults:
-            raise UserError(splits.faults[0].reason)
-        return splits
-
     def survey(self, seed: int) -> Splits:
         folder = existing_folder(self.root)
         if self.file.endswith(".npz"):

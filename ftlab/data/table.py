@@ -72,12 +72,6 @@ class Table(Source):
         self.split_column = split_column
         self.split = split
 
-    def read(self, seed: int) -> Splits:
-        splits = self.survey(seed)
-        if splits.faults:
-            raise UserError(splits.faults[0].reason)
-        return splits
-
     def survey(self, seed: int) -> Splits:
         return _Reading(self, table_file(self.file, existing_folder(self.root))).splits(seed)
 

@@ -20,7 +20,7 @@ NAMES = {"train": ("train", "trainval"), "val": ("val", "valid"), "test": ("test
 class TorchvisionDataset(Source):
     """A class of torchvision.datasets that takes `root` and either `train` or `split`; nothing is downloaded.
 
-    Raises (read): UserError, naming the class and the folder.
+    Raises (survey): UserError, naming the class and the folder.
     """
 
     def __init__(self, dataset: str, root: str, split: Sequence[float]) -> None:
@@ -28,7 +28,7 @@ class TorchvisionDataset(Source):
         self.root = root
         self.split = split
 
-    def read(self, seed: int) -> Splits:
+    def survey(self, seed: int) -> Splits:
         accepted = loadable()
         if self.dataset not in accepted:
             raise UserError(f"data.dataset={self.dataset} cannot be used: {choices(self.dataset, accepted)}")

@@ -135,7 +135,7 @@ def _figures_of(report: dict[str, Any]) -> dict[str, Any]:
         "name": objective["name"],
         "mode": objective["mode"],
         "objective": objective["value"],
-        "test": report.get("metrics", {}).get("test", {}).get(objective["name"]),
+        "test": report["metrics"].get("test", {}).get(objective["name"]),
         "seconds": sum(report["seconds"].values()),
         "peak_memory_bytes": max(memory, default=None),
         "trainable_parameters": max((phase["trainable_parameters"] for phase in phases), default=0),

@@ -11,7 +11,7 @@ from ftlab.training.finetuner import FineTuner
 from ftlab.training.freezing import Freezing, forget, freeze
 from ftlab.training.history import best_epoch
 from ftlab.training.loading import read_checkpoint
-from ftlab.training.wrap import renew
+from ftlab.training.wrap import renew, skip_without_gradients
 
 
 class Unfreezing(Callback):
@@ -25,6 +25,7 @@ class Unfreezing(Callback):
     def setup(self, trainer: Trainer, pl_module: FineTuner, stage: str) -> None:  # type: ignore[override]
         if stage == "fit":  # runs before the wrap; evaluation must not freeze anything
             self._freeze(pl_module)
+            skip_without_gradients(trainer, pl_module)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: FineTuner, checkpoint: dict[str, Any]) -> None:  # type: ignore[override]
         self._freeze(pl_module)  # before the wrap too: the module has its history back by now

@@ -5,9 +5,22 @@ without an error. The names used here are private to Lightning: pyproject.toml b
 tests/distributed/test_ranks.py guards it.
 """
 
-from lightning.pytorch import Trainer
+from functools import partial
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.overrides.distributed import _sync_module_states
 from lightning.pytorch.strategies import DDPStrategy
 from torch.nn.parallel import DistributedDataParallel
+
+
+def skip_without_gradients(trainer: Trainer, module: LightningModule) -> None:
+    """Before the first wrap: none for a module of which nothing trains (head=sklearn), which DDP refuses.
+
+    All ranks begin with the weights of rank 0, as the wrap would see to.
+    """
+    trains = any(parameter.requires_grad for parameter in module.parameters())
+    if isinstance(trainer.strategy, DDPStrategy) and not trains:
+        trainer.strategy.configure_ddp = partial(_sync_module_states, module)  # type: ignore[method-assign]
 
 
 def renew(trainer: Trainer) -> None:

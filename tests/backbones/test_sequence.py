@@ -106,7 +106,7 @@ def test_tokens_alone_and_numbers_alone_are_enough() -> None:
         ({"depth": 0}, "backbone.depth=0: accepted is 1 to 64"),
         ({"width": 10**6}, "backbone.width=1000000"),
         ({"max_length": 10**9}, "data.max_length=1000000000"),
-        ({"pretrained": True}, "no weights come along for sequences"),
+        ({"pretrained": True}, "no weights come along for backbone=sequence"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, int], message: str) -> None:

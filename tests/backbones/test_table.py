@@ -85,7 +85,7 @@ def test_the_cut_at_the_freeze_border_gives_the_same_features_and_gradients(last
         ({"depth": -1}, "backbone.depth=-1"),
         ({"embedding": 0}, "backbone.embedding=0"),
         ({"norm": "batch"}, "backbone.norm=batch is unknown: .*Accepted: layer, none"),
-        ({"pretrained": True}, "backbone.pretrained=true: no weights come along for tables"),
+        ({"pretrained": True}, "backbone.pretrained=true: no weights come along for backbone=table"),
     ],
 )
 def test_settings_are_checked(settings: dict[str, object], told: str) -> None:

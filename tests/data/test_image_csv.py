@@ -101,3 +101,17 @@ def test_a_missing_or_unreadable_file_is_an_error(root):
         source(root, HEADER + GOOD, file="latin.csv").read(0)
     with pytest.raises(UserError, match="no row of the train split"):
         source(root, HEADER).read(0)
+
+
+@pytest.mark.parametrize("name", ["labels.tsv", "elsewhere/labels.csv"])
+def test_a_missing_file_with_no_other_of_its_kind_beside_it_is_told_as_that(root, name):
+    with pytest.raises(UserError) as caught:
+        source(root, HEADER + GOOD, file=name).read(0)
+    kind = name[-4:]
+    assert str(caught.value) == f"data.file={name} is not a file in {root}: there is no {kind} file at all."
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_a_file_without_a_first_row_is_told_as_that(root, text):
+    with pytest.raises(UserError, match=r"labels.csv: the file is empty, or its first row is; that row names the col"):
+        source(root, text).read(0)

@@ -1,7 +1,6 @@
 """One rank sees a bad number: all ranks decide alike, name its files, and stay equal."""
 
 import os
-import socket
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,12 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from rich.console import Console
-from torch import multiprocessing
 
 from ftlab.errors import UserError
 from ftlab.run import loaders
 from ftlab.training import fit
+from ftlab.training.processes import free_port
+from tests.distributed.forked import forked
 from tests.distributed.test_ranks import PHASES, difference, parts, settings
 
 
@@ -53,10 +53,7 @@ def run(rank: int, port: int, folder: Path, policy: str) -> None:
 @pytest.mark.parametrize("policy", ["stop", "skip", "rollback"])
 def test_a_bad_batch_of_one_rank_is_dealt_with_on_all(tmp_path, policy):
     (tmp_path / "checkpoints").mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(run, (port, tmp_path, policy), nprocs=2)  # type: ignore[attr-defined]
+    forked(run, free_port(), tmp_path, policy, processes=2)
     ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
     assert difference(*ranks) == 0.0
     assert all(torch.isfinite(value).all() for value in ranks[0]["weights"].values())

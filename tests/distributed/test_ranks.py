@@ -1,7 +1,6 @@
 """Two processes (gloo, CPU) train as one, through all phases; the naive thaw, kept as a counter-example, does not."""
 
 import os
-import socket
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,9 @@ from ftlab.strategies.phases import Phases
 from ftlab.tasks.classification import Classification
 from ftlab.training import fit, unfreezing
 from ftlab.training.optimizers import sgd
+from ftlab.training.processes import free_port
 from ftlab.training.ranks import EqualRanks
+from tests.distributed.forked import forked
 
 SIZE = 16
 ALL, NOT_A, HEAD = {"rest": 1.0}, {"backbone/a": "frozen", "rest": 1.0}, {"head": 1.0, "rest": "frozen"}
@@ -117,10 +118,7 @@ def run(rank: int, world: int, port: int, folder: Path, naive: bool, checked: bo
 def start(folder: Path, world: int, naive: bool = False, checked: bool = True) -> list[list[dict[str, Any]]]:
     """Snapshots by epoch and rank."""
     (folder / "checkpoints").mkdir(parents=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(run, (world, port, folder, naive, checked), nprocs=world)  # type: ignore[attr-defined]
+    forked(run, world, free_port(), folder, naive, checked, processes=world)
     return [
         [torch.load(folder / f"rank{rank}-epoch{epoch}.pt", weights_only=True) for rank in range(world)]
         for epoch in range(len(PHASES))

@@ -34,7 +34,6 @@ DRAWN = ["augment=strong", "backbone.drop_rate=0.2", "backbone.drop_path_rate=0.
 PLAIN = ["optimizer=sgd", "optimizer.lr=0.05", "strategy.batchnorm=frozen"]
 TWO, ONE = ["trainer.devices=2", "trainer.strategy=ddp"], ["trainer.devices=1", "trainer.strategy=auto"]
 ALLOW = ["resume_allow=[trainer.devices,trainer.strategy]"]
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # bits depend on the number of threads
 TORCHRUN = ["torch.distributed.run", "--nproc-per-node=2"]
 
 
@@ -49,7 +48,7 @@ def here(*words: str) -> None:
 def begun(*words: str) -> "subprocess.Popen[str]":
     """A run in processes of its own."""
     command = [sys.executable, "-m", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=ONE_THREAD)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def finished(process: "subprocess.Popen[str]") -> int:

@@ -257,7 +257,6 @@ def test_data_deleted_in_the_middle_of_a_run_is_named_and_no_process_stays(tmp_p
     process = subprocess.Popen(
         [sys.executable, "-m", "ftlab", "train", *words],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
