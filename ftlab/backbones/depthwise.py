@@ -17,16 +17,16 @@ Pair = tuple[int, int]
 CHUNK = 2**19  # numbers of the gradient at a time: their products, 2 MB, stay in a processor's cache
 
 
-def pays(kernel: int, side: int, kernels: int) -> bool:
+def pays(kernel: int, side: int, kernels: int, channels_last: bool = False) -> bool:
     """Whether taps are faster for maps whose smaller side has `side` pixels; `kernels`: images times channels.
 
     Source: `python -m tests.benchmarks.depthwise`, with one thread and with two. oneDNN's gradient is slow for kernels
-    of 5 and 7 on maps of any size, and for those of 3 on maps smaller than themselves; few kernels leave the calls of
-    k * k taps dearer than the sums. Other kernels were not measured.
+    of 5 and 7 (1.2 to 15 times slower), with channels last on small maps only, and for those of 3 on maps smaller than
+    themselves; with few kernels the k * k calls weigh more than the sums. Other kernels were not measured.
     """
     if kernel == 3:
         return side < kernel and kernels >= 512
-    return kernel in (5, 7) and kernels >= 2048
+    return kernel in (5, 7) and kernels >= 2048 and (side <= 8 or not channels_last)
 
 
 class ByTaps(torch.autograd.Function):
@@ -84,7 +84,8 @@ def convolve(conv: nn.Conv2d, images: Tensor, padding: Pair) -> Tensor | None:
     known = images.device.type == "cpu" and images.dtype == weight.dtype == torch.float32 and images.ndim == 4
     if not (trains and known) or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return None
-    if not pays(weight.shape[-1], min(images.shape[-2:]), len(images) * len(weight)):
+    channels_last = not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
+    if not pays(weight.shape[-1], min(images.shape[-2:]), len(images) * len(weight), channels_last):
         return None
     return ByTaps.apply(images, weight, conv.bias, conv.stride, padding)
 

@@ -67,11 +67,22 @@ def test_the_rule_says_yes_where_torch_was_measured_to_be_slow() -> None:
     assert not pays(3, 16, 32 * 144)  # 1 ms against 6
     assert not pays(5, 8, 8 * 32)  # too few to make up for 25 calls
     assert not pays(9, 2, 32 * 1152)  # not measured
+    assert pays(5, 28, 32 * 240)  # 126 ms against 53
+    assert not pays(5, 28, 32 * 240, channels_last=True)  # 50 ms against 42
+    assert pays(5, 4, 32 * 672, channels_last=True)  # 6 ms against 2
 
 
 @pytest.mark.parametrize(
     "reason",
-    ["no gradient is wanted", "the weight is frozen", "half precision", "autocast", "doubles", "one image"],
+    [
+        "no gradient is wanted",
+        "the weight is frozen",
+        "half precision",
+        "autocast",
+        "doubles",
+        "one image",
+        "channels last",
+    ],
 )
 def test_torch_itself_runs_where(reason: str) -> None:
     conv = nn.Conv2d(64, 64, 5, padding=2, groups=64)
@@ -86,6 +97,11 @@ def test_torch_itself_runs_where(reason: str) -> None:
         elif reason == "autocast":
             with torch.autocast("cpu", torch.bfloat16):
                 assert not uses_taps(conv(images))
+        elif reason == "channels last":
+            assert uses_taps(conv(images.to(memory_format=torch.channels_last)))
+            larger = torch.randn(32, 64, 14, 14).to(memory_format=torch.channels_last)
+            assert not uses_taps(conv(larger))
+            assert uses_taps(conv(larger.contiguous()))
         elif reason == "one image":
             assert conv(images[0]).shape == (64, 4, 4)
         else:

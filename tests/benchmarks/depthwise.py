@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ftlab.backbones.base import Features
 from ftlab.backbones.depthwise import by_taps, pays, weight_gradient
 from ftlab.backbones.image import TimmBackbone
 from ftlab.data.base import Batch
@@ -49,30 +50,43 @@ def ways(kernel: int, stride: int, side: int, batch: int, channels: int, last: b
     ]
 
 
-def steps(side: int, batch: int, rounds: int = 5) -> None:
-    """Whole steps of the default network, as it is and by taps, interleaved; all stages and the last two train."""
-    backbone = TimmBackbone(pretrained=False, image_size=side).train()
+def steps(side: int, batch: int, rounds: int = 7) -> None:
+    """Whole steps of the default network, as it is and by taps, interleaved.
+
+    All stages train, or the last two, or these from values at the freeze border that are there already.
+    """
+    backbone = TimmBackbone(pretrained=False, image_size=side)
     head, optimizer = nn.Linear(backbone.num_features, 10), torch.optim.AdamW(backbone.parameters(), 1e-4)
     images, targets = torch.randn(batch, 3, side, side), torch.randint(10, (batch,))
     samples = Batch(targets=targets, index=torch.arange(batch), images=images)
     last = {name for stage in backbone.stages[-2:] for name in stage.parameters}
+    prefix, suffix = backbone.cut(last)
+    kept = prefix.eval()(images)
+    backbone.train()
 
-    def step() -> None:
-        features = backbone(samples).maps
-        functional.cross_entropy(head(features.mean((2, 3))), targets).backward()
+    def step(forward: Callable[[], Features]) -> None:
+        maps = forward().maps
+        assert maps is not None
+        functional.cross_entropy(head(maps.mean((2, 3))), targets).backward()
         optimizer.step()
         optimizer.zero_grad()
 
-    for name, wanted in (("all stages", None), ("last two", last)):
+    everything = {name for name, _ in backbone.named_parameters()}
+    whole, part = (lambda: backbone(samples)), (lambda: suffix(*kept))
+    for name, wanted, forward in (
+        ("all stages", everything, whole),
+        ("the last two stages", last, whole),
+        ("the last two from the border", last, part),
+    ):
         for path, parameter in backbone.named_parameters():
-            parameter.requires_grad_(wanted is None or path in wanted)
+            parameter.requires_grad_(path in wanted)
         found: list[list[float]] = []
         for _ in range(rounds + 1):  # the first warms up
             found.append([])
             for context in (nullcontext(), by_taps(backbone)):
                 with context:
                     start = time.process_time()
-                    step()
+                    step(forward)
                     found[-1].append(time.process_time() - start)
         plain, taps = (1000 * median(column) for column in zip(*found[1:], strict=True))
         print(f"{name} at {side} px, batch {batch}: {plain:.0f} ms by torch, {taps:.0f} by taps: {plain / taps:.2f}x")
@@ -101,7 +115,7 @@ def main() -> None:
         both = ways(*shape, chosen.channels_last)
         rounds = [[clock(way, now) for way in both] for _ in range(3)]
         torchs, taps = (1000 * median(column) for column in zip(*rounds, strict=True))
-        decided = "yes" if pays(kernel, side, batch * channels) else "no"
+        decided = "yes" if pays(kernel, side, batch * channels, chosen.channels_last) else "no"
         wrong = " <--" if (decided == "yes") != (taps < torchs) and not 0.8 < torchs / taps < 1.25 else ""
         numbers = f"{kernel:>6} {stride:>6} {side:>5} {batch:>5} {channels:>5}"
         print(f"{numbers} {torchs:>8.3f} {taps:>8.3f} {torchs / taps:>6.2f}  {decided}{wrong}", flush=True)
