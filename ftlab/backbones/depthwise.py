@@ -3,6 +3,7 @@
 Shapes: b batch, c channels, h height, w width of a map; k side of the kernel.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,16 +18,18 @@ Pair = tuple[int, int]
 CHUNK = 2**19  # numbers of the gradient at a time: their products, 2 MB, stay in a processor's cache
 
 
-def pays(kernel: int, side: int, kernels: int, channels_last: bool = False) -> bool:
+def pays(kernel: int, side: int, kernels: int, channels_last: bool, threads: int) -> bool:
     """Whether taps are faster for maps whose smaller side has `side` pixels; `kernels`: images times channels.
 
-    Source: `python -m tests.benchmarks.depthwise`, with one thread and with two. oneDNN's gradient is slow for kernels
-    of 5 and 7 (1.2 to 15 times slower), with channels last on small maps only, and for those of 3 on maps smaller than
-    themselves; with few kernels the k * k calls weigh more than the sums. Other kernels were not measured.
+    Source: `python -m tests.benchmarks.depthwise`. oneDNN's gradient is slow for kernels of 5 and 7 (with one thread
+    1.2 to 20 times slower, with channels last on small maps only), and for those of 3 on maps smaller than themselves.
+    With few kernels the k * k calls weigh more than the sums; with two threads on a busy machine, where the threads
+    wait for each other in each call, only maps up to 4 pixels gained. Other kernels were not measured.
     """
     if kernel == 3:
         return side < kernel and kernels >= 512
-    return kernel in (5, 7) and kernels >= 2048 and (side <= 8 or not channels_last)
+    largest = 4 if threads > 1 else 8 if channels_last else math.inf
+    return kernel in (5, 7) and kernels >= 2048 and side <= largest
 
 
 class ByTaps(torch.autograd.Function):
@@ -85,7 +88,8 @@ def convolve(conv: nn.Conv2d, images: Tensor, padding: Pair) -> Tensor | None:
     if not (trains and known) or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return None
     channels_last = not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
-    if not pays(weight.shape[-1], min(images.shape[-2:]), len(images) * len(weight), channels_last):
+    kernels, side = len(images) * len(weight), min(images.shape[-2:])
+    if not pays(weight.shape[-1], side, kernels, channels_last, torch.get_num_threads()):
         return None
     return ByTaps.apply(images, weight, conv.bias, conv.stride, padding)
 

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,15 @@ from ftlab.backbones.depthwise import ByTaps, DepthwiseConv2d, DepthwiseConv2dSa
 from ftlab.backbones.image import TimmBackbone
 from tests.backbones.test_border import loss_of, train_last_stages
 from tests.backbones.test_families import batch_of
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 SHAPES = [
     (kernel, stride, side, side + wider)
@@ -37,12 +47,12 @@ def uses_taps(outputs: Tensor) -> bool:
 @pytest.mark.parametrize(("kernel", "stride", "height", "width"), SHAPES)
 def test_all_gradients_are_those_of_torch(kind: Any, kernel: int, stride: int, height: int, width: int) -> None:
     torch.manual_seed(0)
-    images = torch.randn(9, 128, height, width)
+    images = torch.randn(18, 128, height, width)
     conv = kind(128, 128, kernel, stride=stride, padding=kernel // 2, groups=128)
     double = copy.deepcopy(conv).double()
     expected = gradients_of(double, images.double())
     with by_taps(conv):
-        assert uses_taps(conv(images)) == pays(kernel, min(height, width), 9 * 128) or kind is Conv2dSame
+        assert uses_taps(conv(images)) == pays(kernel, min(height, width), 18 * 128, False, 1) or kind is Conv2dSame
         conv.zero_grad()
         found = gradients_of(conv, images)
     for ours, exact in zip(found, expected, strict=True):
@@ -62,14 +72,17 @@ def test_a_batch_that_is_summed_in_several_parts_gives_the_same(monkeypatch: pyt
 
 
 def test_the_rule_says_yes_where_torch_was_measured_to_be_slow() -> None:
-    assert pays(5, 2, 32 * 1152)  # 12 ms against 0.6
-    assert pays(3, 2, 32 * 1152)
-    assert not pays(3, 16, 32 * 144)  # 1 ms against 6
-    assert not pays(5, 8, 8 * 32)  # too few to make up for 25 calls
-    assert not pays(9, 2, 32 * 1152)  # not measured
-    assert pays(5, 28, 32 * 240)  # 126 ms against 53
-    assert not pays(5, 28, 32 * 240, channels_last=True)  # 50 ms against 42
-    assert pays(5, 4, 32 * 672, channels_last=True)  # 6 ms against 2
+    plain = {"channels_last": False, "threads": 1}
+    assert pays(5, 2, 32 * 1152, **plain)  # 12 ms against 0.6
+    assert pays(3, 2, 32 * 1152, **plain)
+    assert pays(5, 28, 32 * 240, **plain)  # 126 ms against 53
+    assert not pays(3, 16, 32 * 144, **plain)  # 1 ms against 6
+    assert not pays(5, 8, 8 * 32, **plain)  # too few to make up for 25 calls
+    assert not pays(9, 2, 32 * 1152, **plain)  # not measured
+    assert not pays(5, 28, 32 * 240, channels_last=True, threads=1)  # 50 ms against 42
+    assert pays(5, 4, 32 * 672, channels_last=True, threads=1)  # 6 ms against 2
+    assert pays(5, 4, 32 * 672, channels_last=False, threads=2)
+    assert not pays(5, 28, 32 * 240, channels_last=False, threads=2)
 
 
 @pytest.mark.parametrize(

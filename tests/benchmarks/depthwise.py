@@ -115,7 +115,7 @@ def main() -> None:
         both = ways(*shape, chosen.channels_last)
         rounds = [[clock(way, now) for way in both] for _ in range(3)]
         torchs, taps = (1000 * median(column) for column in zip(*rounds, strict=True))
-        decided = "yes" if pays(kernel, side, batch * channels, chosen.channels_last) else "no"
+        decided = "yes" if pays(kernel, side, batch * channels, chosen.channels_last, chosen.threads) else "no"
         wrong = " <--" if (decided == "yes") != (taps < torchs) and not 0.8 < torchs / taps < 1.25 else ""
         numbers = f"{kernel:>6} {stride:>6} {side:>5} {batch:>5} {channels:>5}"
         print(f"{numbers} {torchs:>8.3f} {taps:>8.3f} {torchs / taps:>6.2f}  {decided}{wrong}", flush=True)
