@@ -34,7 +34,7 @@ def gradients_of(conv: nn.Module, images: Tensor) -> list[Tensor]:
     """By the images, the weight and the bias, of a sum in which every output has another weight; then the output."""
     images = images.clone().requires_grad_()
     outputs = conv(images)
-    (outputs * torch.linspace(-1, 1, outputs.numel()).view_as(outputs)).sum().backward()
+    (outputs * torch.linspace(0.5, 1, outputs.numel()).view_as(outputs)).sum().backward()
     assert images.grad is not None
     return [images.grad, *(parameter.grad for parameter in conv.parameters()), outputs.detach()]  # type: ignore[list-item]
 
