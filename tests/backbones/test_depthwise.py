@@ -2,7 +2,9 @@
 
 import copy
 import itertools
+from collections import OrderedDict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,12 @@ from torch import Tensor, nn
 
 from ftlab.backbones.depthwise import ByTaps, DepthwiseConv2d, DepthwiseConv2dSame, by_taps, is_depthwise, pays
 from ftlab.backbones.image import TimmBackbone
+from ftlab.backbones.module import ModuleBackbone
+from ftlab.composition import compose
+from ftlab.run import train
 from tests.backbones.test_border import loss_of, train_last_stages
 from tests.backbones.test_families import batch_of
+from tests.training.tiny import PREPROCESSING, splits
 
 
 @pytest.fixture(autouse=True)
@@ -178,7 +184,7 @@ def test_a_network_that_is_cut_at_the_freeze_border_keeps_them_whole() -> None:
         assert torch.equal(loss_of(suffix(*prefix(images.images))), plain)
 
 
-def test_their_pickled_copy_is_of_the_same_class(tmp_path: Any) -> None:
+def test_their_pickled_copy_is_of_the_same_class(tmp_path: Path) -> None:
     conv = nn.Conv2d(64, 64, 5, padding=2, groups=64)
     with by_taps(conv):
         torch.save(conv, tmp_path / "conv.pt")
@@ -199,3 +205,17 @@ def test_a_compiled_network_goes_its_own_way() -> None:
         found = gradients_of(torch.compile(conv, backend="eager", fullgraph=True), images)
     for ours, other in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, other, rtol=1e-5, atol=1e-5)
+
+
+def test_a_run_trains_with_them_and_leaves_the_network_as_it_was(tmp_path: Path) -> None:
+    conv = nn.Conv2d(64, 64, 5, padding=2, groups=64)
+    module = nn.Sequential(OrderedDict(stem=nn.Conv2d(3, 64, 1), top=conv))
+    stages = {name: [name] for name in ("stem", "top")}
+    backbone = ModuleBackbone(module, stages, num_features=64, preprocessing=PREPROCESSING)
+    seen: list[tuple[type, bool]] = []
+    conv.register_forward_hook(lambda m, inputs, outputs: seen.append((type(m), uses_taps(outputs))))
+    words = ["trainer.accelerator=cpu", "trainer.max_epochs=1", "strategy=full", "data.batch_size=40"]
+    train(compose(words), tmp_path / "run", splits(), backbone)
+    assert (DepthwiseConv2d, True) in seen  # in the step
+    assert (DepthwiseConv2d, False) in seen  # in validation
+    assert type(conv) is nn.Conv2d
