@@ -116,7 +116,7 @@ def surveyed(
     splits = data or source_of(node, trusted_modules).survey(seed)
     name = option_of(node) if data is None else "your own"
     # Only loading every image tells which of them cannot be used.
-    checked = check(splits, "full" if on_error == "skip" else level, node["num_workers"])
+    checked = check(splits, "full" if on_error == "skip" else level, readers(node))
     return settled(splits, checked, name, on_error)
 
 
@@ -144,7 +144,7 @@ def problems_of(
         splits = data or source_of(node, trusted_modules).survey(seed)
     except UserError as error:  # nothing can be said of the samples of data that cannot be read as a whole
         return Findings(name, {}, [Problem(str(error), "error", 1)])
-    checked = check(splits, node["check"], node["num_workers"])
+    checked = check(splits, node["check"], readers(node))
     faults = [*splits.faults, *(fault for found in checked.faults.values() for fault in found.values())]
     problems = [*of_faults(faults), *splits.problems, *checked.problems, *of_classes(splits)]
     problems += small(len(splits.train), node["batch_size"])
@@ -155,6 +155,11 @@ def problems_of(
         problems.append(Problem(str(error), "error", 1))
     sizes = {split: len(samples) for split, samples in splits.parts().items()}
     return Findings(name, sizes, by_severity(problems), str(checked.cache) if checked.cache else None)
+
+
+def readers(node: Mapping[str, Any]) -> int:
+    """Processes that check files; data.num_workers=auto is found only later, by loading samples that were checked."""
+    return 0 if node["num_workers"] == "auto" else node["num_workers"]
 
 
 def source_of(node: Mapping[str, Any], trusted_modules: Sequence[str]) -> Source:

@@ -8,8 +8,11 @@ import yaml
 
 from ftlab.errors import UserError
 from ftlab.overrides import quote
+from ftlab.settings import TYPES, accepts
 
 LAST = "checkpoints/last.ckpt"  # inside a run's folder
+AUTO = "auto"
+AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size")  # in the order in which they are chosen
 OWN = ("resume", "resume_allow", "plan")  # keys that say how to resume or print, not what to train
 
 
@@ -53,11 +56,23 @@ def went_on(at: Mapping[str, int]) -> str:
 
 
 def as_begun(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`settings` with the number that data.batch_size=auto has found when the run began."""
-    data, begun = settings.get("data") or {}, stored.get("data") or {}
-    if data.get("batch_size") != "auto" or not isinstance(begun.get("batch_size"), int):
-        return dict(settings)
-    return {**settings, "data": {**data, "batch_size": begun["batch_size"]}}
+    """`settings` with what each key of AUTOMATIC that is `auto` was found to be when the run began."""
+    found = dict(settings)
+    for key in AUTOMATIC:
+        value = value_of(stored, key)
+        if value_of(settings, key) == AUTO and value != AUTO and value is not None and accepts(TYPES[key], value):
+            found = with_value(found, key, value)
+    return found
+
+
+def value_of(settings: Mapping[str, Any], key: str) -> Any:
+    group, name = key.split(".")
+    return (settings.get(group) or {}).get(name)
+
+
+def with_value(settings: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    group, name = key.split(".")
+    return {**settings, group: {**settings[group], name: value}}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

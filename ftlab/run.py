@@ -27,7 +27,7 @@ from ftlab.planning import show_plan, show_surgery
 from ftlab.reports.files import write_json, write_text
 from ftlab.reports.numbers import figure
 from ftlab.reports.terminal import print_problems, print_summary
-from ftlab.resume import as_begun, check_same, read_yaml
+from ftlab.resume import check_same
 from ftlab.strategies import phases as phase_files
 from ftlab.strategies.base import prolonged
 
@@ -59,6 +59,7 @@ def train(
 def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbone | None, is_main: bool) -> Report:
     """The run itself, in a folder that is its own."""
     from ftlab.reports.page import write_page
+    from ftlab.training.automatic import chosen
     from ftlab.training.fit import fit
     from ftlab.training.processes import together
 
@@ -69,7 +70,9 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
         parts.phases = prolonged(parts.phases, begun(folder)["phases"])
     show_plan(parts, console, settings["plan"]["detail"])
     show_surgery(parts, console)
-    settings = with_batch_size(parts, settings, folder, console)
+    settings, automatic = chosen(parts, settings, folder, partial(loaders, parts))
+    for line in automatic:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if is_main:
         write_config(folder, settings)
     make_data = partial(loaders, parts, settings)
@@ -87,6 +90,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
         "run_dir": str(folder),
         "command": command(),
         "seconds": seconds,
+        "automatic": automatic,
         **fitted.report(evaluations),
         "config": settings,
     }
@@ -219,22 +223,6 @@ def begun(folder: Path) -> Report:
     from ftlab.training.checkpoints import newest, state
 
     return state(newest(folder / "checkpoints"))
-
-
-def with_batch_size(parts: Parts, settings: Config, folder: Path, console: Console) -> Config:
-    """`settings` with a number for data.batch_size=auto: that of the run to resume, else the largest that fits."""
-    if settings["data"]["batch_size"] != "auto":
-        return settings
-    if settings["resume"]:
-        return as_begun(read_yaml(folder / "config.yaml"), settings)
-    from ftlab.training.batch_size import find
-    from ftlab.training.processes import alone, devices
-
-    alone("data.batch_size=auto")
-    trying = {**settings, "data": {**settings["data"], "batch_size": 1}}
-    found = find(parts, loaders(parts, trying), settings, devices(settings["trainer"]))
-    console.print(str(found), markup=False, highlight=False, soft_wrap=True)
-    return {**settings, "data": {**settings["data"], "batch_size": found.batch_size}}
 
 
 def folder_of(settings: Config, run_dir: str | Path | None) -> Path:

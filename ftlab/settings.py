@@ -30,7 +30,7 @@ Path = Annotated[str, StringConstraints(min_length=1), "a path"]
 Precision = Literal[
     "transformer-engine", "transformer-engine-float16",
     "16-true", "16-mixed", "bf16-true", "bf16-mixed", "32-true", "64-true",
-    "64", "32", "16", "bf16", 64, 32, 16,
+    "64", "32", "16", "bf16", 64, 32, 16, "auto",
 ]  # fmt: skip
 
 # By the dotted name of a key; where options of a group mean different things by it, by the name of their class.
@@ -83,7 +83,7 @@ TYPES: dict[str, Any] = {
     "data.root": Path | None,
     "data.file": Path | None,
     "data.batch_size": PositiveInt | Literal["auto"],
-    "data.num_workers": NonNegativeInt,
+    "data.num_workers": NonNegativeInt | Literal["auto"],
     "data.check": Literal["off", "fast", "full"],
     "data.on_error": Literal["stop", "skip"],
     "data.image_size": PositiveInt | list[PositiveInt] | None,

@@ -37,9 +37,6 @@ class Found:
     phase: str
     reason: str
 
-    def __str__(self) -> str:
-        return f"data.batch_size=auto: {self.batch_size}, tried in phase '{self.phase}'; {self.reason}"
-
 
 def powers(limit: int) -> list[int]:
     """1, 2, 4, ... up to `limit`."""

@@ -67,7 +67,9 @@ print(time.process_time())
 
 
 def parts_of(*overrides: str) -> tuple[Parts, dict[str, Any]]:
-    settings = plainly(ftlab.compose(["trainer.accelerator=cpu", *overrides]), resolve=True)
+    settings = plainly(
+        ftlab.compose(["trainer.accelerator=cpu", "trainer.precision=32-true", *overrides]), resolve=True
+    )
     return assemble(settings), settings
 
 

@@ -126,3 +126,33 @@ def test_every_option_trains_each_stage_at_its_own_rate(tmp_path: Path, option: 
     assert held == pytest.approx(
         {"backbone/stem": 1e-5, "backbone/middle": 1e-3, "backbone/top": 1e-3, "head/fc": 1e-2}
     )
+
+
+@pytest.mark.parametrize("option", ["adam", "adamw"])
+def test_on_a_cpu_one_fused_call_moves_all_parameters_as_the_plain_loop_does(option: str) -> None:
+    found = []
+    for fused in (True, False):
+        model = with_linear(tiny_backbone())
+        torch.nn.init.constant_(model.head.fc.weight, 0.1)
+        torch.nn.init.constant_(model.head.fc.bias, 0.1)
+        optimizer = settings_of(option).build(model)
+        assert all(group["fused"] for group in optimizer.param_groups)
+        for group in optimizer.param_groups:
+            group["fused"] = fused
+        generator = torch.Generator().manual_seed(0)
+        for step in range(5):
+            for number, parameter in enumerate(model.parameters()):
+                later = number == 0 and step < 3  # thawed later than others of its group
+                parameter.grad = None if later else torch.randn(parameter.shape, generator=generator)
+            optimizer.step()
+        found.append([parameter.detach().clone() for parameter in model.parameters()])
+    for ours, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_off_the_cpu_and_where_torch_has_none_no_optimizer_is_fused() -> None:
+    model = with_linear(tiny_backbone())
+    for option in ("sgd", "rmsprop"):
+        assert not any(group.get("fused") for group in settings_of(option).build(model).param_groups)
+    elsewhere = settings_of("adamw").build(model.to("meta"))
+    assert not any(group["fused"] for group in elsewhere.param_groups)

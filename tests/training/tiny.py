@@ -75,8 +75,8 @@ def tiny_backbone(drop: float = 0.3, seed: int = 0) -> ModuleBackbone:
 
 
 BASE = (
-    "trainer.accelerator=cpu", "data.image_size=8", "data.batch_size=8", "optimizer.lr=0.01",
-    "schedule=constant", "schedule.warmup=0",
+    "trainer.accelerator=cpu", "trainer.precision=32-true", "data.image_size=8", "data.batch_size=8",
+    "optimizer.lr=0.01", "schedule=constant", "schedule.warmup=0",
 )  # fmt: skip
 
 
