@@ -21,6 +21,9 @@ from ftlab.errors import UserError
 
 SIZE_ATTRIBUTES = {"shape", "ndim", "dtype", "device"}
 SIZE_METHODS = {"size", "dim"}
+# Methods whose result shares its numbers with what it is of.
+VIEWS = {"view", "reshape", "flatten", "transpose", "permute", "unsqueeze", "squeeze", "expand", "narrow", "select",
+         "chunk", "split", "unbind", "unflatten", "movedim", "t"}  # fmt: skip
 
 Run = Callable[..., Any]
 
@@ -51,11 +54,6 @@ class Traced:
         """Raises: UserError where torch.fx cannot trace the network."""
         self.network, self.method, self.finish = network, method, finish
         self.graph = trace(network, method, set())
-
-    @property
-    def inputs(self) -> frozenset[str]:
-        """The values that are not computed at all."""
-        return frozenset(node.name for node in self.graph.nodes if is_input(node))
 
     def cut(self, trainable: set[str]) -> tuple[Part, Part]:
         """(prefix, suffix) around the parameters named in `trainable`.
@@ -141,13 +139,45 @@ def trace(network: nn.Module, method: str, trainable_ids: set[int]) -> fx.Graph:
     closed = {a.name: a.default for a in arguments if a.default is not inspect.Parameter.empty}
     try:
         set_modes(network, trainable_ids, False)
-        return BorderTracer(method).trace(network, concrete_args=closed or None)
+        graph = BorderTracer(method).trace(network, concrete_args=closed or None)
     except Exception as error:  # tracing runs the network's own code on stand-ins, which may fail in any way
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise not_cut(network, f"torch.fx says '{reason}'") from error
     finally:
         for module, mode in modes.items():
             module.training = mode
+    follow_changes(network, graph)
+    return graph
+
+
+def follow_changes(network: nn.Module, graph: fx.Graph) -> None:
+    """Let whoever uses a value after it was changed in place use the changed one, so that no change is left out.
+
+    Raises: UserError for a change of a part of a tensor, which is seen under other names too.
+    """
+    seen: set[fx.Node] = set()
+    for node in graph.nodes:
+        seen.add(node)
+        if node.op == "call_function" and node.target is operator.setitem:
+            raise not_cut(network, f"it changes a part of a tensor in place ({node.name})")
+        if not changes(network, node) or not isinstance(changed := node.args[0], fx.Node):
+            continue
+        if (changed.op == "call_method" and changed.target in VIEWS) or changed.target is operator.getitem:
+            raise not_cut(network, f"it changes a part of a tensor in place ({node.name})")
+        for user in [user for user in changed.users if user not in seen]:
+            user.replace_input_with(changed, node)
+
+
+def changes(network: nn.Module, node: fx.Node) -> bool:
+    """Whether a node changes its first argument in place."""
+    match node.op:
+        case "call_method":
+            return str(node.target).endswith("_") and not str(node.target).endswith("__")
+        case "call_function":
+            return str(getattr(node.target, "__name__", "")).endswith("_") or node.kwargs.get("inplace") is True
+        case "call_module":
+            return getattr(network.get_submodule(str(node.target)), "inplace", False) is True
+    return False
 
 
 def set_modes(module: nn.Module, trainable_ids: set[int], inherited: bool) -> None:

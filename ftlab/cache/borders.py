@@ -51,10 +51,10 @@ class Borders:
         if not names and isinstance(model.head, VectorHead):
             head = model.head
             return Border((POOLED,), lambda batch: head.outputs(first(batch)), frozenset(stages))
-        if set(prefix.names) <= self.traced.inputs:
-            return None
         own = {f"backbone.model.{name}" for name in self.traced.parameters(prefix.names)}
         upstream = frozenset(stage for stage, parameters in stages.items() if own & set(parameters))
+        if not upstream:
+            return None
         return Border(prefix.names, lambda batch: self._go_on(suffix, batch), upstream)
 
     def _go_on(self, suffix: nn.Module, batch: Batch) -> Tensor:
@@ -75,7 +75,8 @@ class Borders:
             if suffix is not None:
                 assert isinstance(head, VectorHead)
                 found[POOLED] = head.pooled(suffix.eval()(*(found[name] for name in prefix.names)))
-            return tuple(found[name] for name in names)
+            # As a cache gives them: a dropout draws its mask in the order in which the numbers lie.
+            return tuple(found[name].contiguous() for name in names)
 
         return torch.no_grad()(compute)
 

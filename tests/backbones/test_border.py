@@ -117,6 +117,41 @@ class Tripled(nn.Module):
         return self.linear(x) * (3 if self.training else 1)
 
 
+def test_a_change_in_place_whose_result_nobody_takes_is_not_left_out() -> None:
+    """As drop path scales its mask: without it the mean of what passes would shrink."""
+
+    class Scales(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.frozen, self.layer = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            mask = torch.ones_like(self.layer(self.frozen(x)))
+            mask.mul_(3)
+            hidden = self.frozen(x)
+            hidden.relu_()
+            return mask * self.layer(hidden)
+
+    network, x = Scales(), torch.randn(3, 4)
+    prefix, suffix = cut(network, {"layer.weight", "layer.bias"})
+    torch.testing.assert_close(suffix(*prefix(x)), network(x))
+
+
+def test_a_network_that_writes_into_a_part_of_a_tensor_is_refused() -> None:
+    class Writes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.frozen, self.layer = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.frozen(x)
+            x[:, 0].zero_()
+            return self.layer(x)
+
+    with pytest.raises(UserError, match="changes a part of a tensor in place"):
+        cut(Writes(), {"layer.weight"})
+
+
 class TwoDrops(nn.Module):
     def __init__(self) -> None:
         super().__init__()
