@@ -123,7 +123,7 @@ class Decoded:
     ) -> None:
         """A run of one epoch reads nothing twice, and keeps nothing."""
         self.settings, self.preprocessing, self.workers = settings, preprocessing, num_workers > 0
-        self.splits = SPLITS if epochs > 1 and settings.image_budget else ()
+        self.splits: tuple[str, ...] = SPLITS if epochs > 1 and settings.image_budget else ()
         self.slots: dict[str, Slots] = {}
         self.files: dict[str, tuple[entries.Writing, bool]] = {}  # whether later runs may have them
         self.left_out: dict[str, int] = {}  # samples that the budget has no room for
@@ -185,7 +185,7 @@ class Decoded:
                 writing.finish()
             else:
                 writing.abandon()
-        self.files, self.slots = {}, {}
+        self.files, self.slots, self.splits = {}, {}, ()
 
     def report(self) -> dict[str, Any]:
         """What is kept by now: images, bytes, and for how many more the budget has no room."""
