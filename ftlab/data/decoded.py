@@ -126,6 +126,7 @@ class Decoded:
         self.splits: tuple[str, ...] = SPLITS if epochs > 1 and settings.image_budget else ()
         self.slots: dict[str, Slots] = {}
         self.files: dict[str, tuple[entries.Writing, bool]] = {}  # whether later runs may have them
+        self.world = 1
         self.left_out: dict[str, int] = {}  # samples that the budget has no room for
 
     def of(self, split: str, samples: Samples, rank: int = 0, world: int = 1) -> Slots | None:
@@ -136,6 +137,7 @@ class Decoded:
             limit = self._limit(world) - sum(slots.starts[-1] for slots in self.slots.values())
             shapes, all_fit = fitting(self.preprocessing.first_shapes(samples.inputs), limit)
             self.left_out[split] = 0 if all_fit else len(samples) - len(shapes)
+            self.world = max(self.world, world)
             self.slots[split] = self._made(split, samples, shapes, rank)
         return self.slots[split]
 
@@ -199,6 +201,8 @@ class Decoded:
         if not found["kept"] and not found["left_out"]:
             return None
         line = f"images: {found['kept']:,} kept decoded, {found['bytes'] / 2**20:.1f} MiB"
+        if self.world > 1:
+            line += f" in the first of {self.world} processes"
         budget = f"cache.image_budget={self.settings.image_budget:g} GiB"
         room = f"{budget} or half of {SHARED_MEMORY}" if self.workers and self.settings.mode != "disk" else budget
         return f"{line}; {found['left_out']:,} more do not fit into {room}" if found["left_out"] else line
