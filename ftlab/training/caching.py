@@ -44,7 +44,9 @@ class Caching(Callback):
         self.data = pl_module.data(rank=trainer.global_rank, world=trainer.world_size)
         self.probed, self.borders = self._probe(trainer, pl_module)
         names = [phase.name for phase in pl_module.plan.phases]
-        if [choice.phase for choice in pl_module.supply.choices] != names:  # else of the run that goes on
+        if [
+            choice.phase for choice in pl_module.supply.choices
+        ] != names:  # else of the run that goes on
             pl_module.supply.choices = trainer.strategy.broadcast(self._decide(trainer))
         if pl_module.interrupted:  # Lightning does not call on_train_epoch_start for an epoch that goes on
             self._begin(trainer, pl_module)
