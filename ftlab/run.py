@@ -19,6 +19,7 @@ from ftlab.assembly import LOADING, Parts, assemble, check_kind, in_order_of, pr
 from ftlab.backbones.base import Backbone
 from ftlab.config import instantiate, options, plainly
 from ftlab.data.base import Splits
+from ftlab.data.decoded import Decoded
 from ftlab.data.module import DataModule
 from ftlab.data.module import check as check_targets
 from ftlab.disk import clear_errors, locked, writable
@@ -75,15 +76,19 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if is_main:
         write_config(folder, settings)
-    make_data = partial(loaders, parts, settings)
+    epochs = sum(phase.epochs for phase in parts.phases)
+    decoded = Decoded(parts.cache, parts.preprocessing, settings["data"]["num_workers"], epochs)
+    make_data = partial(loaders, parts, settings, decoded=decoded)
     setup = time.perf_counter() - clock
 
-    with together(settings, folder, own_parts=data is not None or backbone is not None):
-        fitted = fit(parts, settings, make_data, folder, console)
-    if not is_main:
-        return {}
-    judged = time.perf_counter()
-    evaluations = fitted.evaluate(make_data())
+    with decoded:
+        with together(settings, folder, own_parts=data is not None or backbone is not None):
+            fitted = fit(parts, settings, make_data, folder, console)
+        if not is_main:
+            return {}
+        judged = time.perf_counter()
+        evaluations = fitted.evaluate(make_data())
+        images, told = decoded.report(), decoded.told()
     seconds = {"setup": setup, "train": judged - clock - setup, "evaluate": time.perf_counter() - judged}
     report = {
         "started": started.isoformat(timespec="seconds"),
@@ -92,6 +97,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
         "seconds": seconds,
         "automatic": automatic,
         **fitted.report(evaluations),
+        "images": images,
         "config": settings,
     }
     description = fitted.description(report, own_backbone=backbone is not None, own_data=data is not None)
@@ -99,6 +105,8 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     write_json(folder / "report.json", report)
     write_page(report, fitted.gallery(evaluations, make_data()), folder / "report.html")
     print_summary(report, console)
+    if told:
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
     return report
 
 
@@ -190,19 +198,11 @@ def predict(config: Config) -> int:
 # --- small steps of the above
 
 
-def loaders(parts: Parts, settings: Config, rank: int = 0, world: int = 1) -> DataModule:
-    data = settings["data"]
-    return DataModule(
-        parts.splits,
-        parts.spec,
-        parts.preprocessing,
-        parts.augment,
-        data["batch_size"],
-        data["num_workers"],
-        settings["seed"],
-        rank,
-        world,
-    )
+def loaders(
+    parts: Parts, settings: Config, rank: int = 0, world: int = 1, decoded: Decoded | None = None
+) -> DataModule:
+    data, own = settings["data"], (parts.splits, parts.spec, parts.preprocessing, parts.augment)
+    return DataModule(*own, data["batch_size"], data["num_workers"], settings["seed"], rank, world, decoded)
 
 
 def with_own(settings: Config, data: Splits | None) -> Config:

@@ -67,6 +67,7 @@ TYPES: dict[str, Any] = {
     # the cache
     "cache.memory_budget": PositiveFloat,
     "cache.disk_budget": PositiveFloat,
+    "cache.image_budget": NonNegativeFloat,
     "cache.dtype": Literal["float32", "float16", "bfloat16", "uint8"],
     "cache.views": PositiveInt | None,
     # ftlab cache

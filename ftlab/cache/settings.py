@@ -17,11 +17,14 @@ class CacheSettings:
     disk_budget: float = 0.0  # GiB of all runs
     dtype: Dtype = "float32"
     views: int | None = None  # augmented variants of each training sample; None: none are kept
+    image_budget: float = 0.0  # GiB of decoded images, which have nothing to do with what is frozen
 
 
-def auto(memory_budget: float, disk_budget: float, dtype: Dtype, views: int | None) -> CacheSettings:
+def auto(
+    memory_budget: float, disk_budget: float, dtype: Dtype, views: int | None, image_budget: float
+) -> CacheSettings:
     """Where it pays."""
-    return CacheSettings("auto", memory_budget, disk_budget, dtype, views)
+    return CacheSettings("auto", memory_budget, disk_budget, dtype, views, image_budget)
 
 
 def off() -> CacheSettings:
@@ -29,11 +32,11 @@ def off() -> CacheSettings:
     return CacheSettings("off")
 
 
-def memory(memory_budget: float, dtype: Dtype, views: int | None) -> CacheSettings:
+def memory(memory_budget: float, dtype: Dtype, views: int | None, image_budget: float) -> CacheSettings:
     """In memory, wherever anything is frozen."""
-    return CacheSettings("memory", memory_budget, 0.0, dtype, views)
+    return CacheSettings("memory", memory_budget, 0.0, dtype, views, image_budget)
 
 
-def disk(disk_budget: float, dtype: Dtype, views: int | None) -> CacheSettings:
+def disk(disk_budget: float, dtype: Dtype, views: int | None, image_budget: float) -> CacheSettings:
     """On disk, wherever anything is frozen."""
-    return CacheSettings("disk", 0.0, disk_budget, dtype, views)
+    return CacheSettings("disk", 0.0, disk_budget, dtype, views, image_budget)

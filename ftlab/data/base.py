@@ -48,12 +48,24 @@ class Batch:
         return self.each(Tensor.pin_memory)
 
 
-class Transform(Protocol):
-    """One raw input to its fields of a Batch, without the batch's dimension; draws from torch's generator only."""
+class Transform(ABC):
+    """One raw input to its fields of a Batch, without the batch's dimension, in two steps.
 
-    random: bool  # False: always the same result, no need to seed
+    Draws from torch's generator only, and in the second step only.
+    """
 
-    def __call__(self, raw: Any, /) -> Fields: ...
+    random: bool = False  # False: always the same result, no need to seed
+
+    def first(self, raw: Any) -> Any:
+        """What comes out the same each time, so that it may be kept; where there is no such step, the raw input."""
+        return raw
+
+    @abstractmethod
+    def then(self, first: Any) -> Fields:
+        """The rest; it leaves what it is given as it was."""
+
+    def __call__(self, raw: Any) -> Fields:
+        return self.then(self.first(raw))
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,17 @@ class InputPreprocessing(ABC):
     @abstractmethod
     def builds(self) -> dict[str, Any]:
         """What a backbone must be told to take such inputs: keywords of its constructor."""
+
+    def first_shapes(self, inputs: "Inputs") -> Iterator[tuple[int, ...] | None]:
+        """Shape of what the first step of a transform makes of each input, uint8, found without loading it.
+
+        None where that is not known; nothing at all where the first step costs too little to keep what it gives.
+        """
+        return iter(())
+
+    def first_key(self) -> tuple[Any, ...]:
+        """All that the first step depends on, besides the raw input."""
+        return ()
 
     def suited(self, fresh: "InputPreprocessing") -> "InputPreprocessing":
         """This one, of an earlier run, for the data of `fresh`: where things lie there is taken over."""
@@ -142,6 +165,16 @@ class Preprocessing(InputPreprocessing):
 
     def builds(self) -> dict[str, Any]:
         return {"image_size": list(self.size)}
+
+    def first_shapes(self, inputs: "Inputs") -> Iterator[tuple[int, ...] | None]:
+        from ftlab.data.pictures import first_shapes
+
+        return first_shapes(self, inputs)
+
+    def first_key(self) -> tuple[Any, ...]:
+        from ftlab.data.pictures import VERSIONS
+
+        return (self.size, self.crop_pct, self.interpolation, *VERSIONS)
 
 
 @dataclass(frozen=True)

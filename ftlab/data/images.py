@@ -18,6 +18,8 @@ from ftlab.errors import UserError
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 )
+ORIENTATION = 0x0112  # the tag of EXIF
+TURNED = (5, 6, 7, 8)  # by 90 degrees, mirrored or not
 MODES_WITH_ALPHA = frozenset(("RGBA", "RGBa", "LA", "La", "PA"))
 
 
@@ -50,6 +52,19 @@ def load_image(path: str | os.PathLike[str]) -> Image.Image:
         raise UserError(
             f"{printable(path)}: not a readable image ({reason}); it may be truncated: replace or remove it."
         ) from error
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """(height, width) of what `load_image` gives, by the head of the file; None where that says nothing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                width, height = image.size
+                turned = image.getexif().get(ORIENTATION, 1) in TURNED
+    except Exception:  # see load_image, which says what is wrong with it when it is its turn
+        return None
+    return (width, height) if turned else (height, width)
 
 
 def rgb(image: Image.Image) -> Image.Image:

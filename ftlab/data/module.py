@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from ftlab.data.augment import Augment
 from ftlab.data.base import Batch, DataSpec, InputPreprocessing, Samples, Source, Splits
 from ftlab.data.checks.labels import class_counts, of_classes, wrong_targets
+from ftlab.data.decoded import Decoded
 from ftlab.data.preprocessing import stacked
 from ftlab.data.sampling import Item, Key, KeyedBatchSampler, KeyedDataset
 from ftlab.data.splits import subset as take
@@ -165,6 +166,7 @@ class DataModule:
         seed: int,
         rank: int = 0,
         world: int = 1,
+        decoded: Decoded | None = None,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"data.batch_size={batch_size}: accepted is 1 or more.")
@@ -179,6 +181,7 @@ class DataModule:
         self.seed = seed
         self.rank = rank
         self.world = world
+        self.decoded = decoded
 
     def samples(self, split: str) -> Samples:
         """Raises: UserError if the data has no such split."""
@@ -195,11 +198,13 @@ class DataModule:
         sampler = KeyedBatchSampler(len(samples), self.batch_size, shuffle, self.seed, rank=self.rank, world=self.world)
         return self._loader(split, sampler, varied=split == "train" and shuffle)
 
-    def _loader(self, split: str, sampler: KeyedBatchSampler, varied: bool) -> Loader:
+    def _loader(self, split: str, sampler: KeyedBatchSampler, varied: bool, fills: bool = True) -> Loader:
+        samples = self.samples(split)
+        slots = self.decoded.of(split, samples, self.rank, self.world) if self.decoded else None
         plain = self.preprocessing.transform()
         transform = self.preprocessing.transform(self.augment) if varied else plain
         return Loader(
-            KeyedDataset(self.samples(split), transform, self.seed, plain),  # type: ignore[arg-type]  # collate makes the Batch
+            KeyedDataset(samples, transform, self.seed, plain, slots, fills),  # type: ignore[arg-type]  # collate makes the Batch
             batch_sampler=sampler,
             collate_fn=collate,
             num_workers=self.num_workers,
@@ -220,6 +225,7 @@ class DataModule:
                 len(self.samples(split)), max(batch_size, self.world), False, self.seed, self.rank, self.world
             ),
             varied=epoch is not None,
+            fills=epoch is not None,  # in evaluation once is enough for whoever keeps what comes of it
         )
         made.batch_sampler.epoch, made.batch_sampler.plain = epoch or 0, epoch is None  # type: ignore[union-attr]
         return made

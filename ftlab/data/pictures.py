@@ -9,33 +9,63 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import PIL
+import torchvision
 from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
 from ftlab.data.augment import Augment
-from ftlab.data.base import Fields, Preprocessing, Unread
+from ftlab.data.base import Fields, Inputs, Preprocessing, Transform, Unread
 from ftlab.data.datasets import pixels
 from ftlab.data.folders import image_files, skipped
-from ftlab.data.images import load_image, printable
-from ftlab.data.transforms import evaluation_transform, training_transform
+from ftlab.data.images import ArrayImages, ImageFiles, image_size, load_image, printable
+from ftlab.data.splits import Selected
+from ftlab.data.transforms import evaluation_transform, resized, resized_size, training_transform
 from ftlab.errors import UserError
 
 Picture = str | Path | Image.Image | Tensor  # a file, a PIL image, or a uint8 tensor (c, h, w)
 LONGEST = 160  # pixels of the longer side of an image in a gallery
+VERSIONS = (PIL.__version__, torchvision.__version__)  # of what decodes and resizes
 
 
-class PictureTransform:
-    """A raw image to {"images": float32 (3, h, w)}."""
+class PictureTransform(Transform):
+    """A raw image to uint8 (3, h, w) that covers the network's input, then to {"images": float32 (3, h, w)}."""
 
     def __init__(self, preprocessing: Preprocessing, augment: Augment | None) -> None:
         """Raises: UserError for an unknown interpolation or a crop_pct outside (0, 1]."""
         plain = evaluation_transform(preprocessing)
         self.one = plain if augment is None else training_transform(preprocessing, augment)
         self.random = self.one.random
+        self.preprocessing = preprocessing
 
-    def __call__(self, raw: Any) -> Fields:
-        return {"images": self.one(raw)}
+    def first(self, raw: Any) -> Tensor:
+        return resized(raw, self.preprocessing)
+
+    def then(self, first: Tensor) -> Fields:
+        return {"images": self.one.then(first)}
+
+
+def first_shapes(preprocessing: Preprocessing, inputs: Inputs) -> Iterator[tuple[int, ...] | None]:
+    """(3, h, w) of files, and of images in memory that are not of the wanted size.
+
+    Not of a data set of the user's own, which may give another image each time.
+    """
+    return (_first_shape(preprocessing, inputs, index) for index in range(len(inputs)))
+
+
+def _first_shape(preprocessing: Preprocessing, inputs: Inputs, index: int) -> tuple[int, ...] | None:
+    match inputs:
+        case Selected():
+            return _first_shape(preprocessing, inputs.inputs, inputs.indices[index])
+        case ImageFiles():
+            found = image_size(inputs.paths[index])
+            return (3, *resized_size(found, preprocessing)[1]) if found else None
+        case ArrayImages():
+            have = inputs.pixels.shape[-2], inputs.pixels.shape[-1]
+            want = resized_size(have, preprocessing)[1]
+            return (3, *want) if want != have else None
+    return None
 
 
 def each(given: Picture | Iterable[Picture]) -> Iterator[Image.Image | Tensor]:

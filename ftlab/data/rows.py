@@ -134,25 +134,23 @@ class TablePreprocessing(InputPreprocessing):
         return tuple(lines)
 
 
-class RowTransform:
+class RowTransform(Transform):
     """A row to {"vectors": float32 (d,), "categories": int64 (m,)}; indicators of missing numbers come after all."""
-
-    random = False
 
     def __init__(self, preprocessing: TablePreprocessing) -> None:
         self.numbers, self.categories = preprocessing.numbers, preprocessing.categories
         self.ids = [{value: OWN_IDS + i for i, value in enumerate(c.values)} | {None: ABSENT} for c in self.categories]
 
-    def __call__(self, raw: Row) -> Fields:
+    def then(self, first: Row) -> Fields:
         """Raises: UserError for a column that is not there, and for a cell that should be a number and is none."""
-        cells = [_cell(raw, column.name, as_number) for column in self.numbers]
+        cells = [_cell(first, column.name, as_number) for column in self.numbers]
         scaled = [
             ((column.filler if cell is None else cell) - column.mean) / column.std
             for column, cell in zip(self.numbers, cells, strict=True)
         ]
         absent = [float(cell is None) for column, cell in zip(self.numbers, cells, strict=True) if column.indicator]
         ids = [
-            known.get(_cell(raw, column.name, as_category), OTHER)
+            known.get(_cell(first, column.name, as_category), OTHER)
             for column, known in zip(self.categories, self.ids, strict=True)
         ]
         return {

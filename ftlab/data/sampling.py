@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from hashlib import blake2b
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ftlab.data.base import Fields, Samples, Transform
+from ftlab.data.decoded import Slots
 from ftlab.errors import UserError
 
 SMALLEST = 4  # samples of a batch of its own at the end of an epoch
@@ -95,12 +97,24 @@ class KeyedDataset(Dataset[Item]):
     Raises: UserError, naming the sample, if it cannot be loaded or transformed.
     """
 
-    def __init__(self, samples: Samples, transform: Transform, seed: int, plain: Transform | None = None) -> None:
-        """`plain`: the transform of keys without an epoch; None: the same."""
+    def __init__(
+        self,
+        samples: Samples,
+        transform: Transform,
+        seed: int,
+        plain: Transform | None = None,
+        slots: Slots | None = None,
+        fills: bool = True,
+    ) -> None:
+        """plain: the transform of keys without an epoch, which has the same first step; None: the same.
+
+        slots: where the first step's result may lie; fills: whether it is put there.
+        """
         self.samples = samples
         self.transform = transform
         self.plain = plain or transform
         self.seed = seed
+        self.slots, self.fills = slots, fills
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -127,10 +141,20 @@ class KeyedDataset(Dataset[Item]):
 
     def fields(self, index: int, transform: Transform) -> Fields:
         try:
-            return transform(self.samples.inputs[index])
+            return transform.then(self.first(index, transform))
         except UserError as error:
             name = self.samples.name(index)
             raise (error if name in str(error) else UserError(f"{name}: {error}")) from error
         except Exception as error:
             name = self.samples.name(index)
             raise UserError(f"{name} cannot be prepared: {type(error).__name__}: {error}") from error
+
+    def first(self, index: int, transform: Transform) -> Any:
+        """The first step's result: what is kept of it, else made now."""
+        found = self.slots.get(index) if self.slots else None
+        if found is not None:
+            return found
+        made = transform.first(self.samples.inputs[index])
+        if self.slots and self.fills:
+            self.slots.put(index, made)
+        return made

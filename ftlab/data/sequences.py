@@ -170,10 +170,8 @@ class SequencePreprocessing(InputPreprocessing):
         return [f"{lost} numbers are missing in steps of {split}; the mean stands in"] if lost else []
 
 
-class StepsTransform:
+class StepsTransform(Transform):
     """Steps to {"tokens": int64 (t,), "series": float32 (t, c), "mask": bool (t,), True}."""
-
-    random = False
 
     def __init__(self, preprocessing: SequencePreprocessing) -> None:
         self.own = preprocessing
@@ -181,13 +179,13 @@ class StepsTransform:
         self.mean = np.array([channel.mean for channel in preprocessing.channels])
         self.std = np.array([channel.std for channel in preprocessing.channels])
 
-    def __call__(self, raw: Steps) -> Fields:
+    def then(self, first: Steps) -> Fields:
         """Raises: UserError for a sequence without steps, or without what the network was trained on."""
-        length = min(len(raw), self.own.max_length)
+        length = min(len(first), self.own.max_length)
         if not length:
             raise UserError("the sequence has no steps")
-        ids = [self.ids.get(token, UNKNOWN) for token in self._tokens(raw)[:length]]
-        scaled = (self._series(raw)[:length] - self.mean) / self.std
+        ids = [self.ids.get(token, UNKNOWN) for token in self._tokens(first)[:length]]
+        scaled = (self._series(first)[:length] - self.mean) / self.std
         return {
             "tokens": torch.tensor(ids or [UNKNOWN] * length, dtype=torch.int64),
             "series": torch.from_numpy(np.nan_to_num(scaled, nan=0.0).astype(np.float32)),

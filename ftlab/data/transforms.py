@@ -29,6 +29,9 @@ class ImageTransform(Protocol):
 
     def __call__(self, image: Any, /) -> Tensor: ...
 
+    def then(self, pixels: Tensor, /) -> Tensor:
+        """What is left to do with an image that is `resized`; it is not changed."""
+
 
 def evaluation_transform(preprocessing: Preprocessing) -> ImageTransform:
     """Resize the shorter side to size / crop_pct (antialiased), cut out the centre, normalise.
@@ -57,7 +60,10 @@ class _Evaluation:
         self.std = torch.tensor(preprocessing.std).view(-1, 1, 1) * 255
 
     def __call__(self, image: Any) -> Tensor:
-        return self.normalise(centre(resized(image, self.preprocessing), self.preprocessing.size))
+        return self.then(resized(image, self.preprocessing))
+
+    def then(self, pixels: Tensor) -> Tensor:
+        return self.normalise(centre(pixels, self.preprocessing.size))
 
     def normalise(self, pixels: Tensor) -> Tensor:
         return (pixels - self.mean).div_(self.std)
@@ -79,8 +85,7 @@ class _Training(_Evaluation):
         )
         self.erase = v2.RandomErasing(p=augment.erasing)  # to 0, the mean colour after normalisation
 
-    def __call__(self, image: Any) -> Tensor:
-        pixels = resized(image, self.preprocessing)
+    def then(self, pixels: Tensor) -> Tensor:
         if self.augment.randaugment:
             pixels = self.randaugment(pixels)
         pixels = self.normalise(self.move(pixels))
@@ -100,16 +105,22 @@ class _Training(_Evaluation):
 def resized(image: Any, preprocessing: Preprocessing) -> Tensor:
     """uint8 (3, h, w) that just covers size / crop_pct, aspect kept."""
     pixels = tvf.pil_to_tensor(image) if isinstance(image, Image.Image) else image
+    cut, target = resized_size((pixels.shape[-2], pixels.shape[-1]), preprocessing)
+    pixels = tvf.resize_image(
+        centre(pixels, cut), list(target), InterpolationMode(preprocessing.interpolation), antialias=True
+    )
+    # Pillow's pixels lie channel by channel: what follows is six times slower on them (0.77 against 0.13 ms, 224 px).
+    return pixels.contiguous()
+
+
+def resized_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Of an image of `size` (h, w): what `resized` cuts out of its middle, and the size that it brings this to."""
     height, width = (math.floor(side / preprocessing.crop_pct) for side in preprocessing.size)
-    h, w = pixels.shape[-2:]
+    h, w = size
     scale = max(height / h, width / w)
     if max(h * scale / height, w * scale / width) > LONGEST:
-        pixels = centre(
-            pixels, (min(h, math.ceil(LONGEST * height / scale)), min(w, math.ceil(LONGEST * width / scale)))
-        )
-        h, w = pixels.shape[-2:]
-    target = [max(height, int(h * scale)), max(width, int(w * scale))]
-    return tvf.resize_image(pixels, target, InterpolationMode(preprocessing.interpolation), antialias=True)
+        h, w = min(h, math.ceil(LONGEST * height / scale)), min(w, math.ceil(LONGEST * width / scale))
+    return (h, w), (max(height, int(h * scale)), max(width, int(w * scale)))
 
 
 def centre(pixels: Tensor, size: tuple[int, int]) -> Tensor:
