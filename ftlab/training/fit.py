@@ -14,6 +14,7 @@ from rich.console import Console
 
 from ftlab.assembly import Parts
 from ftlab.backbones.depthwise import by_taps
+from ftlab.backbones.layout import channels_last
 from ftlab.bundle import Description, targets_of
 from ftlab.data.module import DataModule
 from ftlab.data.sampling import KeyedBatchSampler
@@ -57,7 +58,8 @@ def fit(
         trainer, finetuner = prepare(parts, settings, make_data, folder, console)
         last = newest(folder / "checkpoints") if settings["resume"] else None
         try:
-            with out_of_memory(settings), by_taps(parts.model):
+            layout = channels_last(parts.model, trainer.strategy.root_device)
+            with out_of_memory(settings), by_taps(parts.model), layout:
                 trainer.fit(finetuner, ckpt_path=last, weights_only=True)
         except SystemExit as stop:  # Lightning turns Ctrl-C into exit code 1
             raise (stop.__context__ if isinstance(stop.__context__, KeyboardInterrupt) else stop) from None
