@@ -14,12 +14,10 @@ from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.progress import track
 
-from ftlab.cache.borders import Borders
-from ftlab.cache.decide import KEPT, Amounts, Choice, Need, Place, decide, groups
+from ftlab.cache.before import choices, look, views
+from ftlab.cache.decide import KEPT, Choice, Need, Place, groups
 from ftlab.cache.kept import Kept, fill
 from ftlab.cache.keys import fingerprint, key
-from ftlab.cache.probe import SAMPLES, Probed, probe
-from ftlab.cache.rows import bytes_of
 from ftlab.cache.settings import CacheSettings
 from ftlab.cache.shelf import Shelf, Slot
 from ftlab.data.base import Batch
@@ -42,10 +40,14 @@ class Caching(Callback):
         device = pl_module.device
         self.shelf = Shelf(self.settings, trainer.strategy, trainer.global_rank, trainer.world_size, device)
         self.data = pl_module.data(rank=trainer.global_rank, world=trainer.world_size)
-        self.probed, self.borders = self._probe(trainer, pl_module)
-        names = [phase.name for phase in pl_module.plan.phases]
+        phases = pl_module.plan.phases
+        with computing(trainer) as prepare:
+            self.probed, self.borders = look(pl_module.model, phases, self.data, self.settings, prepare)
+        names = [phase.name for phase in phases]
         if [choice.phase for choice in pl_module.supply.choices] != names:  # else of the run that goes on
-            pl_module.supply.choices = trainer.strategy.broadcast(self._decide(trainer))
+            pl_module.supply.choices = trainer.strategy.broadcast(
+                choices(self.probed, self.data, self.settings, trainer.num_nodes)
+            )
         if pl_module.interrupted:  # Lightning does not call on_train_epoch_start for an epoch that goes on
             self._begin(trainer, pl_module)
 
@@ -68,42 +70,6 @@ class Caching(Callback):
         module.supply.switch()
         if hasattr(self, "shelf"):
             self.shelf.keep_only(())
-
-    # --- before the run
-
-    def _probe(self, trainer: Trainer, module: FineTuner) -> tuple[Probed, Borders | None]:
-        start = time.perf_counter()
-        batch = next(iter(self.data.in_order("train", None, SAMPLES * trainer.world_size)))
-        loading = (time.perf_counter() - start) / len(batch)
-        with computing(trainer) as prepare:
-            return probe(
-                module.model,
-                module.plan.phases,
-                prepare(batch),
-                loading,
-                self.settings.dtype,
-                self.data.preprocessing.one_size,
-            )
-
-    def _decide(self, trainer: Trainer) -> list[Choice]:
-        own, spec = self.settings, self.data.spec
-        sizes = {name: bytes_of(s.shape, s.dtype, own.dtype) for name, s in self.probed.shapes.items()}
-        train, val = spec.sizes["train"], spec.sizes.get("val", 0)
-        amounts = Amounts(sizes, self._views() * train, train, val)
-        several = "several machines share no disk that is known of" if trainer.num_nodes > 1 else None
-        return decide(self.probed.needs, amounts, own, self._varied(), several)
-
-    def _views(self) -> int:
-        return (self.settings.views or 1) if self.data.augment.random else 1
-
-    def _varied(self) -> str | None:
-        """Why training samples cannot be kept."""
-        augment = self.data.augment
-        if augment.mixup or augment.cutmix:
-            return "mixup and cutmix make new images of whole batches"
-        if augment.random and self.settings.views is None:
-            return "the augmentation varies the training images in every epoch (cache.views=4 keeps 4 variants of each)"
-        return None
 
     # --- a phase
 
@@ -155,7 +121,7 @@ class Caching(Callback):
         need = self.probed.needs[at]
         varied = self._is_varied(split, need)
         rows = [self.shelf.rows[Slot(split, varied, name)] for name in need.names]
-        return Kept(rows, self.data.samples(split).targets, self._views() if varied else 1)
+        return Kept(rows, self.data.samples(split).targets, views(self.settings, self.data.augment) if varied else 1)
 
     def _provide(self, trainer: Trainer, module: FineTuner, wanted: Mapping[Slot, Place], told: dict[str, Any]) -> None:
         """Find on disk, or compute by one pass over the split, all that is wanted and not there."""
@@ -188,7 +154,7 @@ class Caching(Callback):
         with computing(trainer) as prepare, torch.inference_mode():
             assert self.borders is not None
             compute = self.borders.values([slot.name for slot in slots])
-            for view in range(self._views() if varied else 1):
+            for view in range(views(self.settings, self.data.augment) if varied else 1):
                 loader = self.data.in_order(split, view if varied else None, self._batch_size())
                 batches = track(
                     map(prepare, loader),
@@ -201,7 +167,7 @@ class Caching(Callback):
                 fill(rows, compute, batches, view * samples)
 
     def _count(self, slot: Slot) -> int:
-        return len(self.data.samples(slot.split)) * (self._views() if slot.varied else 1)
+        return len(self.data.samples(slot.split)) * (views(self.settings, self.data.augment) if slot.varied else 1)
 
     def _batch_size(self) -> int:
         """A global one, over all processes."""
@@ -214,7 +180,7 @@ class Caching(Callback):
         samples = fingerprint(data.samples(slot.split).inputs)
         if samples is None or borders is None:
             return None
-        variation = (data.augment, data.seed, self._views()) if slot.varied else None
+        variation = (data.augment, data.seed, views(self.settings, self.data.augment)) if slot.varied else None
         shape = self.probed.shapes[slot.name]
         how = (shape, self.settings.dtype, trainer.precision, trainer.strategy.root_device.type, self._batch_size())
         return key(borders.digest(slot.name), samples, data.preprocessing.stored(), variation, how)

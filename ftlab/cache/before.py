@@ -1,0 +1,51 @@
+"""What is found out and decided before a run: the freeze borders of its phases, and what is kept of them."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from ftlab.cache.borders import Borders
+from ftlab.cache.decide import Amounts, Choice, decide
+from ftlab.cache.probe import SAMPLES, Probed, probe
+from ftlab.cache.rows import bytes_of
+from ftlab.cache.settings import CacheSettings
+from ftlab.data.augment import Augment
+from ftlab.data.base import Batch
+from ftlab.data.module import DataModule
+from ftlab.model import Model
+from ftlab.strategies.base import Phase
+
+
+def look(
+    model: Model, phases: Sequence[Phase], data: DataModule, settings: CacheSettings, prepare: Callable[[Batch], Batch]
+) -> tuple[Probed, Borders | None]:
+    """A few training samples through every freeze border; None where the backbone has none.
+
+    `prepare` brings a batch to the model's device and precision.
+    """
+    start = time.perf_counter()
+    batch = next(iter(data.in_order("train", None, SAMPLES * data.world)))
+    loading = (time.perf_counter() - start) / len(batch)
+    return probe(model, phases, prepare(batch), loading, settings.dtype, data.preprocessing.one_size)
+
+
+def choices(probed: Probed, data: DataModule, settings: CacheSettings, machines: int) -> list[Choice]:
+    """One a phase. Raises: UserError where the cache asks for what cannot be."""
+    sizes = {name: bytes_of(s.shape, s.dtype, settings.dtype) for name, s in probed.shapes.items()}
+    train, val = data.spec.sizes["train"], data.spec.sizes.get("val", 0)
+    amounts = Amounts(sizes, views(settings, data.augment) * train, train, val)
+    several = "several machines share no disk that is known of" if machines > 1 else None
+    return decide(probed.needs, amounts, settings, varied(settings, data.augment), several)
+
+
+def views(settings: CacheSettings, augment: Augment) -> int:
+    """Variants of each training sample that are kept."""
+    return (settings.views or 1) if augment.random else 1
+
+
+def varied(settings: CacheSettings, augment: Augment) -> str | None:
+    """Why training samples cannot be kept; None: they can."""
+    if augment.mixup or augment.cutmix:
+        return "mixup and cutmix make new images of whole batches"
+    if augment.random and settings.views is None:
+        return "the augmentation varies the training images in every epoch (cache.views=4 keeps 4 variants of each)"
+    return None
