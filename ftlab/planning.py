@@ -1,15 +1,19 @@
 """What trains when, as a table: phase x stage x rate, before anything runs."""
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from ftlab.assembly import Parts
 from ftlab.backbones.base import Stage
-from ftlab.reports.terminal import print_plan
+from ftlab.data.module import DataModule
+from ftlab.reports.terminal import print_estimates, print_plan
 from ftlab.training.optimizers import groups
 
 Report = dict[str, Any]
+Settings = Mapping[str, Any]
 
 
 def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
@@ -19,6 +23,19 @@ def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
     for warning in parts.spec.warnings:
         console.print(f"data: {warning}", markup=False, highlight=False, soft_wrap=True)
     return table
+
+
+def show_estimates(
+    parts: Parts, make_data: Callable[[Settings], DataModule], settings: Settings, console: Console
+) -> None:
+    """Print what each phase will cost, after a few steps of it. Raises: UserError where one runs out of memory."""
+    from ftlab.training.automatic import chosen
+    from ftlab.training.estimate import estimates
+
+    found, lines = chosen(parts, settings, Path(), make_data)
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print_estimates(estimates(parts, make_data(found), found), console)
 
 
 def layer_tables(parts: Parts, plan: list[Report]) -> tuple[list[Report], list[Report]]:

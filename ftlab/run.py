@@ -24,7 +24,7 @@ from ftlab.data.module import DataModule
 from ftlab.data.module import check as check_targets
 from ftlab.disk import clear_errors, locked, writable
 from ftlab.errors import UserError
-from ftlab.planning import show_plan, show_surgery
+from ftlab.planning import show_estimates, show_plan, show_surgery
 from ftlab.reports.files import write_json, write_text
 from ftlab.reports.numbers import figure
 from ftlab.reports.terminal import print_problems, print_summary
@@ -34,6 +34,7 @@ from ftlab.strategies.base import prolonged
 
 Config = Mapping[str, Any]
 OWN = "ftlab.data.own.Own"
+OFF = "ftlab.cache.settings.off"
 Report = dict[str, Any]
 
 
@@ -111,11 +112,16 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
 
 
 def plan(config: Config, data: Splits | None = None, backbone: Backbone | None = None) -> list[Report]:
-    """Print phase x stage x rate; with plan.output write the phases as an editable file. Trains nothing."""
+    """Print phase x stage x rate; with plan.output write the phases as an editable file. Trains nothing, but
+    for a few steps of each phase on a copy, to estimate what they cost, unless cache=off.
+    """
     settings = with_own(plainly(config, resolve=True), data)
-    parts = assemble(settings, data, backbone, describe_only=backbone is None)
+    tries = settings["cache"]["_target_"] != OFF
+    parts = assemble(settings, data, backbone, describe_only=backbone is None and not tries)
     console = Console()
     table = show_plan(parts, console, settings["plan"]["detail"])
+    if tries:
+        show_estimates(parts, partial(loaders, parts), settings, console)
     if settings["plan"]["output"]:
         phase_files.write(parts.phases, parts.model.addresses, Path(settings["plan"]["output"]))
         console.print(f"phases written to {settings['plan']['output']}", markup=False, highlight=False)

@@ -22,10 +22,18 @@ def look(
 
     `prepare` brings a batch to the model's device and precision.
     """
-    start = time.perf_counter()
-    batch = next(iter(data.in_order("train", None, SAMPLES * data.world)))
-    loading = (time.perf_counter() - start) / len(batch)
+    batch, loading = loaded(data, None, SAMPLES * data.world)
     return probe(model, phases, prepare(batch), loading, settings.dtype, data.preprocessing.one_size)
+
+
+def loaded(data: DataModule, epoch: int | None, size: int) -> tuple[Batch, float]:
+    """The first training samples (see DataModule.in_order), and the seconds that each took to load, the first time
+    left out."""
+    for _ in range(2):
+        start = time.perf_counter()
+        batch = next(iter(data.in_order("train", epoch, size)))
+        seconds = time.perf_counter() - start
+    return batch, seconds / len(batch)
 
 
 def choices(probed: Probed, data: DataModule, settings: CacheSettings, machines: int) -> list[Choice]:
