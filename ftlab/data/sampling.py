@@ -24,6 +24,13 @@ def key(*parts: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+def seed_all(seed: int, device: torch.device) -> None:
+    """As torch.manual_seed for the CPU and `device`; that prepares for every kind of device, which takes 0.7 ms."""
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
+
+
 class KeyedBatchSampler(Sampler[list[Key]]):
     """Batches of keys (epoch, index) of one process; every process of a run sees its part of the same global batches.
 
