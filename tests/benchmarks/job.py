@@ -57,7 +57,7 @@ def write(root: Path, train: int, test: int) -> None:
     whole = {part: fashion(file) for part, file in FILES.items()} if FASHION.is_dir() else digits()
     for part, count in {"train": train, "test": test}.items():
         images, labels = whole[part]
-        taken = np.random.default_rng(0).permutation(len(labels))[:count]
+        taken = np.resize(np.random.default_rng(0).permutation(len(labels)), count)  # of digits some more than once
         for array, name in ((images[taken], FILES[part]), (labels[taken], labels_of(FILES[part]))):
             sides = b"".join(side.to_bytes(4, "big") for side in array.shape)
             (root / name).write_bytes(bytes((0, 0, 8, array.ndim)) + sides + array.tobytes())
