@@ -36,6 +36,7 @@ NAMES = {
     "lightning": "Lightning, BackboneFinetuning",
     "scikit-learn": "scikit-learn, on features",
 }
+DTYPES = ("float32", "float16", "bfloat16", "uint8")
 Figures = dict[str, Any]
 
 
@@ -161,16 +162,18 @@ def growth(place: Place, rounds: int) -> None:
 
 
 def exact(place: Place, rounds: int) -> None:
-    """What keeping values changes, against the same run with cache=off."""
+    """What keeping values changes, against the same run with cache=off; the bare loop, which computes that in another
+    order, says what rounding alone makes of these weights."""
     rows = []
     for what, plan in (("head only", HEAD), ("three phases", PHASES)):
         job = Job("ftlab", place.images(300), "", plan)
         off = place.measure(replace(job, words=("cache=off",)))
-        for dtype in ("float32", "float16", "bfloat16", "uint8"):
-            one = place.measure(replace(job, words=("cache=memory", f"cache.dtype={dtype}")))
+        others = {t: replace(job, words=("cache=memory", f"cache.dtype={t}")) for t in DTYPES}
+        for name, other in {**others, "bare loop": replace(job, peer="bare")}.items():
+            one = place.measure(other)
             apart = max(float((one["head"][k] - off["head"][k]).abs().max()) for k in off["head"])
-            other = sum(a != b for a, b in zip(one["predictions"], off["predictions"], strict=True))
-            rows.append([f"{what}, {dtype}", f"{apart:.1e}", str(other), f"{one['accuracy']:.3f}"])
+            differ = sum(a != b for a, b in zip(one["predictions"], off["predictions"], strict=True))
+            rows.append([f"{what}, {name}", f"{apart:.1e}", str(differ), f"{one['accuracy']:.3f}"])
         rows.append([f"{what}, cache=off", "", "", f"{off['accuracy']:.3f}"])
     table("kept in", ["head's weights apart", "other predictions of 1,000", "accuracy"], rows)
 
