@@ -1,9 +1,9 @@
 """The frozen forward pass as it is, with BatchNorm folded, channels last, and both, as ftlab/backbones/folded.py does
-it: python -m tests.benchmarks.frozen [--rounds 5]
+it: python -m tests.benchmarks.frozen [--rounds 3]
 
-CPU seconds of one thread, the least of the rounds, in which the ways take turns; each over that of the network as it
-is, in evaluation and without gradients. The last column is the largest difference of a feature from that network's,
-beside the one that half the batch size makes, both over the standard deviation of the features.
+Takes ten minutes. CPU seconds of one thread, the least of the rounds, in which the ways take turns; each over that of
+the network as it is, in evaluation and without gradients. The last column is the largest difference of a feature from
+that network's, beside the one that half the batch size makes, both over the standard deviation of the features.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def apart(a: Tensor, b: Tensor) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     net = timm.create_model(PACKAGED, num_classes=0).eval()
