@@ -21,6 +21,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from ftlab.assembly import Parts
 from ftlab.backbones.module import ModuleBackbone
+from ftlab.cache.settings import off
 from ftlab.data.augment import Augment
 from ftlab.data.base import Batch, DataSpec, Splits
 from ftlab.data.module import describe
@@ -153,6 +154,7 @@ def ftlab_parts(job: Job) -> Parts:
         dict.fromkeys(model.addresses, 1.0),
         Constant(),
         sgd(job.lr, 0.0, False, momentum=job.momentum, nesterov=False),
+        off(),  # the checks look at the frozen part in every step, which a cache would leave out
     )
 
 
