@@ -42,7 +42,8 @@ class Caching(Callback):
         device = pl_module.device
         self.shelf = Shelf(self.settings, trainer.strategy, trainer.global_rank, trainer.world_size, device)
         self.data = pl_module.data(rank=trainer.global_rank, world=trainer.world_size)
-        self.probed, self.borders = self._probe(trainer, pl_module)
+        probed, self.borders = self._probe(trainer, pl_module)
+        self.probed = trainer.strategy.broadcast(probed)  # each has seen other samples, and all must decide the same
         names = [phase.name for phase in pl_module.plan.phases]
         if [choice.phase for choice in pl_module.supply.choices] != names:  # else of the run that goes on
             pl_module.supply.choices = trainer.strategy.broadcast(self._decide(trainer))
