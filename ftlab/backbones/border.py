@@ -1,13 +1,13 @@
 """Cuts a network at its freeze border, so that what the frozen part computes can be kept.
 
-A node of the traced graph is frozen if it owns no trainable parameter and all its inputs are frozen. The border is the
-frozen values that the rest needs: the prefix computes them, the suffix goes on from them. Nothing here knows a family
-of networks, and freezing need not be a plain prefix.
+A node of the traced graph is frozen if it owns no trainable parameter, computes the same in training, and all its
+inputs are frozen. The border is the frozen values that the rest needs: the prefix computes them, the suffix goes on
+from them. Nothing here knows a family of networks, and freezing need not be a plain prefix.
 """
 
 import inspect
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -17,6 +17,7 @@ from timm.layers import get_notrace_functions, get_notrace_modules
 from torch import Tensor, fx, nn
 
 from ftlab.backbones.folded import fast
+from ftlab.backbones.modes import training_modules, varying
 from ftlab.errors import UserError
 
 SIZE_ATTRIBUTES = {"shape", "ndim", "dtype", "device"}
@@ -53,23 +54,27 @@ class Traced:
     def __init__(self, network: nn.Module, method: str = "forward", finish: Run | None = None) -> None:
         """Raises: UserError where torch.fx cannot trace the network."""
         self.network, self.method, self.finish = network, method, finish
-        self.graph = trace(network, method, set())
+        self.graph = trace(network, method, ())
 
-    def cut(self, trainable: set[str]) -> tuple[Part, Part]:
+    def cut(self, trainable: set[str], training: Collection[nn.Module] | None = None) -> tuple[Part, Part]:
         """(prefix, suffix) around the parameters named in `trainable`.
+
+        `training`: the modules that are in train mode while these train; None: see modes.training_modules.
 
         `prefix(x)` is a tuple with the values at the border, without gradient; `suffix(*values)` is finish(what the
         method gives). Branches of Python code on `self.training` are fixed by tracing, so the suffix holds two traces:
-        one in eval mode, and one with the modules that own a trainable parameter in train mode. The frozen part runs
-        in eval mode only. Both parts look parameters and buffers up in the network at each call, so moving the network
-        is fine.
+        one in eval mode, and one with the modules `training` in train mode. The frozen part runs in eval mode only:
+        what draws at random in training (a dropout before the first layer that trains) is behind the border. Both parts
+        look parameters and buffers up in the network at each call, so moving the network is fine.
 
         Raises: UserError where the training branches of the network move the border.
         """
         ids = {id(parameter) for name, parameter in self.network.named_parameters() if name in trainable}
-        border, after = split(self.network, self.graph, ids)
-        in_training = trace(self.network, self.method, ids) if ids else self.graph
-        training_border, training_after = split(self.network, in_training, ids)
+        modules = training_modules(self.network, ids) if training is None else training
+        in_training = trace(self.network, self.method, modules) if ids else self.graph
+        moving = varying(self.network, self.graph, in_training, modules) if ids else frozenset()
+        border, after = split(self.network, self.graph, ids, moving)
+        training_border, training_after = split(self.network, in_training, ids, moving)
         names = [node.name for node in border]
         if names != [node.name for node in training_border]:
             raise not_cut(self.network, "it computes other values in train mode than in eval mode before the border")
@@ -96,7 +101,7 @@ class Traced:
         shared = fx.GraphModule(self.network, graph)
         state = blake2b(digest_size=16)
         state.update(repr((shared.code, [(n, repr(m)) for n, m in shared.named_modules() if n])).encode())
-        update(state, shared.state_dict())
+        update(state, shared.state_dict() | dict(shared.named_buffers()))  # also buffers that are not saved
         return state.hexdigest()
 
     def before(self, names: Sequence[str]) -> fx.Graph:
@@ -131,14 +136,15 @@ def not_cut(network: nn.Module, reason: str) -> UserError:
     )
 
 
-def trace(network: nn.Module, method: str, trainable_ids: set[int]) -> fx.Graph:
-    """The graph of `network.method`; modules that own one of `trainable_ids` are traced in train mode."""
+def trace(network: nn.Module, method: str, training: Collection[nn.Module]) -> fx.Graph:
+    """The graph of `network.method`; the modules `training` are traced in train mode, the others in eval mode."""
     modes = {module: module.training for module in network.modules()}
     arguments = inspect.signature(getattr(network, method)).parameters.values()
     # An optional argument left open would be traced as given: `if mask is not None` would take the wrong branch.
     closed = {a.name: a.default for a in arguments if a.default is not inspect.Parameter.empty}
     try:
-        set_modes(network, trainable_ids, False)
+        for module in modes:
+            module.training = module in training
         graph = BorderTracer(method).trace(network, concrete_args=closed or None)
     except Exception as error:  # tracing runs the network's own code on stand-ins, which may fail in any way
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -180,14 +186,6 @@ def changes(network: nn.Module, node: fx.Node) -> bool:
     return False
 
 
-def set_modes(module: nn.Module, trainable_ids: set[int], inherited: bool) -> None:
-    """Train mode where a trainable parameter lives; modules without parameters (dropout) follow their parent."""
-    ids = {id(parameter) for parameter in module.parameters()}
-    module.training = bool(ids & trainable_ids) if ids else inherited
-    for child in module.children():
-        set_modes(child, trainable_ids, module.training)
-
-
 class BorderTracer(fx.Tracer):
     def __init__(self, method: str) -> None:
         super().__init__(autowrap_functions=tuple(get_notrace_functions()))
@@ -198,15 +196,18 @@ class BorderTracer(fx.Tracer):
         return isinstance(module, self._whole) or super().is_leaf_module(module, name)
 
 
-def split(network: nn.Module, graph: fx.Graph, trainable_ids: set[int]) -> tuple[list[fx.Node], fx.Graph]:
-    """The border's nodes in order, and the graph after them."""
-    after, border = upstream([graph.output_node()], storable(network, graph, trainable_ids))
+def split(
+    network: nn.Module, graph: fx.Graph, trainable_ids: set[int], moving: Collection[str]
+) -> tuple[list[fx.Node], fx.Graph]:
+    """The border's nodes in order, and the graph after them; see `storable`."""
+    after, border = upstream([graph.output_node()], storable(network, graph, trainable_ids, moving))
     ordered = [node for node in graph.nodes if node in border]
     return ordered, copy_after(graph, after, ordered)
 
 
-def storable(network: nn.Module, graph: fx.Graph, trainable_ids: set[int]) -> set[fx.Node]:
-    """Nodes whose values are tensors that depend on the input and on no trainable parameter.
+def storable(network: nn.Module, graph: fx.Graph, trainable_ids: set[int], moving: Collection[str]) -> set[fx.Node]:
+    """Nodes whose values are tensors that depend on the input, on no trainable parameter and on no node of `moving`,
+    the names of those that compute something else in training.
 
     Sizes are left out: they would tie what is stored to one batch size, and the suffix can ask for them again.
     """
@@ -214,7 +215,8 @@ def storable(network: nn.Module, graph: fx.Graph, trainable_ids: set[int]) -> se
     from_pixels: dict[fx.Node, bool] = {}
     for node in graph.nodes:
         inputs = node.all_input_nodes
-        frozen[node] = not (own_ids(network, node) & trainable_ids) and all(frozen[i] for i in inputs)
+        stays = node.name not in moving and not own_ids(network, node) & trainable_ids
+        frozen[node] = stays and all(frozen[i] for i in inputs)
         from_pixels[node] = is_input(node) or (any(from_pixels[i] for i in inputs) and not asks_size(node))
     return {node for node in graph.nodes if frozen[node] and from_pixels[node] and node.op != "output"}
 

@@ -20,13 +20,15 @@ BATCHNORMS = (nn.BatchNorm2d, BatchNormAct2d)
 
 
 def fast(network: nn.Module, graph: fx.Graph) -> Callable[..., tuple[Tensor, ...]]:
-    """What `graph`, a frozen part of `network`, computes; its weights are those of now.
+    """What `graph`, a frozen part of `network`, computes in evaluation; its weights are those of now.
 
-    The copy holds only what the graph runs. A network without convolutions has nothing to gain and is not copied.
+    The copy holds only what the graph runs. Without convolutions there is nothing to gain: then only the modules are
+    copied, which have modes of their own, and not their weights.
     """
     shared = fx.GraphModule(network, graph)
     if not any(isinstance(module, nn.Conv2d) for module in shared.modules()):
-        return torch.no_grad()(shared)  # type: ignore[no-any-return]
+        weights: dict[int, Any] = {id(t): t for t in (*shared.parameters(), *shared.buffers())}
+        return torch.no_grad()(copy.deepcopy(shared, weights).eval())  # type: ignore[no-any-return]
     own = copy.deepcopy(shared).eval()
     fold(own)
     if next(own.parameters()).device.type == "cpu":  # not measured elsewhere

@@ -11,10 +11,11 @@ from hashlib import blake2b
 import torch
 from torch import Tensor, nn
 
-from ftlab.backbones.border import update
+from ftlab.backbones.border import Part, update
 from ftlab.data.base import Batch
 from ftlab.heads.vector import VectorHead
 from ftlab.model import Model
+from ftlab.training.freezing import resting
 
 POOLED = "pooled"  # the vector that a head learns from, where the whole backbone is frozen
 
@@ -37,7 +38,13 @@ class Borders:
         """Raises: UserError where the backbone cannot be traced."""
         self.model = model
         self.traced = model.backbone.traced()
-        self._cut = lru_cache(maxsize=None)(lambda names: self.traced.cut(set(names)))
+        self._cut = lru_cache(maxsize=None)(self._cut_before)
+
+    def _cut_before(self, stages: frozenset[str]) -> tuple[Part, Part]:
+        """(prefix, suffix) while the stages `stages` of the backbone train."""
+        names = {n.removeprefix("backbone.model.") for s in self.model.stages if s.name in stages for n in s.parameters}
+        resting_now = set(resting(self.model, stages, "train"))
+        return self.traced.cut(names, [m for m in self.traced.network.modules() if m not in resting_now])
 
     def of(self, trainable: Collection[str]) -> Border | None:
         """The border while the stages `trainable` train; None if nothing is frozen before them.
@@ -46,9 +53,9 @@ class Borders:
         """
         model = self.model
         stages = {stage.name: stage.parameters for stage in model.stages if stage.name.startswith("backbone/")}
-        names = {n.removeprefix("backbone.model.") for stage in trainable for n in stages.get(stage, ())}
-        prefix, suffix = self._cut(frozenset(names))
-        if not names and isinstance(model.head, VectorHead):
+        thawed = frozenset(trainable).intersection(stages)
+        prefix, suffix = self._cut(thawed)
+        if not thawed and isinstance(model.head, VectorHead):
             head = model.head
             return Border((POOLED,), lambda batch: head.outputs(first(batch)), frozenset(stages))
         own = {f"backbone.model.{name}" for name in self.traced.parameters(prefix.names)}

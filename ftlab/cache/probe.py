@@ -4,13 +4,14 @@ Shapes: b batch.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ftlab.cache.borders import Border, Borders, Values, at_border
 from ftlab.cache.decide import Need
@@ -21,7 +22,7 @@ from ftlab.data.base import Batch
 from ftlab.errors import UserError
 from ftlab.strategies.base import Phase
 
-SAMPLES = 8
+SAMPLES = 4
 TOLERANCE = 0.02  # of the largest output: far above rounding, half precision included, far below another network's
 
 
@@ -37,7 +38,10 @@ class Probed:
 def probe(
     model: Any, phases: Sequence[Phase], batch: Batch, loading: float, kept: Dtype, one_size: bool
 ) -> tuple[Probed, Borders | None]:
-    """`batch`: samples on the device; loading: seconds that each took to load; one_size: see InputPreprocessing."""
+    """`batch`: samples on the device; loading: seconds that each took to load; one_size: see InputPreprocessing.
+
+    It leaves the model as it was: in training a BatchNorm would take these samples into its statistics.
+    """
     needs = [
         Need(phase.name, phase.epochs, frozenset(phase.trainable), plain=phase.fit == "convex") for phase in phases
     ]
@@ -50,7 +54,8 @@ def probe(
     known: dict[frozenset[str], Need] = {}
     for place, need in enumerate(needs):
         if need.trains not in known:
-            known[need.trains] = _look(borders, need, batch, loading, kept, one_size, found)
+            with in_evaluation(model):
+                known[need.trains] = _look(borders, need, batch, loading, kept, one_size, found)
         like = known[need.trains]
         needs[place] = replace(need, names=like.names, stages=like.stages, why_not=like.why_not, pays=like.pays)
         found.seconds[need.phase] = found.seconds.get(like.phase, 0.0)
@@ -73,6 +78,9 @@ def _look(
         return replace(need, why_not="its values at the freeze border are not one a sample")
     if not one_size and any(value.ndim > 2 for value in values):
         return replace(need, why_not="the inputs are not of one length, and its values at the freeze border neither")
+    if not is_steady(compute, batch, values):
+        why = "its values at the freeze border depend on chance, or on the other samples of a batch"
+        return replace(need, why_not=why)
     if not is_same(borders.model, border, batch, values):
         return replace(need, why_not="cut at the freeze border, the network gives other outputs")
     found.shapes |= {n: Shape(tuple(v.shape[1:]), v.dtype) for n, v in zip(border.names, values, strict=True)}
@@ -82,9 +90,9 @@ def _look(
 
 
 def timed(run: Callable[[], Any], batch: Batch) -> tuple[float, Any]:
-    """The shortest of three times, in seconds, and the result."""
+    """The shorter of two times, in seconds, and the result."""
     seconds = []
-    for _ in range(3):
+    for _ in range(2):
         start = time.perf_counter()
         result = run()
         if batch.targets.is_cuda:
@@ -105,17 +113,37 @@ def read_again(values: Values, kept: Dtype) -> list[Tensor]:
     return back
 
 
+def is_steady(compute: Callable[[Batch], Values], batch: Batch, values: Values) -> bool:
+    """Whether half of the batch gives the same values again, as a batch of other samples must (a BatchNorm without
+    running statistics takes those of the batch)."""
+    half = len(batch) // 2
+    if not half:
+        return True
+    again = compute(batch.each(lambda tensor: tensor[:half]))
+    return all(is_near(a, b[:half]) for a, b in zip(again, values, strict=True))
+
+
 def is_same(model: Any, border: Border, batch: Batch, values: Values) -> bool:
     """Whether the rest of the network makes the same outputs of `values` as the whole network of the inputs."""
-    modes, rest = [(module, module.training) for module in model.modules()], model.rest
-    model.eval()
-    model.rest = border.rest
+    rest, model.rest = model.rest, border.rest
     try:
         with torch.no_grad():
-            whole, cut = model(batch).float(), model(at_border(batch, values)).float()
+            return is_near(model(at_border(batch, values)), model(batch))
     finally:
         model.rest = rest
+
+
+def is_near(found: Tensor, wanted: Tensor) -> bool:
+    limit = TOLERANCE * wanted.abs().max() + 1e-4 if wanted.is_floating_point() else 0
+    return bool(((found.double() - wanted.double()).abs() <= limit).all())
+
+
+@contextmanager
+def in_evaluation(model: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
         for module, training in modes:
             module.training = training
-    limit = TOLERANCE * float(whole.abs().max()) + 1e-4
-    return bool(((whole - cut).abs() <= limit).all())

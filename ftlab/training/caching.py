@@ -42,7 +42,8 @@ class Caching(Callback):
         self.data = pl_module.data(rank=trainer.global_rank, world=trainer.world_size)
         phases = pl_module.plan.phases
         with computing(trainer) as prepare:
-            self.probed, self.borders = look(pl_module.model, phases, self.data, self.settings, prepare)
+            probed, self.borders = look(pl_module.model, phases, self.data, self.settings, prepare)
+        self.probed = trainer.strategy.broadcast(probed)  # each has seen other samples, and all must decide the same
         names = [phase.name for phase in phases]
         if [choice.phase for choice in pl_module.supply.choices] != names:  # else of the run that goes on
             pl_module.supply.choices = trainer.strategy.broadcast(
