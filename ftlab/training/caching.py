@@ -4,17 +4,19 @@ What it decides is decided by cache/decide.py. Its choices are saved in the chec
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
+import timm
 import torch
 from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.progress import track
 
-from ftlab.cache.borders import Borders
+from ftlab.cache import steady
+from ftlab.cache.borders import Borders, Values
 from ftlab.cache.decide import KEPT, Amounts, Choice, Need, Place, decide, groups
 from ftlab.cache.kept import Kept, fill
 from ftlab.cache.keys import fingerprint, key
@@ -76,15 +78,21 @@ class Caching(Callback):
         start = time.perf_counter()
         batch = next(iter(self.data.in_order("train", None, SAMPLES * trainer.world_size)))
         loading = (time.perf_counter() - start) / len(batch)
-        with computing(trainer) as prepare:
-            return probe(
+        with trainer.precision_plugin.val_step_context():
+            probed, borders = probe(
                 module.model,
                 module.plan.phases,
-                prepare(batch),
+                ready(trainer, batch),
                 loading,
                 self.settings.dtype,
                 self.data.preprocessing.one_size,
             )
+        return (probed if self._is_steady() else probed.without(steady.WHY_NOT)), borders
+
+    def _is_steady(self) -> bool:
+        transform = self.data.preprocessing.transform()
+        splits = [split for split in SPLITS if split in self.data.spec.sizes]
+        return all(steady.is_steady(self.data.samples(split).inputs, transform) for split in splits)
 
     def _decide(self, trainer: Trainer) -> list[Choice]:
         own, spec = self.settings, self.data.spec
@@ -186,13 +194,13 @@ class Caching(Callback):
         split, varied = slots[0].split, slots[0].varied
         samples = len(self.data.samples(split))
         rows = [self.shelf.rows[slot] for slot in slots]
-        with computing(trainer) as prepare, torch.inference_mode():
+        with torch.inference_mode():
             assert self.borders is not None
-            compute = self.borders.values([slot.name for slot in slots])
+            compute = in_precision(trainer, self.borders.values([slot.name for slot in slots]))
             for view in range(self._views() if varied else 1):
                 loader = self.data.in_order(split, view if varied else None, self._batch_size())
                 batches = track(
-                    map(prepare, loader),
+                    map(partial(ready, trainer), loader),
                     f"the frozen part, {split}",
                     len(loader),
                     console=self.console,
@@ -217,13 +225,30 @@ class Caching(Callback):
             return None
         variation = (data.augment, data.seed, self._views()) if slot.varied else None
         shape = self.probed.shapes[slot.name]
-        how = (shape, self.settings.dtype, trainer.precision, trainer.strategy.root_device.type, self._batch_size())
-        return key(borders.digest(slot.name), samples, data.preprocessing.stored(), variation, how)
+        how = (
+            timm.__version__,
+            shape,
+            self.settings.dtype,
+            trainer.precision,
+            trainer.strategy.root_device.type,
+            self._batch_size(),
+        )
+        made = (data.preprocessing.stored(), data.preprocessing.first_key())
+        return key(borders.digest(slot.name), samples, made, variation, how)
 
 
-@contextmanager
-def computing(trainer: Trainer) -> Iterator[Callable[[Batch], Batch]]:
-    """In the precision of the training; gives what brings a batch to it and to the device."""
-    precision, strategy = trainer.precision_plugin, trainer.strategy
-    with precision.val_step_context():
-        yield lambda batch: strategy.batch_to_device(precision.convert_input(batch))
+def ready(trainer: Trainer, batch: Batch) -> Batch:
+    """On the device, in the precision of the training."""
+    found: Batch = trainer.strategy.batch_to_device(trainer.precision_plugin.convert_input(batch))
+    return found
+
+
+def in_precision(trainer: Trainer, compute: Callable[[Batch], Values]) -> Callable[[Batch], Values]:
+    """`compute` as a step of the training computes; what loads the batches must not be inside: it would prepare the
+    images in half precision too."""
+
+    def run(batch: Batch) -> Values:
+        with trainer.precision_plugin.val_step_context():
+            return compute(batch)
+
+    return run
