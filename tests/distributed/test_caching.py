@@ -77,7 +77,7 @@ def fit(folder: Path, job: Job, *callbacks: Callback) -> Run:
         keep_within_epochs(patch)
         parts, settings, make_data = parts_of(*job.words, drop=job.drop, data=splits(TRAIN))
         run = Run(parts, *prepare(parts, settings, make_data, folder, console()))
-        run.trainer.callbacks.extend(callbacks)
+        run.trainer.callbacks.extend(callbacks)  # type: ignore[attr-defined]
         path = newest(folder.parent / job.of / "checkpoints") if job.of else None
         with only_news():
             run.trainer.fit(run.finetuner, ckpt_path=path, weights_only=True)
