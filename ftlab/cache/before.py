@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
+from ftlab.cache import steady
 from ftlab.cache.borders import Borders
 from ftlab.cache.decide import Amounts, Choice, decide
 from ftlab.cache.probe import SAMPLES, Probed, probe
@@ -16,14 +18,28 @@ from ftlab.strategies.base import Phase
 
 
 def look(
-    model: Model, phases: Sequence[Phase], data: DataModule, settings: CacheSettings, prepare: Callable[[Batch], Batch]
+    model: Model,
+    phases: Sequence[Phase],
+    data: DataModule,
+    settings: CacheSettings,
+    prepare: Callable[[Batch], Batch],
+    precision: AbstractContextManager[None],
 ) -> tuple[Probed, Borders | None]:
     """A few training samples through every freeze border; None where the backbone has none.
 
-    `prepare` brings a batch to the model's device and precision.
+    `prepare` brings a batch to the model's device and type of numbers; it is computed within `precision`.
     """
     batch, loading = loaded(data, None, SAMPLES * data.world)
-    return probe(model, phases, prepare(batch), loading, settings.dtype, data.preprocessing.one_size)
+    with precision:
+        found, borders = probe(model, phases, prepare(batch), loading, settings.dtype, data.preprocessing.one_size)
+    return (found if is_steady(data) else found.without(steady.WHY_NOT)), borders
+
+
+def is_steady(data: DataModule) -> bool:
+    """Whether every split gives the same inputs each time."""
+    transform = data.preprocessing.transform()
+    splits = [split for split in ("train", "val") if split in data.spec.sizes]
+    return all(steady.is_steady(data.samples(split).inputs, transform) for split in splits)
 
 
 def loaded(data: DataModule, epoch: int | None, size: int) -> tuple[Batch, float]:

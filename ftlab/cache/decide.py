@@ -5,7 +5,7 @@ fast copy of the frozen part. off: the whole network runs, as it does without a 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ftlab.cache.settings import GIB, CacheSettings
@@ -27,6 +27,10 @@ class Need:
     plain: bool = False  # whether its training samples are as in evaluation, whatever the augmentation
     why_not: str | None = None  # why it has no border that can be used
     pays: bool = True  # whether reading the values is faster than computing them, as measured
+
+    def without(self, why_not: str) -> "Need":
+        """The same of a phase whose border cannot be used."""
+        return replace(self, names=(), stages=frozenset(), why_not=why_not)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,10 @@ class Probed:
     shapes: dict[str, Shape] = field(default_factory=dict)  # of each value of one sample
     seconds: dict[str, float] = field(default_factory=dict)  # by phase: to compute its values of one sample
 
+    def without(self, why_not: str) -> "Probed":
+        """As if no border could be used, where there is one."""
+        return replace(self, needs=[need.without(why_not) if need.names else need for need in self.needs])
+
 
 def probe(
     model: Any, phases: Sequence[Phase], batch: Batch, loading: float, kept: Dtype, one_size: bool

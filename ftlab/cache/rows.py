@@ -51,7 +51,12 @@ def narrowed(values: Tensor, kept: torch.dtype) -> Tensor:
 
 
 def kept_type(dtype: torch.dtype, kept: Dtype) -> torch.dtype:
-    """Whole numbers and masks are kept as they are, and nothing is kept wider than it was computed."""
+    """Whole numbers and masks are kept as they are, and nothing is kept wider than it was computed.
+
+    float32 is exact, so in a run of float64 it keeps that.
+    """
+    if kept == "float32":
+        return dtype
     wanted = DTYPES.get(kept, torch.uint8)
     return wanted if dtype.is_floating_point and wanted.itemsize < dtype.itemsize else dtype
 

@@ -23,11 +23,11 @@ class Supply:
         self.told: dict[str, dict[str, Any]] = {}  # by phase: its choice, and what came of it
         self.kept: Mapping[str, Kept] = {}  # by split
         self.live: Callable[[Batch], Values] | None = None
-        self.loaders: dict[str, Loader] = {}  # by split
+        self.loaders: list[tuple[str, Loader]] = []  # all of a run, with the split of each
 
     def of(self, split: str, loader: Loader) -> Loader:
         """The loader, which from now on gives what is kept of its split."""
-        self.loaders[split] = loader
+        self.loaders.append((split, loader))
         loader.kept = self.kept.get(split)
         return loader
 
@@ -42,7 +42,7 @@ class Supply:
         Without any: the whole model, on inputs.
         """
         self.model.rest, self.kept, self.live = rest, kept or {}, live
-        for split, loader in self.loaders.items():
+        for split, loader in self.loaders:
             loader.kept = self.kept.get(split)
 
     def at_border(self, batch: Batch) -> Batch:

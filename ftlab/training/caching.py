@@ -4,9 +4,10 @@ What it decides is decided by cache/decide.py. Its choices are saved in the chec
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ftlab.cache.before import choices, look, views
+from ftlab.cache.borders import Values
 from ftlab.cache.decide import KEPT, Choice, Need, Place, groups
 from ftlab.cache.kept import Kept, fill
 from ftlab.cache.keys import fingerprint, key
@@ -41,8 +43,9 @@ class Caching(Callback):
         self.shelf = Shelf(self.settings, trainer.strategy, trainer.global_rank, trainer.world_size, device)
         self.data = pl_module.data(rank=trainer.global_rank, world=trainer.world_size)
         phases = pl_module.plan.phases
-        with computing(trainer) as prepare:
-            probed, self.borders = look(pl_module.model, phases, self.data, self.settings, prepare)
+        context = trainer.precision_plugin.val_step_context()
+        prepare = partial(ready, trainer)
+        probed, self.borders = look(pl_module.model, phases, self.data, self.settings, prepare, context)
         self.probed = trainer.strategy.broadcast(probed)  # each has seen other samples, and all must decide the same
         names = [phase.name for phase in phases]
         if [choice.phase for choice in pl_module.supply.choices] != names:  # else of the run that goes on
@@ -152,13 +155,13 @@ class Caching(Callback):
         split, varied = slots[0].split, slots[0].varied
         samples = len(self.data.samples(split))
         rows = [self.shelf.rows[slot] for slot in slots]
-        with computing(trainer) as prepare, torch.inference_mode():
+        with torch.inference_mode():
             assert self.borders is not None
-            compute = self.borders.values([slot.name for slot in slots])
+            compute = in_precision(trainer, self.borders.values([slot.name for slot in slots]))
             for view in range(views(self.settings, self.data.augment) if varied else 1):
                 loader = self.data.in_order(split, view if varied else None, self._batch_size())
                 batches = track(
-                    map(prepare, loader),
+                    map(partial(ready, trainer), loader),
                     f"the frozen part, {split}",
                     len(loader),
                     console=self.console,
@@ -183,13 +186,30 @@ class Caching(Callback):
             return None
         variation = (data.augment, data.seed, views(self.settings, self.data.augment)) if slot.varied else None
         shape = self.probed.shapes[slot.name]
-        how = (shape, self.settings.dtype, trainer.precision, trainer.strategy.root_device.type, self._batch_size())
-        return key(borders.digest(slot.name), samples, data.preprocessing.stored(), variation, how)
+        how = (
+            version("timm"),
+            shape,
+            self.settings.dtype,
+            trainer.precision,
+            trainer.strategy.root_device.type,
+            self._batch_size(),
+        )
+        made = (data.preprocessing.stored(), data.preprocessing.first_key())
+        return key(borders.digest(slot.name), samples, made, variation, how)
 
 
-@contextmanager
-def computing(trainer: Trainer) -> Iterator[Callable[[Batch], Batch]]:
-    """In the precision of the training; gives what brings a batch to it and to the device."""
-    precision, strategy = trainer.precision_plugin, trainer.strategy
-    with precision.val_step_context():
-        yield lambda batch: strategy.batch_to_device(precision.convert_input(batch))
+def ready(trainer: Trainer, batch: Batch) -> Batch:
+    """On the device, in the precision of the training."""
+    found: Batch = trainer.strategy.batch_to_device(trainer.precision_plugin.convert_input(batch))
+    return found
+
+
+def in_precision(trainer: Trainer, compute: Callable[[Batch], Values]) -> Callable[[Batch], Values]:
+    """`compute` as a step of the training computes; what loads the batches must not be inside: it would prepare the
+    images in half precision too."""
+
+    def run(batch: Batch) -> Values:
+        with trainer.precision_plugin.val_step_context():
+            return compute(batch)
+
+    return run

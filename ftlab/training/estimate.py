@@ -50,8 +50,8 @@ def estimates(parts: Parts, data: DataModule, settings: Mapping[str, Any]) -> li
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), out_of_memory(settings):
         model = copy.deepcopy(parts.model).to(device)
         trainer.precision_plugin.convert_module(model)
-        with trainer.precision_plugin.forward_context():
-            probed, _ = look(model, parts.phases, data, parts.cache, lambda batch: moved(batch, trainer))
+        context = trainer.precision_plugin.forward_context()
+        probed, _ = look(model, parts.phases, data, parts.cache, lambda batch: moved(batch, trainer), context)
         chosen = choices(probed, data, parts.cache, settings["trainer"]["num_nodes"])
         batch, loading = loaded(data, 0, data.batch_size)
         batch = moved(batch, trainer)

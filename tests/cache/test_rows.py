@@ -18,7 +18,9 @@ def kept(values: torch.Tensor, how: str) -> torch.Tensor:
     return rows.get(PLACES)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool])
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool]
+)
 def test_exact_rows_come_back_bit_for_bit(dtype: torch.dtype) -> None:
     values = (100 * torch.randn(2, 3, 4)).to(dtype)
     assert torch.equal(kept(values, "float32"), values)
