@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftlab.reports import numbers
+from ftlab.cache.decide import gib
+from ftlab.reports import frozen, numbers
 from ftlab.reports.confusion import ClassFigures, from_labels, per_class, worst_pairs
 from ftlab.reports.files import write_text
 from ftlab.reports.grids import COUNTS_AT_MOST
@@ -39,7 +40,16 @@ def render(report: dict[str, Any], worst: Sequence[dict[str, Any]]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    formats = (numbers.count, numbers.duration, numbers.figure, numbers.memory, numbers.readable, numbers.shorten)
+    formats = (
+        frozen.signed,
+        gib,
+        numbers.count,
+        numbers.duration,
+        numbers.figure,
+        numbers.memory,
+        numbers.readable,
+        numbers.shorten,
+    )
     environment.filters.update({format.__name__: format for format in formats})
     environment.globals["epochs"] = numbers.epochs
     return environment.get_template("page.html").render(
@@ -49,6 +59,8 @@ def render(report: dict[str, Any], worst: Sequence[dict[str, Any]]) -> str:
         pairs=_pairs(report),
         targets=target_rows(report),
         gallery=[_pictured(sample) for sample in worst],
+        frozen=frozen.rows(report["phases"]),
+        places=frozen.PLACES,
         phase_seconds=max([phase["seconds"] for phase in report["phases"]], default=0) or 1,
         warnings=[*report["data"].get("warnings", []), *report["warnings"]],
         config=_yaml(report["config"]),
