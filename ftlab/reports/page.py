@@ -40,17 +40,8 @@ def render(report: dict[str, Any], worst: Sequence[dict[str, Any]]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    formats = (
-        frozen.signed,
-        gib,
-        numbers.count,
-        numbers.duration,
-        numbers.figure,
-        numbers.memory,
-        numbers.readable,
-        numbers.shorten,
-    )
-    environment.filters.update({format.__name__: format for format in formats})
+    formats = (numbers.count, numbers.duration, numbers.figure, numbers.memory, numbers.readable, numbers.shorten)
+    environment.filters.update({format.__name__: format for format in (*formats, frozen.signed, gib)})
     environment.globals["epochs"] = numbers.epochs
     return environment.get_template("page.html").render(
         report=report,

@@ -55,7 +55,7 @@ def executed(name: str, first_epoch: int, last_epoch: int, first: int) -> dict[s
         "seconds_per_step": 0.125,
         "peak_memory_bytes": None if name == "head" else 412_000_000,
         "ended_by": "epochs",
-        "cache": CACHE[name],
+        "cache": dict(CACHE[name]),
     }
 
 
