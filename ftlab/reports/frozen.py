@@ -21,15 +21,12 @@ def line(told: Told) -> str:
         how = "with the rest of the network at every step" if place == "off" else "at every step"
         return f"frozen part: computed {how}; {told['why']}{_spent(told)}"
     if not told["bytes"]:
-        return f"frozen part: computed before, {PLACES[place]}"
-    return f"frozen part: {_origin(told)}, {gib(told['bytes'])} {PLACES[place]}{_spent(told)}"
-
-
-def _origin(told: Told) -> str:
+        return f"frozen part: {PLACES[place]} since an earlier phase"
     if not told["computed"]:
-        return "found on disk"
+        return f"frozen part: read from disk, {gib(told['bytes'])}{_spent(told)}"
     rest = ", the rest found on disk" if told["found"] else ""
-    return f"computed once for {told['computed']:,} samples{rest}"
+    samples = f"{told['computed']:,} samples{rest}"
+    return f"frozen part: computed once for {samples}, {gib(told['bytes'])} {PLACES[place]}{_spent(told)}"
 
 
 def _spent(told: Told) -> str:

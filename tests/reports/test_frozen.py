@@ -14,10 +14,10 @@ DONE = {**KEPT, "bytes": 3 * 2**20, "seconds": 1.4, "computed": 568, "read": 113
     ("changed", "expected"),
     [
         ({}, "frozen part: computed once for 568 samples, 3.0 MiB in memory, 1.4 s"),
-        ({"bytes": 0, "seconds": 1e-5, "computed": 0}, "frozen part: computed before, in memory"),
+        ({"bytes": 0, "seconds": 1e-5, "computed": 0}, "frozen part: in memory since an earlier phase"),
         (
             {"train": "disk", "val": "disk", "computed": 0, "found": 2, "seconds": 0.02},
-            "frozen part: found on disk, 3.0 MiB on disk, 20 ms",
+            "frozen part: read from disk, 3.0 MiB, 20 ms",
         ),
         (
             {"train": "disk", "val": "disk", "computed": 299, "found": 1},

@@ -60,7 +60,7 @@ def test_the_page_shows_what_the_frozen_part_cost_and_saved(report: dict[str, An
     words = cells(Page(render(report, [])), "The frozen part")
     # 2874 x 0.004 s - 1.5 s = 9.996 s; 4311 x 0.004 s = 17.244 s
     head = ["1 head", "in memory", "in memory", "3.0 MiB", "1,437", "1.5 s", "2,874", "10.0 s"]
-    later = ["2 blocks.5", "in memory", "in memory", "-", "0", "-", "4,311", "17.2 s", "computed before"]
+    later = ["2 blocks.5", "in memory", "in memory", "-", "0", "-", "4,311", "17.2 s", "there since an earlier phase"]
     assert words[words.index("1 head") :][: len(head + later)] == head + later
     assert "3 all" not in words  # it freezes nothing
     text = " ".join(words)

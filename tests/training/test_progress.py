@@ -42,9 +42,9 @@ def test_a_phase_that_begins_says_what_its_frozen_part_costs(tmp_path: Path) -> 
     assert (phase.split(":")[0], second.split(":")[0], third.split(":")[0]) == ("phase head", "phase top", "phase all")
     # Of 40 + 20 samples, in float32: 8 features; 6 channels of 8 x 8 and their mean. 60 * (8 + 7 * 64) * 4 bytes.
     assert head.startswith("frozen part: computed once for 60 samples, 106.9 KiB on disk, ")
-    assert top == "frozen part: computed before, on disk"
+    assert top == "frozen part: on disk since an earlier phase"
     _, head, *_ = lines(tmp_path / "b", "cache=disk")
-    assert head.startswith("frozen part: found on disk, 106.9 KiB on disk, ")
+    assert head.startswith("frozen part: read from disk, 106.9 KiB, ")
 
 
 def test_views_of_an_augmentation_are_offered_where_it_stands_in_the_way(tmp_path: Path) -> None:
