@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
 from ftlab import bundle as bundles
-from ftlab.assembly import LOADING, Parts, assemble, check_kind, in_order_of, problems_of, surveyed
+from ftlab.assembly import Parts, assemble, check_kind, in_order_of
 from ftlab.backbones.base import Backbone
 from ftlab.config import instantiate, options, plainly
 from ftlab.data.base import Splits
@@ -31,6 +31,7 @@ from ftlab.reports.terminal import print_problems, print_summary
 from ftlab.resume import check_same
 from ftlab.strategies import phases as phase_files
 from ftlab.strategies.base import prolonged
+from ftlab.survey import LOADING, problems_of, surveyed
 
 Config = Mapping[str, Any]
 OWN = "ftlab.data.own.Own"

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftlab.reports import numbers
+from ftlab.cache.decide import gib
+from ftlab.reports import frozen, numbers
 from ftlab.reports.confusion import ClassFigures, from_labels, per_class, worst_pairs
 from ftlab.reports.files import write_text
 from ftlab.reports.grids import COUNTS_AT_MOST
@@ -40,7 +41,7 @@ def render(report: dict[str, Any], worst: Sequence[dict[str, Any]]) -> str:
         lstrip_blocks=True,
     )
     formats = (numbers.count, numbers.duration, numbers.figure, numbers.memory, numbers.readable, numbers.shorten)
-    environment.filters.update({format.__name__: format for format in formats})
+    environment.filters.update({format.__name__: format for format in (*formats, frozen.signed, gib)})
     environment.globals["epochs"] = numbers.epochs
     return environment.get_template("page.html").render(
         report=report,
@@ -49,6 +50,8 @@ def render(report: dict[str, Any], worst: Sequence[dict[str, Any]]) -> str:
         pairs=_pairs(report),
         targets=target_rows(report),
         gallery=[_pictured(sample) for sample in worst],
+        frozen=frozen.rows(report["phases"]),
+        places=frozen.PLACES,
         phase_seconds=max([phase["seconds"] for phase in report["phases"]], default=0) or 1,
         warnings=[*report["data"].get("warnings", []), *report["warnings"]],
         config=_yaml(report["config"]),

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ftlab.data.problems import SEVERITIES, Problem
 from ftlab.errors import UserError, choices
-from ftlab.reports import numbers
+from ftlab.reports import frozen, numbers
 from ftlab.reports.plan import Row, Run, Setting, rows, runs, weight_decays
 
 if TYPE_CHECKING:  # it imports torch
@@ -196,7 +196,8 @@ def _metrics(metrics: dict[str, dict[str, float | None]]) -> Table:
 
 
 def _phases(phases: Sequence[dict[str, Any]]) -> Table:
-    table = table_of("phase", "epochs", "trainable", "time", "a step", "memory", "ended by", left=("phase", "ended by"))
+    columns = ("phase", "epochs", "trainable", "time", "a step", "memory", "frozen part", "ended by")
+    table = table_of(*columns, left=("phase", "frozen part", "ended by"))
     for phase in phases:
         table.add_row(
             Text(numbers.readable(phase["name"])),
@@ -205,6 +206,7 @@ def _phases(phases: Sequence[dict[str, Any]]) -> Table:
             numbers.duration(phase["seconds"]),
             numbers.duration(phase["seconds_per_step"]),
             numbers.memory(phase["peak_memory_bytes"]),
+            frozen.place(phase),
             phase["ended_by"],
         )
     return table

@@ -83,8 +83,8 @@ class Caching(Callback):
             return
         self.phase = at
         choice, need = module.supply.choices[at], self.probed.needs[at]
-        told = module.supply.told.setdefault(need.phase, {**asdict(choice), "seconds": 0.0, "read": 0})
-        told |= {"bytes": 0, "found": 0}
+        told = module.supply.told.setdefault(need.phase, {**asdict(choice), "seconds": 0.0, "computed": 0, "read": 0})
+        told |= {"bytes": 0, "found": 0, "seconds_per_sample": self.probed.seconds.get(need.phase, 0.0)}
         wanted = self._slots(module.supply.choices, at)
         self.shelf.keep_only(wanted)
         if self.borders is None or not need.names or choice.train == "off":
@@ -130,9 +130,9 @@ class Caching(Callback):
     def _provide(self, trainer: Trainer, module: FineTuner, wanted: Mapping[Slot, Place], told: dict[str, Any]) -> None:
         """Find on disk, or compute by one pass over the split, all that is wanted and not there."""
         shapes, names = self.probed.shapes, []
-        for slot, place in wanted.items():
-            if slot in self.shelf.rows:
-                continue
+        missing = [slot for slot in wanted if slot not in self.shelf.rows]
+        for slot in missing:
+            place = wanted[slot]
             name = self._key(trainer, slot) if place == "disk" else None
             if not self.shelf.find(slot, name, shapes[slot.name]):
                 about = {
@@ -143,10 +143,11 @@ class Caching(Callback):
                 }
                 self.shelf.prepare(slot, self._count(slot), shapes[slot.name], place, name, about)
                 names.append(slot)
-        told["found"] += len(wanted) - len(names)
-        told["bytes"] += sum(self.shelf.rows[slot].array.nbytes for slot in wanted)
+        told["found"] += len(missing) - len(names)
+        told["bytes"] += sum(self.shelf.rows[slot].array.nbytes for slot in missing)
         if names:
             self._pass(trainer, names)
+            told["computed"] += self._count(names[0])  # all are of one split
             for kept in KEPT:
                 self.shelf.filled([slot for slot in names if wanted[slot] == kept], kept)
 

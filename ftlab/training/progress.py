@@ -6,6 +6,7 @@ from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ftlab.reports import frozen
 from ftlab.reports.terminal import epoch_line
 from ftlab.resume import went_on
 from ftlab.training.finetuner import FineTuner
@@ -17,6 +18,7 @@ class EpochLines(Callback):
     def __init__(self, console: Console) -> None:
         self.console = console
         self.printed = 0  # records of the history that have their line
+        self.phase = ""  # whose frozen part has its line
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
@@ -37,6 +39,10 @@ class EpochLines(Callback):
             trains = f"{len(phase.trainable)} of {len(pl_module.plan.stages)} stages train"
             epochs = "1 epoch" if phase.epochs == 1 else f"{phase.epochs} epochs"
             self._say(f"phase {phase.name}: {trains}, {epochs} planned")
+        told = pl_module.supply.told.get(phase.name)
+        if told and phase.name != self.phase and len(phase.trainable) < len(pl_module.plan.stages):
+            self._say(frozen.line(told))
+        self.phase = phase.name
         for task in list(self.bar.task_ids):
             self.bar.remove_task(task)
         self.bar.add_task(f"epoch {len(history) + 1}/{trainer.max_epochs}", total=trainer.num_training_batches)

@@ -51,6 +51,50 @@ def test_the_page_shows_the_figures_of_the_report(report: dict[str, Any], worst:
         assert shown in text, shown
 
 
+def cells(page: Page, first: str) -> list[str]:
+    """The words from `first` on, without the gaps between cells."""
+    return [word for word in page.words[page.words.index(first) :] if word]
+
+
+def test_the_page_shows_what_the_frozen_part_cost_and_saved(report: dict[str, Any]) -> None:
+    words = cells(Page(render(report, [])), "The frozen part")
+    # 2874 x 0.004 s - 1.5 s = 9.996 s; 4311 x 0.004 s = 17.244 s
+    head = ["1 head", "in memory", "in memory", "3.0 MiB", "1,437", "1.5 s", "2,874", "10.0 s"]
+    later = ["2 blocks.5", "in memory", "in memory", "-", "0", "-", "4,311", "17.2 s", "there since an earlier phase"]
+    assert words[words.index("1 head") :][: len(head + later)] == head + later
+    assert "3 all" not in words  # it freezes nothing
+    text = " ".join(words)
+    assert "(4 ms, 4 ms), less the cost; in all about 27.2 s." in " ".join(text.split())
+    assert "Images: 1,437 kept decoded, 4.0 MiB." in text
+
+
+def test_a_frozen_part_that_is_computed_at_each_step_says_why(report: dict[str, Any]) -> None:
+    why = "one epoch: nothing is computed twice"
+    report["phases"][0]["cache"] |= {"train": "live", "val": "live", "why": why, "bytes": 0, "computed": 0, "read": 0}
+    words = cells(Page(render(report, [])), "The frozen part")
+    row = ["1 head", "each step", "each step", "-", "0", "-", "0", "-", why]
+    assert words[words.index("1 head") :][: len(row)] == row
+
+
+def test_images_that_did_not_fit_are_counted(report: dict[str, Any]) -> None:
+    report["images"]["left_out"] = 1200
+    text = " ".join(Page(render(report, [])).words)
+    assert "1,200 more did not fit into the budget and were decoded in every epoch." in text
+
+
+def test_a_run_without_a_cache_has_a_page_that_is_silent_about_it(report: dict[str, Any]) -> None:
+    for phase in report["phases"]:
+        phase["cache"] = None
+    report["images"] = {"kept": 0, "bytes": 0, "left_out": 0}
+    report["automatic"] = []
+    text = " ".join(Page(render(report, [])).words)
+    assert not any(words in text for words in ("The frozen part", "kept decoded", "Chosen by itself"))
+
+
+def test_choices_of_keys_that_are_auto_are_listed(report: dict[str, Any]) -> None:
+    assert report["automatic"][0] in cells(Page(render(report, [])), "Chosen by itself")
+
+
 def test_every_figure_is_there_and_gives_its_purpose(report: dict[str, Any]) -> None:
     text = render(report, [])
     assert Page(text).tags.count("svg") == 4

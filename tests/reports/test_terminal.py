@@ -94,10 +94,29 @@ def test_the_summary_shows_metrics_phases_and_paths_that_exist(
     cells = [line.split() for line in lines]
     assert lines[0] == "accuracy 0.9753 (higher is better), 22.2 s"  # 1.5 + 20 + 0.75 s
     assert ["accuracy", "0.9753", "0.9668"] in cells
-    assert ["head", "0-1", "3.84", "k", "5.0", "s", "125", "ms", "-", "epochs"] in cells
-    assert ["all", "5-7", "259", "k", "7.5", "s", "125", "ms", "412", "MB", "epochs"] in cells
+    assert ["head", "0-1", "3.84", "k", "5.0", "s", "125", "ms", "-", "in", "memory", "epochs"] in cells
+    assert ["all", "5-7", "259", "k", "7.5", "s", "125", "ms", "412", "MB", "-", "epochs"] in cells
     assert ["report.html", str(tmp_path / "report.html")] in cells
     assert not any(line.startswith("bundle") for line in lines)
+
+
+def test_the_longest_figures_of_a_phase_stay_on_one_line_of_80_characters(
+    report: dict[str, Any], console: Console
+) -> None:
+    report["phases"][0] |= {"name": "blocks.11", "first_epoch": 100, "last_epoch": 249, "trainable_parameters": 55_500}
+    report["phases"][0] |= {"seconds": 7440, "peak_memory_bytes": 12.3e9, "ended_by": "patience"}
+    report["phases"][0]["cache"]["train"] = "live"
+    print_summary(report, console)
+    (line,) = (line for line in printed(console) if line.startswith("blocks.11"))
+    assert " ".join(line.split()) == "blocks.11 100-249 55.5 k 2 h 04 min 125 ms 12.30 GB each step patience"
+    assert max(map(len, printed(console))) <= 80
+
+
+def test_a_run_without_a_cache_has_a_summary_too(report: dict[str, Any], console: Console) -> None:
+    for phase in report["phases"]:
+        phase["cache"] = None
+    print_summary(report, console)
+    assert "head 0-1 3.84 k 5.0 s 125 ms - - epochs" in [" ".join(line.split()) for line in printed(console)]
 
 
 def test_an_epoch_is_one_line_of_at_most_80_characters(report: dict[str, Any]) -> None:

@@ -78,6 +78,18 @@ def test_every_sample_is_computed_once_for_all_phases(tmp_path: Path, computed: 
     assert told(run)["top"]["bytes"] == 0  # the first pass had computed it
 
 
+def test_what_was_done_is_told_of_each_phase(tmp_path: Path) -> None:
+    run = prepared(tmp_path, *PHASES, "cache=memory").fit()
+    head, top, last_one = told(run)["head"], told(run)["top"], told(run)["all"]
+    assert set(head) == {"phase", "train", "val", "why", "seconds", "seconds_per_sample", "bytes", "found", "computed",
+                         "read"}  # fmt: skip
+    # Of 60 samples, in float32: 8 features; 6 channels of 8 x 8 and their mean.
+    assert (head["computed"], head["bytes"]) == (60, 60 * (8 + 7 * 64) * 4)
+    assert (top["computed"], top["bytes"], top["found"]) == (0, 0, 0)
+    assert (last_one["computed"], last_one["read"], last_one["seconds_per_sample"]) == (0, 0, 0)
+    assert min(head["seconds"], head["seconds_per_sample"], top["seconds_per_sample"]) > 0
+
+
 def test_dropout_of_what_trains_differs_from_epoch_to_epoch_behind_the_cache(tmp_path: Path) -> None:
     dropping = prepared(tmp_path / "a", *FIRST_TWO, "cache=memory", drop=0.5).fit()
     without = prepared(tmp_path / "b", *FIRST_TWO, "cache=off", drop=0.5).fit()

@@ -1,0 +1,88 @@
+"""The data of a config, read and checked: the splits that a run takes, and what `ftlab check` tells of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ftlab.config import instantiate
+from ftlab.data.base import Source, Splits
+from ftlab.data.checks.check import check, settled
+from ftlab.data.checks.labels import of_classes, small
+from ftlab.data.module import describe
+from ftlab.data.problems import Problem, by_severity, of_faults
+from ftlab.errors import UserError
+
+# Keys of a data option that say how batches are made, not where samples come from.
+LOADING = ("batch_size", "num_workers", "image_size", "crop_pct", "check", "on_error")
+
+
+def surveyed(
+    node: Mapping[str, Any], seed: int, data: Splits | None = None, trusted_modules: Sequence[str] = ()
+) -> Splits:
+    """The splits of a data option, or the user's own, checked as data.check says.
+
+    Raises: UserError for samples that cannot be used, unless data.on_error=skip leaves them out.
+    """
+    level, on_error = node["check"], node["on_error"]
+    if level == "off":
+        if on_error == "skip":
+            raise UserError("data.on_error=skip: needs a check to find what to skip; set data.check=fast or full")
+        return data or source_of(node, trusted_modules).read(seed)
+    splits = data or source_of(node, trusted_modules).survey(seed)
+    name = option_of(node) if data is None else "your own"
+    # Only loading every image tells which of them cannot be used.
+    checked = check(splits, "full" if on_error == "skip" else level, readers(node))
+    return settled(splits, checked, name, on_error)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What `ftlab check` tells."""
+
+    name: str
+    sizes: dict[str, int]  # samples of each split, those that cannot be used included
+    problems: list[Problem]
+    cache: str | None = None  # the file that keeps the result
+
+
+def problems_of(
+    node: Mapping[str, Any], seed: int, data: Splits | None = None, trusted_modules: Sequence[str] = ()
+) -> Findings:
+    """All that is wrong with a data option, or the user's own data, errors first.
+
+    Raises: UserError for data.check=off.
+    """
+    if node["check"] == "off":
+        raise UserError("data.check=off: there is nothing to do; accepted here: fast, full")
+    name = option_of(node) if data is None else "your own"
+    try:
+        splits = data or source_of(node, trusted_modules).survey(seed)
+    except UserError as error:  # nothing can be said of the samples of data that cannot be read as a whole
+        return Findings(name, {}, [Problem(str(error), "error", 1)])
+    checked = check(splits, node["check"], readers(node))
+    faults = [*splits.faults, *(fault for found in checked.faults.values() for fault in found.values())]
+    problems = [*of_faults(faults), *splits.problems, *checked.problems, *of_classes(splits)]
+    problems += small(len(splits.train), node["batch_size"])
+    problems += [Problem(text, "warning", 1) for text in splits.warnings]
+    try:
+        describe(name, settled(splits, checked, name, "skip"), seed)
+    except UserError as error:
+        problems.append(Problem(str(error), "error", 1))
+    sizes = {split: len(samples) for split, samples in splits.parts().items()}
+    return Findings(name, sizes, by_severity(problems), str(checked.cache) if checked.cache else None)
+
+
+def readers(node: Mapping[str, Any]) -> int:
+    """Processes that check files; data.num_workers=auto is found only later, by loading samples that were checked."""
+    return 0 if node["num_workers"] == "auto" else node["num_workers"]
+
+
+def source_of(node: Mapping[str, Any], trusted_modules: Sequence[str]) -> Source:
+    settings = {k: v for k, v in node.items() if k not in LOADING}
+    source: Source = instantiate(settings, trusted_modules=trusted_modules)
+    return source
+
+
+def option_of(node: Mapping[str, Any]) -> str:
+    """What is typed after data=."""
+    return str(node["_target_"]).split(".")[-2]
