@@ -53,7 +53,8 @@ def probe(
     try:
         borders = Borders(model)
     except UserError as error:
-        found.needs = [replace(need, why_not=str(error)) for need in needs]
+        own = {address for address in model.addresses if address.startswith("backbone/")}
+        found.needs = [need if own <= need.trains else replace(need, why_not=str(error)) for need in needs]
         return found, None
     known: dict[frozenset[str], Need] = {}
     for place, need in enumerate(needs):

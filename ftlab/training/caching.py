@@ -24,6 +24,7 @@ from ftlab.cache.settings import CacheSettings
 from ftlab.cache.shelf import Shelf, Slot
 from ftlab.data.base import Batch
 from ftlab.training.finetuner import FineTuner
+from ftlab.training.memory import trim
 
 SPLITS = ("train", "val")
 BATCH = 64  # samples that the frozen part takes at once, if that is at most twice the batch size of the training
@@ -84,17 +85,21 @@ class Caching(Callback):
         self.phase = at
         choice, need = module.supply.choices[at], self.probed.needs[at]
         told = module.supply.told.setdefault(need.phase, {**asdict(choice), "seconds": 0.0, "computed": 0, "read": 0})
-        told |= {"bytes": 0, "found": 0, "seconds_per_sample": self.probed.seconds.get(need.phase, 0.0)}
+        told |= {"bytes": 0, "found": 0, "peak_memory_bytes": None}
+        told |= {"seconds_per_sample": self.probed.seconds.get(need.phase, 0.0)}
         wanted = self._slots(module.supply.choices, at)
         self.shelf.keep_only(wanted)
         if self.borders is None or not need.names or choice.train == "off":
             return module.supply.switch()
         start = time.perf_counter()
+        module.peak.reset()
         for split, varied in ((split, varied) for split in SPLITS for varied in (False, True)):
             these = {slot: place for slot, place in wanted.items() if (slot.split, slot.varied) == (split, varied)}
             if any(slot.name in need.names and slot not in self.shelf.rows for slot in these):
                 self._provide(trainer, module, these, told)
         told["seconds"] += time.perf_counter() - start
+        told["peak_memory_bytes"] = module.peak.increase()
+        trim()  # else the epochs would seem to need what the pass needed
         kept = {
             split: self._kept(split, at)
             for split in SPLITS

@@ -169,10 +169,7 @@ class Fitted:
             "metrics": metrics,
             "stages": stage_table(parts),
             "plan": plan_table(parts),
-            "phases": [
-                {**record, "cache": tuner.supply.told.get(record["name"])}
-                for record in phase_records(parts.phases, tuner.history, values, sizes)
-            ],
+            "phases": phase_records(parts.phases, tuner.history, values, sizes, tuner.supply.told),
             "history": tuner.history,
             "rates": tuner.plan.curve(values, factor=self._halved),
             "best": self._best(values),

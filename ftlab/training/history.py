@@ -4,7 +4,7 @@ The phase, the rates and the end of a run are pure functions of it, so a resumed
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftlab.strategies.base import Phase, Span, spans
@@ -25,17 +25,25 @@ def best_epoch(values: Sequence[float | None], first: int = 0) -> int | None:
 
 
 def phase_records(
-    phases: Sequence[Phase], history: Sequence[Record], values: Sequence[float | None], sizes: dict[str, int]
+    phases: Sequence[Phase],
+    history: Sequence[Record],
+    values: Sequence[float | None],
+    sizes: Mapping[str, int],
+    told: Mapping[str, Record],
 ) -> list[Record]:
-    """One record a phase that was begun, as report.json has it. `sizes`: parameters of each stage."""
+    """One record a phase that was begun, as report.json has it. `sizes`: parameters of each stage; `told`: what the
+    cache did for a phase, whose time and memory are the phase's too."""
     begun = [span for span in spans(phases, values) if span.epochs]
-    return [_phase_record(phases[span.phase], span, history, sizes) for span in begun]
+    return [_phase_record(phases[s.phase], s, history, sizes, told.get(phases[s.phase].name)) for s in begun]
 
 
-def _phase_record(phase: Phase, span: Span, history: Sequence[Record], sizes: dict[str, int]) -> Record:
+def _phase_record(
+    phase: Phase, span: Span, history: Sequence[Record], sizes: Mapping[str, int], cache: Record | None
+) -> Record:
     records = history[span.first_epoch : span.first_epoch + span.epochs]
     steps = sum(record["steps"] for record in records)
-    peaks = [record["peak_memory_bytes"] for record in records if record["peak_memory_bytes"] is not None]
+    measured = [*records, *([cache] if cache else [])]
+    peaks = [one["peak_memory_bytes"] for one in measured if one.get("peak_memory_bytes") is not None]
     return {
         "name": phase.name,
         "first_epoch": span.first_epoch,
@@ -43,8 +51,9 @@ def _phase_record(phase: Phase, span: Span, history: Sequence[Record], sizes: di
         "trainable_stages": list(phase.trainable),
         "trainable_parameters": sum(sizes[stage] for stage in phase.trainable),
         "total_parameters": sum(sizes.values()),
-        "seconds": sum(record["seconds"] for record in records),
+        "seconds": sum(one["seconds"] for one in measured),
         "seconds_per_step": sum(record["step_seconds"] for record in records) / max(1, steps),
         "peak_memory_bytes": max(peaks) if peaks else None,
         "ended_by": span.ended_by or "interrupted",
+        "cache": cache,
     }

@@ -48,6 +48,11 @@ class PeakMemory:
 def _give_back() -> None:
     """Return what earlier jobs of a sweep have freed in this process, else this run's increase would hide in it."""
     gc.collect()
+    trim()
+
+
+def trim() -> None:
+    """Return memory that is free to the system, which a process keeps otherwise."""
     if CLEAR.exists() and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # glibc only
         libc.malloc_trim(0)
 

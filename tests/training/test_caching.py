@@ -72,8 +72,8 @@ def test_a_cache_gives_the_weights_of_a_run_without_one(tmp_path: Path, mode: st
 
 def test_every_sample_is_computed_once_for_all_phases(tmp_path: Path, computed: list[int]) -> None:
     run = prepared(tmp_path, *FIRST_TWO, "cache=memory").fit()
-    probes = 2 * 2  # twice for each border
-    assert computed[:probes] == [4] * probes
+    probes = 2 * 3  # of each border: twice all four samples, and once two of them
+    assert computed[:probes] == [4, 4, 2] * 2
     assert sum(computed[probes:]) == 40 + 20
     assert told(run)["top"]["bytes"] == 0  # the first pass had computed it
 
@@ -82,7 +82,7 @@ def test_what_was_done_is_told_of_each_phase(tmp_path: Path) -> None:
     run = prepared(tmp_path, *PHASES, "cache=memory").fit()
     head, top, last_one = told(run)["head"], told(run)["top"], told(run)["all"]
     assert set(head) == {"phase", "train", "val", "why", "seconds", "seconds_per_sample", "bytes", "found", "computed",
-                         "read"}  # fmt: skip
+                         "peak_memory_bytes", "read"}  # fmt: skip
     # Of 60 samples, in float32: 8 features; 6 channels of 8 x 8 and their mean.
     assert (head["computed"], head["bytes"]) == (60, 60 * (8 + 7 * 64) * 4)
     assert (top["computed"], top["bytes"], top["found"]) == (0, 0, 0)
@@ -133,10 +133,10 @@ def test_the_next_run_finds_the_values_on_disk_and_one_with_other_weights_does_n
 ) -> None:
     words = ["strategy=head_only", "cache=disk", "trainer.max_epochs=2"]
     first = prepared(tmp_path / "a", *words).fit()
-    assert sum(computed) == 2 * 4 + 40 + 20
+    assert sum(computed) == 4 + 4 + 2 + 40 + 20
     computed.clear()
     again = prepared(tmp_path / "b", *words, "optimizer.lr=0.02").fit()
-    assert computed == [4] * 2
+    assert computed == [4, 4, 2]
     assert told(again)["head"]["found"] == 2
     assert len(entries.entries()) == 2
     other = prepared(tmp_path / "c", *words, backbone=tiny_backbone(seed=1)).fit()

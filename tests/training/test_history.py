@@ -60,11 +60,12 @@ def test_phase_records_tell_what_each_phase_really_took() -> None:
             zip(["head", "head", "all", "all", "more"], values, [10, 30, None, 20, None], strict=True)
         )
     ]
-    head, whole, more = phase_records(phases, history, values, {"b": 90, "head/fc": 10})
+    head, whole, more = phase_records(phases, history, values, {"b": 90, "head/fc": 10}, {})
     assert head == {
         "name": "head", "first_epoch": 0, "last_epoch": 1, "trainable_stages": ["head/fc"],
         "trainable_parameters": 10, "total_parameters": 100, "seconds": 4.0, "seconds_per_step": 0.25,
         "peak_memory_bytes": 30, "ended_by": "plateau",
+        "cache": None,
     }  # fmt: skip
     assert (whole["first_epoch"], whole["last_epoch"], whole["ended_by"]) == (2, 3, "epochs")
     assert (whole["trainable_parameters"], whole["peak_memory_bytes"]) == (100, 20)
@@ -74,5 +75,16 @@ def test_phase_records_tell_what_each_phase_really_took() -> None:
 
 def test_a_phase_that_was_not_begun_has_no_record() -> None:
     phases = [Phase("head", 1, {"head/fc": 1.0}), Phase("all", 1, {"head/fc": 1.0})]
-    assert [r["name"] for r in phase_records(phases, [record(0, "head", 1.0)], [1.0], {"head/fc": 1})] == ["head"]
-    assert phase_records(phases, [], [], {"head/fc": 1}) == []
+    assert [r["name"] for r in phase_records(phases, [record(0, "head", 1.0)], [1.0], {"head/fc": 1}, {})] == ["head"]
+    assert phase_records(phases, [], [], {"head/fc": 1}, {}) == []
+
+
+def test_what_the_cache_took_before_a_phase_is_part_of_the_phase() -> None:
+    phases, told = [Phase("head", 2, {"head/fc": 1.0})], {"seconds": 3.0, "peak_memory_bytes": 10**12}
+    history, sizes = [record(0, "head", 1.0)], {"head/fc": 1}
+    (without,) = phase_records(phases, history, [1.0], sizes, {})
+    (found,) = phase_records(phases, history, [1.0], sizes, {"head": told})
+    assert found["seconds"] == without["seconds"] + 3.0
+    assert found["peak_memory_bytes"] == 10**12
+    assert found["cache"] == told
+    assert without["cache"] is None
