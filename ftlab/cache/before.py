@@ -3,16 +3,19 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from math import inf
 
-from ftlab.cache import steady
+from ftlab.cache import entries, steady
 from ftlab.cache.borders import Borders
-from ftlab.cache.decide import Amounts, Choice, decide
+from ftlab.cache.decide import Amounts, Choice, Limits, decide
 from ftlab.cache.probe import SAMPLES, Probed, probe
 from ftlab.cache.rows import bytes_of
-from ftlab.cache.settings import CacheSettings
+from ftlab.cache.settings import GIB, CacheSettings
 from ftlab.data.augment import Augment
 from ftlab.data.base import Batch
 from ftlab.data.module import DataModule
+from ftlab.disk import free, writable
+from ftlab.errors import UserError
 from ftlab.model import Model
 from ftlab.strategies.base import Phase
 
@@ -54,11 +57,25 @@ def loaded(data: DataModule, epoch: int | None, size: int) -> tuple[Batch, float
 
 def choices(probed: Probed, data: DataModule, settings: CacheSettings, machines: int) -> list[Choice]:
     """One a phase. Raises: UserError where the cache asks for what cannot be."""
+    if settings.views is not None and not data.augment.random:
+        raise UserError(f"cache.views={settings.views}: no image is varied; leave it null, or choose another augment=")
     sizes = {name: bytes_of(s.shape, s.dtype, settings.dtype) for name, s in probed.shapes.items()}
     train, val = data.spec.sizes["train"], data.spec.sizes.get("val", 0)
     amounts = Amounts(sizes, views(settings, data.augment) * train, train, val)
-    several = "several machines share no disk that is known of" if machines > 1 else None
-    return decide(probed.needs, amounts, settings, varied(settings, data.augment), several)
+    disk_not, disk_free = disk(amounts, settings, machines)
+    return decide(probed.needs, amounts, Limits(settings, varied(settings, data.augment), disk_not, disk_free))
+
+
+def disk(amounts: Amounts, settings: CacheSettings, machines: int) -> tuple[str | None, float]:
+    """Why nothing can be kept on disk, and how many bytes are free there; looked at only where it may be needed."""
+    if settings.mode != "disk" and amounts.bytes(list(amounts.row_bytes), True, False) <= settings.memory_budget * GIB:
+        return None, inf
+    if machines > 1:
+        return "several machines share no disk that is known of", 0
+    try:
+        return None, free(writable("cache", entries.folder()))
+    except UserError as error:
+        return str(error), 0
 
 
 def views(settings: CacheSettings, augment: Augment) -> int:

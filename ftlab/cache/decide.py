@@ -6,6 +6,7 @@ fast copy of the frozen part. off: the whole network runs, as it does without a 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from typing import Any, Literal
 
 from ftlab.cache.settings import GIB, CacheSettings
@@ -60,15 +61,22 @@ class Amounts:
         return rows * sum(self.row_bytes[name] for name in names)
 
 
-def decide(
-    needs: Sequence[Need], amounts: Amounts, settings: CacheSettings, varied: str | None, disk_not: str | None = None
-) -> list[Choice]:
-    """One choice a phase. `varied`: why training samples differ from epoch to epoch and cannot be kept; None: they can.
+@dataclass(frozen=True)
+class Limits:
+    """What else decides."""
 
-    `disk_not`: why nothing can be kept on disk.
+    settings: CacheSettings
+    varied: str | None = None  # why training samples differ from epoch to epoch and cannot be kept; None: they can
+    disk_not: str | None = None  # why nothing can be kept on disk
+    disk_free: float = inf  # bytes
+
+
+def decide(needs: Sequence[Need], amounts: Amounts, limits: Limits) -> list[Choice]:
+    """One choice a phase.
 
     Raises: UserError where `cache=memory` or `disk` asks for what cannot be.
     """
+    settings, varied = limits.settings, limits.varied
     if settings.mode == "off":
         return [Choice(need.phase, "off", "off", "cache=off") for need in needs]
     choices: dict[str, Choice] = {}
@@ -79,7 +87,7 @@ def decide(
         for need in group:
             train = varied is None or need.plain
             more = amounts.bytes([n for n in need.names if n not in held], train, need.plain)
-            choice = _choice(need, train, epochs, used + more, more, settings, varied, disk_not)
+            choice = _choice(need, train, epochs, used + more, more, limits)
             choices[need.phase] = choice
             if "memory" in (choice.train, choice.val):
                 used, held = used + more, held | set(need.names)
@@ -107,28 +115,19 @@ def _without_border(need: Need, settings: CacheSettings) -> Choice:
     return Choice(need.phase, "off", "off", need.why_not or "nothing is frozen before what trains")
 
 
-def _choice(
-    need: Need,
-    train: bool,
-    epochs: int,
-    in_memory: int,
-    more: int,
-    settings: CacheSettings,
-    varied: str | None,
-    disk_not: str | None,
-) -> Choice:
+def _choice(need: Need, train: bool, epochs: int, in_memory: int, more: int, limits: Limits) -> Choice:
     """`in_memory`: bytes with those of the phases before in the same pass; `more`: of this phase alone."""
-    place, why = _place(need, epochs, in_memory, more, settings, disk_not)
-    if settings.mode in KEPT and (place != settings.mode or not train):
-        raise UserError(f"cache={settings.mode}, phase '{need.phase}': {why if train else varied}")
+    mode = limits.settings.mode
+    place, why = _place(need, epochs, in_memory, more, limits)
+    if mode in KEPT and (place != mode or not train):
+        raise UserError(f"cache={mode}, phase '{need.phase}': {why if train else limits.varied}")
     if not train and place in KEPT:
-        return Choice(need.phase, "live", place, f"{varied}; of val: {why}")
+        return Choice(need.phase, "live", place, f"{limits.varied}; of val: {why}")
     return Choice(need.phase, place, place, why)
 
 
-def _place(
-    need: Need, epochs: int, in_memory: int, more: int, settings: CacheSettings, disk_not: str | None
-) -> tuple[Place, str]:
+def _place(need: Need, epochs: int, in_memory: int, more: int, limits: Limits) -> tuple[Place, str]:
+    settings = limits.settings
     forced = settings.mode in KEPT
     if epochs < 2 and not forced:
         return "live", "one epoch: nothing is computed twice"
@@ -139,10 +138,12 @@ def _place(
     large = f"{gib(in_memory)} are more than cache.memory_budget={settings.memory_budget:g} GiB"
     if settings.mode == "memory":
         return "live", f"{large}; raise it, or use cache=disk"
-    if disk_not:
-        return "live", f"{large}, and {disk_not}" if settings.mode == "auto" else disk_not
+    if limits.disk_not:
+        return "live", f"{large}, and {limits.disk_not}" if settings.mode == "auto" else limits.disk_not
     if more > settings.disk_budget * GIB:
         return "live", f"{gib(more)} are more than cache.disk_budget={settings.disk_budget:g} GiB"
+    if more > limits.disk_free:
+        return "live", f"{gib(more)} are more than the {gib(limits.disk_free)} that are free on the disk"
     return "disk", f"{gib(more)} on disk"
 
 

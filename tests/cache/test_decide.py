@@ -1,6 +1,6 @@
 import pytest
 
-from ftlab.cache.decide import Amounts, Need, decide, groups
+from ftlab.cache.decide import Amounts, Limits, Need, decide, groups
 from ftlab.cache.settings import CacheSettings
 from ftlab.errors import UserError
 
@@ -12,8 +12,9 @@ SMALL = Amounts({"pooled": 100, "a": 1000}, train=10, plain_train=10, val=5)
 
 
 def places(needs: list[Need], **changed: object) -> dict[str, tuple[str, str]]:
-    given = {"amounts": SMALL, "settings": AUTO, "varied": None, **changed}
-    return {choice.phase: (choice.train, choice.val) for choice in decide(needs, **given)}  # type: ignore[arg-type]
+    given = {"settings": AUTO, **changed}
+    amounts = given.pop("amounts", SMALL)
+    return {c.phase: (c.train, c.val) for c in decide(needs, amounts, Limits(**given))}  # type: ignore[arg-type]
 
 
 def test_one_pass_serves_every_later_phase_whose_frozen_part_is_the_same() -> None:
@@ -49,11 +50,14 @@ def test_memory_is_counted_for_all_values_that_are_held_at_once_and_disk_takes_w
     assert places([HEAD, TOP], amounts=amounts, settings=tight) == {"head": ("memory",) * 2, "top": ("disk",) * 2}
     none = CacheSettings("auto", memory_budget=0.1, disk_budget=0.1)
     assert places([HEAD, TOP], amounts=amounts, settings=none) == {"head": ("live",) * 2, "top": ("live",) * 2}
-    choices = decide([HEAD, TOP], amounts, none, None)
+    choices = decide([HEAD, TOP], amounts, Limits(none))
     assert choices[1].why == "768.0 MiB are more than cache.disk_budget=0.1 GiB"
-    several = decide([HEAD, TOP], amounts, tight, None, "several machines share no disk")
+    several = decide([HEAD, TOP], amounts, Limits(tight, disk_not="several machines share no disk"))
     assert several[1].train == "live"
     assert "several machines" in several[1].why
+    full = decide([HEAD, TOP], amounts, Limits(tight, disk_free=gib // 2))
+    assert full[1].train == "live"
+    assert full[1].why == "768.0 MiB are more than the 512.0 MiB that are free on the disk"
 
 
 def test_views_of_an_augmentation_count_once_each() -> None:
@@ -75,7 +79,7 @@ def test_what_is_asked_for_and_cannot_be_is_refused(
     needs: list[Need], settings: CacheSettings, varied: str | None, said: str
 ) -> None:
     with pytest.raises(UserError, match=said):
-        decide(needs, SMALL, settings, varied)
+        decide(needs, SMALL, Limits(settings, varied))
 
 
 def test_what_is_asked_for_is_kept_even_for_one_epoch() -> None:

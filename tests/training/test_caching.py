@@ -119,6 +119,11 @@ def test_views_take_turns_and_are_those_of_the_first_epochs(tmp_path: Path, monk
     assert differences(one_more, other) > 1e-4  # the third epoch sees the images of the first again
 
 
+def test_views_of_images_that_nothing_varies_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cache\.views=2: no image is varied"):
+        prepared(tmp_path, "strategy=head_only", "cache.views=2").fit()
+
+
 @pytest.mark.parametrize(("dtype", "near"), [("float16", 1e-3), ("bfloat16", 1e-2), ("uint8", 3e-2)])
 def test_coarser_values_give_nearly_the_same_weights(tmp_path: Path, dtype: str, near: float) -> None:
     without = prepared(tmp_path / "a", "strategy=head_only", "cache=off", "trainer.max_epochs=2").fit()
