@@ -83,3 +83,26 @@ def test_the_weights_are_those_of_a_run_without_a_cache_under(tmp_path: Path, na
     run = prepared(tmp_path / "a", *words, "cache=memory").fit()
     assert [choice.train for choice in run.finetuner.supply.choices] == ["memory"] * 2
     assert apart(run, prepared(tmp_path / "b", *words, "cache=off").fit()) < NEAR.get(name, 1e-5)
+
+
+def test_mixed_images_are_mixed_before_the_frozen_part(tmp_path: Path) -> None:
+    words = [*FIRST_TWO, "augment.mixup=0.5", "augment.cutmix=0.5", "trainer.precision=64-true"]  # rounding stays small
+    run = prepared(tmp_path / "a", *words).fit()
+    assert [(choice.train, choice.val) for choice in run.finetuner.supply.choices] == [("live", "memory")] * 2
+    assert "mixup" in run.finetuner.supply.choices[0].why
+    assert apart(run, prepared(tmp_path / "b", *words, "cache=off").fit()) < 1e-9
+
+
+def test_samples_of_several_labels_are_read_with_their_own_labels(tmp_path: Path) -> None:
+    words = [*FIRST_TWO, "task=multilabel", "monitor=loss"]
+    runs = [prepared(tmp_path / cache, *words, f"cache={cache}", data=several()).fit() for cache in ("memory", "off")]
+    assert differences(*runs) < 1e-5
+
+
+def several() -> Splits:
+    """Each digit bears its own label and the one after it."""
+    found = splits()
+    for part in found.parts().values():
+        own = torch.nn.functional.one_hot(part.targets, 4)
+        part.targets = (own + own.roll(1, dims=1)).float()
+    return found
