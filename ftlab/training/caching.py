@@ -9,7 +9,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import timm
 import torch
 from lightning.pytorch import Callback, Trainer
 from rich.console import Console
@@ -226,7 +225,6 @@ class Caching(Callback):
         variation = (data.augment, data.seed, self._views()) if slot.varied else None
         shape = self.probed.shapes[slot.name]
         how = (
-            timm.__version__,
             shape,
             self.settings.dtype,
             trainer.precision,

@@ -72,9 +72,9 @@ def test_a_cache_gives_the_weights_of_a_run_without_one(tmp_path: Path, mode: st
 
 def test_every_sample_is_computed_once_for_all_phases(tmp_path: Path, computed: list[int]) -> None:
     run = prepared(tmp_path, *FIRST_TWO, "cache=memory").fit()
-    probes = 2 * 3  # three times for each border
-    assert computed[:probes] == [8] * probes
-    assert sum(computed[probes:]) == 40 + 20
+    probe = [8, 8, 8, 4]  # of each border: three times, and half of the batch alone
+    assert computed[:8] == 2 * probe
+    assert sum(computed[8:]) == 40 + 20
     assert told(run)["top"]["bytes"] == 0  # the first pass had computed it
 
 
@@ -121,10 +121,10 @@ def test_the_next_run_finds_the_values_on_disk_and_one_with_other_weights_does_n
 ) -> None:
     words = ["strategy=head_only", "cache=disk", "trainer.max_epochs=2"]
     first = prepared(tmp_path / "a", *words).fit()
-    assert sum(computed) == 3 * 8 + 40 + 20
+    assert sum(computed) == 3 * 8 + 4 + 40 + 20
     computed.clear()
     again = prepared(tmp_path / "b", *words, "optimizer.lr=0.02").fit()
-    assert computed == [8] * 3
+    assert computed == [8, 8, 8, 4]
     assert told(again)["head"]["found"] == 2
     assert len(entries.entries()) == 2
     other = prepared(tmp_path / "c", *words, backbone=tiny_backbone(seed=1)).fit()
