@@ -12,6 +12,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any
 
+import timm
 import torch
 from timm.layers import get_notrace_functions, get_notrace_modules
 from torch import Tensor, fx, nn
@@ -100,7 +101,9 @@ class Traced:
         graph = self.before(names)
         shared = fx.GraphModule(self.network, graph)
         state = blake2b(digest_size=16)
-        state.update(repr((shared.code, [(n, repr(m)) for n, m in shared.named_modules() if n])).encode())
+        state.update(
+            repr((timm.__version__, shared.code, [(n, repr(m)) for n, m in shared.named_modules() if n])).encode()
+        )
         update(state, shared.state_dict() | dict(shared.named_buffers()))  # also buffers that are not saved
         return state.hexdigest()
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -193,7 +192,6 @@ class Caching(Callback):
         variation = (data.augment, data.seed, views(self.settings, self.data.augment)) if slot.varied else None
         shape = self.probed.shapes[slot.name]
         how = (
-            version("timm"),
             shape,
             self.settings.dtype,
             trainer.precision,
