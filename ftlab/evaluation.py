@@ -81,17 +81,22 @@ class Evaluation(nn.Module):
 
 def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, keep: int = 24) -> Evaluation:
     """All of `batches` through the model in evaluation mode, on the device that it is on; the modes are put back."""
-    device = next(model.parameters()).device
-    found = Evaluation(task, samples, keep, shared=False).to(device)
+    weight = next(model.parameters())
+    found = Evaluation(task, samples, keep, shared=False).to(weight.device)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     with torch.inference_mode():
         for batch in batches:
-            moved = on_device(batch, device)
+            moved = as_weights(batch, weight)
             found.update(model(moved), moved)
     for module, training in modes:
         module.training = training
     return found
+
+
+def as_weights(batch: Batch, weight: Tensor) -> Batch:
+    """The batch on the device of `weight`, what is no whole number in its type: a run may train in 64 or 16 bits."""
+    return batch.each(lambda tensor: tensor.to(weight.device, weight.dtype if tensor.is_floating_point() else None))
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:

@@ -90,3 +90,11 @@ def test_a_batch_moves_with_all_its_tensors() -> None:
     there = on_device(batch, torch.device("meta"))
     assert {v.device.type for v in vars(there).values() if v is not None} == {"meta"}
     assert there.tokens is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_model_that_trained_in_other_numbers_is_evaluated_in_them(dtype: torch.dtype) -> None:
+    task, network = Classification(SPEC), model()
+    expected = evaluate(network, task, batches((30,)), 30).figures()[0]
+    found = evaluate(network.to(dtype), task, batches((30,)), 30).figures()[0]
+    assert found["loss"] == pytest.approx(expected["loss"], abs=2e-2)
