@@ -20,6 +20,7 @@ class Supply:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.choices: list[Choice] = []  # one a phase
+        self.settings: dict[str, Any] = {}  # of the cache, that these choices were made by
         self.told: dict[str, dict[str, Any]] = {}  # by phase: its choice, and what came of it
         self.kept: Mapping[str, Kept] = {}  # by split
         self.live: Callable[[Batch], Values] | None = None
@@ -51,9 +52,14 @@ class Supply:
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint, in plain containers."""
-        return {"choices": [asdict(choice) for choice in self.choices], "told": self.told}
+        return {
+            "choices": [asdict(choice) for choice in self.choices],
+            "settings": self.settings,
+            "told": self.told,
+        }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on with the choices of a checkpoint; one of before there was a cache has none."""
         self.choices = [Choice(**choice) for choice in state.get("choices", [])]
+        self.settings = dict(state.get("settings", {}))
         self.told = dict(state.get("told", {}))

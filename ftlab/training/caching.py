@@ -47,11 +47,11 @@ class Caching(Callback):
         prepare = partial(ready, trainer)
         probed, self.borders = look(pl_module.model, phases, self.data, self.settings, prepare, context)
         self.probed = trainer.strategy.broadcast(probed)  # each has seen other samples, and all must decide the same
-        names = [phase.name for phase in phases]
-        if [choice.phase for choice in pl_module.supply.choices] != names:  # else of the run that goes on
-            pl_module.supply.choices = trainer.strategy.broadcast(
-                choices(self.probed, self.data, self.settings, trainer.num_nodes)
-            )
+        supply, names, own = pl_module.supply, [phase.name for phase in phases], asdict(self.settings)
+        # Else they are those of the run that goes on, and of the same settings.
+        if [choice.phase for choice in supply.choices] != names or supply.settings != own:
+            found = choices(self.probed, self.data, self.settings, trainer.num_nodes)
+            supply.choices, supply.settings = trainer.strategy.broadcast(found), own
         if pl_module.interrupted:  # Lightning does not call on_train_epoch_start for an epoch that goes on
             self._begin(trainer, pl_module)
 

@@ -46,3 +46,12 @@ def test_a_convex_phase_that_goes_on_leaves_the_next_phase_its_own_values(tmp_pa
         prepared(tmp_path / "whole", *words).fit()
     resumed(tmp_path / "killed", *words)
     assert_equal(last(tmp_path / "whole")["state_dict"], last(tmp_path / "killed")["state_dict"])
+
+
+def test_a_run_that_goes_on_with_another_cache_decides_anew(tmp_path: Path) -> None:
+    words = ["strategy=head_only", "trainer.max_epochs=2", "checkpoint.every_n_steps=1"]
+    with pytest.MonkeyPatch.context() as patch:
+        keep_within(patch, 1, tmp_path / "killed")
+        prepared(tmp_path / "whole", *words, "cache=memory").fit()
+    gone_on = resumed(tmp_path / "killed", *words, "cache=disk")
+    assert [choice.train for choice in gone_on.finetuner.supply.choices] == ["disk"]
