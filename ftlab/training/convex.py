@@ -36,15 +36,14 @@ class ConvexFit(Callback):
         store = self._begin(trainer, pl_module)
         loader = pl_module.train_loader()
         precision, strategy = trainer.precision_plugin, trainer.strategy
-        with precision.train_step_context():
-            done = islice(loader, pl_module.interrupted["batches"])
-            compute(
-                pl_module.model,
-                layer_of(pl_module),
-                done,
-                store,
-                lambda batch: strategy.batch_to_device(precision.convert_input(batch)),
-            )
+        compute(
+            pl_module.model,
+            layer_of(pl_module),
+            islice(loader, pl_module.interrupted["batches"]),
+            store,
+            lambda batch: strategy.batch_to_device(precision.convert_input(batch)),
+            precision.train_step_context,
+        )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
         if pl_module.phase.fit == "convex":

@@ -4,7 +4,9 @@ Shapes: n samples, b batch, d features.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,10 +62,12 @@ def compute(
     batches: Iterable[Batch],
     store: FeatureStore,
     prepare: Callable[[Batch], Batch] | None = None,
+    context: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> None:
     """Put what `layer`, a part of `model`, is given for each sample of `batches` into `store`, in evaluation mode.
 
-    `prepare` brings a batch to the model's device, and its precision.
+    `prepare` brings a batch to the model's device, and its precision. `context` is what the model computes in, and not
+    what loads the batches: in half precision they would be other images.
     """
     device = next(model.parameters()).device
     listener, modes = Listener(layer), [(module, module.training) for module in model.modules()]
@@ -71,7 +75,9 @@ def compute(
     try:
         with torch.inference_mode():
             for batch in batches:
-                model(prepare(batch) if prepare else on_device(batch, device))
+                moved = prepare(batch) if prepare else on_device(batch, device)
+                with context():
+                    model(moved)
                 store.put(batch.index, listener.heard)
     finally:
         listener.close()

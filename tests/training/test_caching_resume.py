@@ -55,3 +55,14 @@ def test_a_run_that_goes_on_with_another_cache_decides_anew(tmp_path: Path) -> N
         prepared(tmp_path / "whole", *words, "cache=memory").fit()
     gone_on = resumed(tmp_path / "killed", *words, "cache=disk")
     assert [choice.train for choice in gone_on.finetuner.supply.choices] == ["disk"]
+
+
+@pytest.mark.parametrize("cache", ["memory", "off"])
+def test_a_convex_phase_that_goes_on_sees_the_same_images_in_another_precision(tmp_path: Path, cache: str) -> None:
+    words = ["strategy=phases", f"strategy.inline=[{FIT}]", f"cache={cache}", "trainer.precision=64-true"]
+    words += ["checkpoint.every_n_steps=1"]
+    with pytest.MonkeyPatch.context() as patch:
+        keep_within(patch, 0, tmp_path / "killed")
+        prepared(tmp_path / "whole", *words).fit()
+    resumed(tmp_path / "killed", *words)
+    assert_equal(last(tmp_path / "whole")["state_dict"], last(tmp_path / "killed")["state_dict"])
