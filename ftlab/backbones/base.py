@@ -65,7 +65,9 @@ class Backbone(nn.Module, ABC):
         return "forward"
 
     def forward(self, batch: Batch) -> Features:
-        return self.features(getattr(self.model, self.method)(*self.inputs(batch)))
+        # Called as a module where that can be: a method alone would leave out its hooks.
+        run = self.model if self.method == "forward" else getattr(self.model, self.method)
+        return self.features(run(*self.inputs(batch)))
 
     @abstractmethod
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:

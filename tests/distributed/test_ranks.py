@@ -13,6 +13,7 @@ from torch import multiprocessing, nn
 
 from ftlab.assembly import Parts
 from ftlab.backbones.module import ModuleBackbone
+from ftlab.cache.settings import off
 from ftlab.data.augment import Augment
 from ftlab.data.base import Preprocessing, Samples, Splits
 from ftlab.data.images import ArrayImages
@@ -66,6 +67,7 @@ def parts(train: int = 50, val: int = 13) -> Parts:
         dict.fromkeys(model.addresses, 1.0),
         Cosine(warmup=0.0),
         sgd(0.2, 1e-3, False, momentum=0.9, nesterov=False),
+        off(),
     )
 
 

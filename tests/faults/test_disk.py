@@ -253,7 +253,14 @@ def family(session: int) -> list[int]:
 def test_data_deleted_in_the_middle_of_a_run_is_named_and_no_process_stays(tmp_path):
     photos = write_classes(tmp_path / "photos", cat=20, dog=20)
     folder = tmp_path / "run"
-    words = [*SMALL, "data=image_folder", f"data.root={photos}", "data.num_workers=2", f"hydra.run.dir={folder}"]
+    words = [
+        *SMALL,
+        "data=image_folder",
+        f"data.root={photos}",
+        "data.num_workers=2",
+        "cache=off",
+        f"hydra.run.dir={folder}",
+    ]
     process = subprocess.Popen(
         [sys.executable, "-m", "ftlab", "train", *words],
         cwd=ROOT,
