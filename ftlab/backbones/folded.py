@@ -14,8 +14,10 @@ from timm.layers import BatchNormAct2d, Conv2dSame
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from ftlab.backbones.depthwise import DepthwiseConv2d, DepthwiseConv2dSame
+
 # Exactly these: a subclass may change its weight before it uses it (weight standardisation).
-CONVOLUTIONS = (nn.Conv2d, Conv2dSame)
+CONVOLUTIONS = (nn.Conv2d, Conv2dSame, DepthwiseConv2d, DepthwiseConv2dSame)
 BATCHNORMS = (nn.BatchNorm2d, BatchNormAct2d)
 
 

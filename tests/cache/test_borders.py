@@ -6,6 +6,7 @@ from timm.layers import StdConv2d
 from torch import nn
 
 from ftlab.backbones.border import Traced
+from ftlab.backbones.depthwise import by_taps
 from ftlab.backbones.folded import fast
 from ftlab.backbones.image import TimmBackbone
 from ftlab.backbones.module import ModuleBackbone
@@ -110,6 +111,18 @@ def test_batchnorm_is_folded_where_it_alone_follows_a_convolution() -> None:
     left = [module for module in run.modules() if isinstance(module, nn.BatchNorm2d)]
     assert not left
     assert any(isinstance(module, nn.BatchNorm2d) for module in model.modules())  # the model's own are there
+
+
+def test_batchnorm_is_folded_while_a_run_trains_too_when_depthwise_convolutions_are_of_another_class() -> None:
+    model, batch = model_of("tf_efficientnet_lite0", 64), batch_of(64)
+    plain = model.backbone.traced()
+    names = [node.name for node in plain.graph.nodes if node.target == "blocks.6.0.bn3"]
+    expected = plain.prefix(names)(batch.images)
+    with by_taps(model):
+        run = model.backbone.traced().fast(names)
+        found = run(batch.images)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in run.__wrapped__.modules())
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_convolution_that_changes_its_weight_before_it_uses_it_is_not_folded() -> None:
