@@ -26,8 +26,20 @@ class OptimizerSettings:
     settings: dict[str, Any]
 
     def build(self, model: Model) -> Optimizer:
-        fused: dict[str, Any] = {"fused": True} if self.kind in FUSED and on_cpu(model) else {}
-        return self.kind(groups(model, self), **self.settings, **fused)
+        local = on_cpu(model)
+        fused: dict[str, Any] = {"fused": True} if self.kind in FUSED and local else {}
+        optimizer = self.kind(groups(model, self), **self.settings, **fused)
+        if local:
+            # Before each step torch asks whether a GPU is recording a graph, and looks for a driver to know: 0.3 ms
+            # where torch could use a GPU and there is none. On a CPU there is nothing to record.
+            optimizer._accelerator_graph_capture_health_check = nothing  # type: ignore[method-assign]
+            # A fused one could unscale by itself, so Lightning refuses to clip; here no scaler asks it to.
+            optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+        return optimizer
+
+
+def nothing() -> None:
+    """In the place of a check; a function of a module, since an optimizer is copied and pickled."""
 
 
 def on_cpu(model: nn.Module) -> bool:

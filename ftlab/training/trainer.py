@@ -11,6 +11,8 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from ftlab.training.steps import shorten
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
@@ -60,7 +62,7 @@ def build(
 ) -> Trainer:
     """A Trainer that logs TensorBoard events to `folder` and saves only what our callbacks save."""
     options: dict[str, Any] = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
-    return Trainer(
+    trainer = Trainer(
         **{**options, "max_epochs": epochs},
         callbacks=list(callbacks),
         logger=TensorBoardLogger(folder, name="", version="tensorboard"),
@@ -72,3 +74,5 @@ def build(
         use_distributed_sampler=False,  # ours gives each rank its part; Lightning's would shuffle once more
         inference_mode=False,  # frozen features computed in validation must stay usable by autograd
     )
+    shorten(trainer)
+    return trainer

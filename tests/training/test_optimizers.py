@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from lightning.pytorch import Callback
 
 from ftlab.backbones.image import TimmBackbone
 from ftlab.config import instantiate, options
@@ -156,3 +157,27 @@ def test_off_the_cpu_and_where_torch_has_none_no_optimizer_is_fused() -> None:
         assert not any(group.get("fused") for group in settings_of(option).build(model).param_groups)
     elsewhere = settings_of("adamw").build(model.to("meta"))
     assert not any(group["fused"] for group in elsewhere.param_groups)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_at_every_precision(tmp_path: Path, option: str, precision: str) -> None:
+    words = ("strategy=full", f"optimizer={option}", f"trainer.precision={precision}", "trainer.max_epochs=1")
+    lengths: list[float] = []
+
+    class Lengths(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *rest: Any) -> None:
+            gradients = [p.grad.flatten() for p in pl_module.model.parameters() if p.grad is not None]
+            lengths.append(float(torch.cat(gradients).norm()))
+
+    prepared(tmp_path, *words, "trainer.gradient_clip_val=1e-3").fit(Lengths())
+    assert lengths == pytest.approx([1e-3] * 5, rel=1e-2)
+
+
+def test_a_step_on_a_cpu_looks_for_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check that is left out still has the name under which torch calls it."""
+    optimizer = settings_of("adamw").build(with_linear(tiny_backbone()))
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: 1 / 0)
+    optimizer.step()
+    with pytest.raises(ZeroDivisionError):
+        torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))]).step()
