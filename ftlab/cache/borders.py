@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,7 @@ class Borders:
         self.model = model
         self.traced = model.backbone.traced()
         self._cut = lru_cache(maxsize=None)(self._cut_before)
+        self._last: tuple[Any, Callable[[Batch], Values]] | None = None  # what the last copy was made of, and the copy
 
     def _cut_before(self, stages: frozenset[str]) -> tuple[Part, Part]:
         """(prefix, suffix) while the stages `stages` of the backbone train."""
@@ -69,7 +71,23 @@ class Borders:
         return self.model.head(suffix(*batch.border or ()), batch)
 
     def values(self, names: Sequence[str]) -> Callable[[Batch], Values]:
-        """What computes the values `names` of a batch: a fast copy of the frozen part, with the weights of now."""
+        """What computes the values `names` of a batch: a fast copy of the frozen part, with the weights of now.
+
+        The last copy is given again while no weight has changed, until `forget`.
+        """
+        network = self.traced.network
+        # torch counts the changes of a tensor in place.
+        state = [(t.data_ptr(), t._version) for t in (*network.parameters(), *network.buffers())]
+        made_of = (tuple(names), state)
+        if self._last is None or self._last[0] != made_of:
+            self._last = made_of, self._values(names)
+        return self._last[1]
+
+    def forget(self) -> None:
+        """Let the last copy go, which is as large as the frozen part."""
+        self._last = None
+
+    def _values(self, names: Sequence[str]) -> Callable[[Batch], Values]:
         backbone, head = self.model.backbone, self.model.head
         inner, suffix = [name for name in names if name != POOLED], None
         if POOLED in names:

@@ -78,6 +78,11 @@ class Caching(Callback):
     # --- a phase
 
     def _begin(self, trainer: Trainer, module: FineTuner) -> None:
+        self._supply(trainer, module)
+        if self.borders is not None:
+            self.borders.forget()
+
+    def _supply(self, trainer: Trainer, module: FineTuner) -> None:
         at = [phase.name for phase in module.plan.phases].index(module.phase.name)
         if at == self.phase:
             return

@@ -65,6 +65,26 @@ def test_all_gradients_are_those_of_torch(kind: Any, kernel: int, stride: int, h
         assert (ours - exact).abs().max() <= 2e-6 * exact.abs().max().clamp(min=1)
 
 
+@pytest.mark.parametrize("trains", ["nothing", "the images"])
+@pytest.mark.parametrize("kernel", [2, 3, 4, 5, 7])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_padding_that_differs_by_side_copies_no_image_and_changes_nothing(
+    kernel: int, stride: int, trains: str
+) -> None:
+    torch.manual_seed(0)
+    conv = Conv2dSame(8, 8, kernel, stride=stride, groups=8).requires_grad_(False)
+    for height, width in ((1, 2), (2, 3), (4, 7), (8, 8), (9, 6), (13, 16)):
+        images = torch.randn(2, 8, height, width, requires_grad=trains == "the images")
+        expected = conv(images)
+        with by_taps(conv):
+            found = conv(images)
+        assert found.shape == expected.shape
+        assert (found - expected).abs().max() <= 1e-6 * expected.abs().max()
+        if trains == "the images":
+            wanted, got = (torch.autograd.grad(value.square().sum(), images)[0] for value in (expected, found))
+            assert (got - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
 def test_a_batch_that_is_summed_in_several_parts_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     images, weight = torch.randn(32, 64, 6, 6), torch.randn(64, 1, 5, 5, requires_grad=True)
     found = []
