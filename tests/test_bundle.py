@@ -24,6 +24,7 @@ from ftlab.heads.mlp import Mlp
 from ftlab.model import Model
 from ftlab.predictor import Predictor, load
 from ftlab.tasks.classification import Classification
+from ftlab.training.loading import read_checkpoint
 from tests.data.pictures import write_image
 from tests.training.tiny import BASE, CLASSES, parts_of, pictures, splits, tiny_backbone
 
@@ -95,7 +96,7 @@ def described(settings: Report, preprocessing: Preprocessing) -> Description:
 
 def test_a_bundle_holds_the_best_weights_of_the_run(trained: Trained) -> None:
     folder, report = trained
-    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    best = read_checkpoint(folder / "checkpoints" / "best.ckpt")["state_dict"]
     held = load_file(folder / "bundle" / "model.safetensors")
     assert len(held) == sum(name.startswith("model.") for name in best)
     for name, tensor in held.items():

@@ -15,11 +15,13 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from ftlab.disk import flush
 from ftlab.errors import UserError
 from ftlab.pickles import HostileFileError
 from ftlab.reports.metrics import write_metrics
 from ftlab.strategies.base import spans
 from ftlab.training.finetuner import STATE, FineTuner
+from ftlab.training.frozen_part import FrozenPart, untrained
 from ftlab.training.history import best_epoch
 from ftlab.training.interruptions import Interruptions
 from ftlab.training.loading import read_checkpoint
@@ -42,6 +44,8 @@ class Checkpoints(Checkpoint):
         self, folder: Path, interruptions: Interruptions, every_n_steps: int | None, every_minutes: float | None
     ) -> None:
         self.folder, self.interruptions = folder, interruptions
+        self.frozen = FrozenPart(folder)
+        self.untrained: tuple[frozenset[str], list[str]] = (frozenset(), [])  # by the stages that have trained
         self.every_n_steps, self.every_minutes = every_n_steps, every_minutes
         self.saved_at = time.monotonic()
 
@@ -76,6 +80,17 @@ class Checkpoints(Checkpoint):
         if trainer.world_size == 1:
             return own
         return int(trainer.strategy.reduce(torch.tensor(own, device=trainer.strategy.root_device), reduce_op="max"))
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: FineTuner, checkpoint: dict[str, Any]) -> None:  # type: ignore[override]
+        """Leave out what the file of the frozen part holds; the other ranks' states are not written."""
+        if not trainer.is_global_zero:
+            return
+        phases = pl_module.plan.phases
+        begun = phases[: phases.index(pl_module.running) + 1]
+        trained = frozenset(stage for phase in begun for stage in phase.trainable)
+        if self.untrained[0] != trained or not self.untrained[1]:
+            self.untrained = trained, [f"model.{name}" for name in untrained(pl_module.model, trained)]
+        checkpoint["frozen"] = self.frozen.take_out(checkpoint["state_dict"], self.untrained[1])
 
     def _save(self, trainer: Trainer, module: FineTuner, epoch: int | None = None) -> None:
         """Save what there is; `epoch`: the one that has just ended, None within one."""
@@ -117,15 +132,6 @@ def copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, new)
         flush(new)
     os.replace(new, target)
-
-
-def flush(path: Path) -> None:
-    """To the disk: without it a power cut may leave the name of a file without its bytes."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def state(path: Path) -> dict[str, Any]:

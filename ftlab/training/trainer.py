@@ -11,6 +11,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from ftlab.training.frozen_part import CheckpointFiles
 from ftlab.training.steps import shorten
 
 
@@ -65,6 +66,7 @@ def build(
     trainer = Trainer(
         **{**options, "max_epochs": epochs},
         callbacks=list(callbacks),
+        plugins=[CheckpointFiles()],
         logger=TensorBoardLogger(folder, name="", version="tensorboard"),
         enable_progress_bar=False,  # EpochLines draws one on a terminal
         enable_model_summary=False,  # the plan says what trains

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from ftlab.training.loading import read_checkpoint
 from ftlab.training.processes import free_port
 
 SMALL = ["subset=64", "data.split=[0.9,0.05,0.05]", "data.image_size=32", "data.batch_size=16", "strategy.groups=1"]
@@ -24,7 +25,7 @@ def ftlab(*words: str, folder: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def weights(run: Path) -> dict[str, Any]:
-    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    return read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"]
 
 
 @pytest.fixture(scope="module")

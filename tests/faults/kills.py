@@ -24,6 +24,7 @@ torch.set_num_threads(1)  # before any work: a pool of threads does not survive 
 from ftlab.training import checkpoints  # noqa: E402
 from ftlab.training.finetuner import FineTuner  # noqa: E402
 from ftlab.training.fit import prepare  # noqa: E402
+from ftlab.training.loading import read_checkpoint  # noqa: E402
 from ftlab.training.trainer import only_news  # noqa: E402
 from tests.training.test_resume import assert_equal, without_times  # noqa: E402
 from tests.training.tiny import console, parts_of  # noqa: E402
@@ -101,7 +102,7 @@ def forked(run: Callable[[], None]) -> int:
 
 
 def final(folder: Path) -> dict[str, Any]:
-    saved = torch.load(folder / "checkpoints" / checkpoints.LAST, weights_only=True)
+    saved = read_checkpoint(folder / "checkpoints" / checkpoints.LAST)
     history = without_times(saved["ftlab"]["history"])
     return {"weights": saved["state_dict"], "optimizer": saved["optimizer_states"], "history": history}
 

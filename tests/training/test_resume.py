@@ -10,6 +10,7 @@ import torch
 
 import ftlab
 from ftlab.run import train
+from ftlab.training.loading import read_checkpoint
 
 SETTINGS = [
     "subset=60",
@@ -36,7 +37,7 @@ SETTINGS = [
 
 
 def last(folder: Path) -> dict[str, Any]:
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    return read_checkpoint(folder / "checkpoints" / "last.ckpt")
 
 
 def assert_equal(a: Any, b: Any, place: str = "") -> None:

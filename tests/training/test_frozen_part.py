@@ -1,0 +1,183 @@
+"""Weights that no phase has trained are written once, and every checkpoint is whole all the same."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import ftlab
+from ftlab.errors import UserError
+from ftlab.run import train
+from ftlab.training.checkpoints import Checkpoints
+from ftlab.training.frozen_part import FrozenPart, untrained
+from ftlab.training.loading import FROZEN, read_checkpoint
+from tests.training.test_resume import assert_equal, last
+from tests.training.tiny import BASE, STAGES, parts_of, prepared, splits, tiny_backbone
+
+HEAD = "{name: head, epochs: 2, stages: {head/fc: 1, rest: frozen}}"
+TOP = "{name: top, epochs: 2, stages: {head/fc: 1, backbone/top: 1, rest: frozen}}"
+BACK = "{name: back, epochs: 1, stages: {head/fc: 1, rest: frozen}}"
+STEM = "{name: stem, epochs: 1, stages: {backbone/stem: 1, rest: frozen}}"
+PHASES = f"strategy.inline=[{HEAD},{TOP},{BACK},{STEM}]"
+EVERY_STEP = "checkpoint.every_n_steps=1"
+
+
+@pytest.fixture
+def saved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, set[str]]]:
+    """Of each checkpoint: the phase, and the names that its own file holds; each is whole when it is read."""
+    found: list[tuple[str, set[str]]] = []
+    save = Checkpoints._save
+
+    def compared(self: Checkpoints, trainer: Any, module: Any, epoch: int | None = None) -> None:
+        save(self, trainer, module, epoch)
+        path = self.folder / "last.ckpt"
+        assert_equal(dict(read_checkpoint(path)["state_dict"]), dict(module.state_dict()))
+        found.append((module.running.name, set(torch.load(path, weights_only=True)["state_dict"])))
+
+    monkeypatch.setattr(Checkpoints, "_save", compared)
+    return found
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("strategy=phases", PHASES, EVERY_STEP),
+        ("strategy=phases", PHASES, "strategy.batchnorm=train", "cache=memory"),
+        ("strategy=progressive", "trainer.max_epochs=9", "optimizer.lr=0.3"),
+        ("strategy=progressive", "trainer.max_epochs=6", "on_nonfinite=rollback", "strategy.batchnorm=train"),
+        ("strategy=closed_form",),
+        ("strategy=lp_ft", "trainer.max_epochs=4"),
+        ("head=sklearn", "strategy=closed_form"),
+        ("strategy=full", "trainer.max_epochs=2"),
+    ],
+    ids=lambda words: " ".join(word for word in words if word != PHASES),
+)
+def test_every_checkpoint_holds_the_weights_of_its_moment(
+    tmp_path: Path, saved: list[tuple[str, set[str]]], words: tuple[str, ...]
+) -> None:
+    run = prepared(tmp_path, *words).fit()
+    assert saved
+    assert (tmp_path / "checkpoints" / FROZEN).exists() == (words[0] != "strategy=full")
+    assert (
+        read_checkpoint(tmp_path / "checkpoints" / "best.ckpt")["state_dict"].keys()
+        == run.finetuner.state_dict().keys()
+    )
+
+
+def test_a_checkpoint_leaves_out_what_no_phase_has_trained_and_nothing_else(
+    tmp_path: Path, saved: list[tuple[str, set[str]]]
+) -> None:
+    run = prepared(tmp_path, "strategy=phases", PHASES).fit()
+    names = {
+        "head": {"stem", "middle", "top"},
+        "top": {"stem", "middle"},
+        "back": {"stem", "middle"},
+        "stem": {"middle"},
+    }
+    everything = set(run.finetuner.state_dict())
+    for phase, own in saved:
+        out = {name for name in everything if name.split(".")[:4][-1] in names[phase] and ".backbone." in name}
+        assert out
+        assert everything - own == out, phase
+
+
+def test_what_is_untrained_includes_the_buffers_of_frozen_stages(tmp_path: Path) -> None:
+    model = parts_of()[0].model
+    backbone = {name for name in model.state_dict() if name.startswith("backbone.")}
+    assert set(untrained(model, [])) == backbone
+    assert "backbone.model.stem.norm.running_mean" in untrained(model, STAGES[1:])
+    assert {name.split(".")[2] for name in untrained(model, STAGES[1:])} == {"stem"}
+    assert untrained(model, STAGES) == []
+
+
+def state() -> dict[str, Tensor]:
+    return {"a": torch.arange(3.0), "b": torch.arange(4), "c": torch.zeros(2, 2)}
+
+
+@pytest.mark.parametrize("how", ["in place", "through .data", "another tensor"])
+def test_a_frozen_tensor_that_has_changed_is_written(tmp_path: Path, how: str) -> None:
+    part, tensors = FrozenPart(tmp_path), state()
+    name = part.take_out(dict(tensors), ["a", "b"])
+    match how:
+        case "in place":
+            tensors["a"].add_(1)
+        case "through .data":
+            tensors["a"].data = tensors["a"] + 1
+        case _:
+            tensors["a"] = tensors["a"] + 1
+    left = dict(tensors)
+    assert part.take_out(left, ["a", "b"]) == name
+    assert set(left) == {"a", "c"}
+    tensors["a"] = state()["a"]  # as weights that are put back
+    left = dict(tensors)
+    part.take_out(left, ["a", "b"])
+    assert set(left) == {"c"}
+
+
+def test_a_process_that_goes_on_leaves_out_the_same(tmp_path: Path) -> None:
+    name = FrozenPart(tmp_path).take_out(state(), ["a", "b"])
+    left = state()
+    assert FrozenPart(tmp_path).take_out(left, ["a", "b"]) == name
+    assert set(left) == {"c"}
+    assert FrozenPart(tmp_path / "nothing").take_out(left, []) is None
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ended") / "run"
+    train(ftlab.compose([*BASE, "strategy=head_only", "trainer.max_epochs=1"]), folder, splits(), tiny_backbone())
+    return folder
+
+
+def missing(file: Path) -> None:
+    file.unlink()
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
+def of_another_run(file: Path) -> None:
+    torch.save({**torch.load(file, weights_only=True), "name": "0123"}, file)
+
+
+def something_else(file: Path) -> None:
+    torch.save([1, 2], file)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (missing, r"frozen\.pt: is missing; it holds the weights that were frozen from the start\. Copy the"),
+        (cut, r"frozen\.pt: truncated or not the frozen part of a run"),
+        (of_another_run, r"frozen\.pt: is of another run than last\.ckpt; Copy the checkpoints of a run as a whole"),
+        (something_else, r"frozen\.pt: is not the frozen part of a run of ftlab; Copy the"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_frozen_part_that_does_not_fit_ends_a_resume_by_its_name(
+    ended: Path, tmp_path: Path, spoil: Any, said: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(ended, run)
+    spoil(run / "checkpoints" / FROZEN)
+    words = [f"resume={run}", "trainer.max_epochs=2", "resume_allow=[trainer.max_epochs]", "strategy=head_only"]
+    with pytest.raises(UserError, match=said):
+        train(ftlab.compose([*BASE, *words]), data=splits(), backbone=tiny_backbone())
+
+
+def test_a_run_from_before_there_was_such_a_file_goes_on(ended: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(ended, run)
+    for file in (run / "checkpoints").glob("*.ckpt"):
+        whole = read_checkpoint(file)
+        del whole["frozen"]
+        torch.save(whole, file)
+    (run / "checkpoints" / FROZEN).unlink()
+    words = [f"resume={run}", "trainer.max_epochs=2", "resume_allow=[trainer.max_epochs]", "strategy=head_only"]
+    report = train(ftlab.compose([*BASE, *words]), data=splits(), backbone=tiny_backbone())
+    assert len(report["history"]) == 2
+    assert last(run)["frozen"]
