@@ -12,7 +12,7 @@ from ftlab.settings import TYPES, accepts
 
 LAST = "checkpoints/last.ckpt"  # inside a run's folder
 AUTO = "auto"
-AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size")  # in the order in which they are chosen
+AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
 OWN = ("resume", "resume_allow", "plan")  # keys that say how to resume or print, not what to train
 
 
@@ -66,13 +66,13 @@ def as_begun(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
 
 
 def value_of(settings: Mapping[str, Any], key: str) -> Any:
-    group, name = key.split(".")
-    return (settings.get(group) or {}).get(name)
+    group, _, name = key.rpartition(".")
+    return ((settings.get(group) or {}) if group else settings).get(name)
 
 
 def with_value(settings: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    group, name = key.split(".")
-    return {**settings, group: {**settings[group], name: value}}
+    group, _, name = key.rpartition(".")
+    return {**settings, group: {**settings[group], name: value}} if group else {**settings, name: value}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

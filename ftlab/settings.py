@@ -39,6 +39,7 @@ TYPES: dict[str, Any] = {
     "seed": Seed,
     "subset": Share | PositiveInt | PerClass | None,
     "on_nonfinite": Literal["stop", "skip", "rollback"],
+    "compile": Literal["auto", "on", "off"],
     "resume": Path | None,
     "resume_allow": list[str],
     "trusted_modules": list[str],

@@ -12,6 +12,7 @@ import torch
 from ftlab.assembly import Parts
 from ftlab.data.module import DataModule
 from ftlab.resume import AUTO, AUTOMATIC, as_begun, read_yaml, value_of, with_value
+from ftlab.training import compiling
 from ftlab.training.batch_size import SAMPLES, find
 from ftlab.training.processes import alone, devices
 
@@ -42,8 +43,12 @@ def chosen(parts: Parts, settings: Settings, folder: Path, make_data: MakeData) 
 
 def _precision(parts: Parts, settings: Settings, make_data: MakeData) -> tuple[str, str]:
     """Weights and gradients have 32 bits in either case, so processes on unlike GPUs still agree."""
-    on_gpu = settings["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    return precision(on_gpu, on_gpu and torch.cuda.is_bf16_supported(including_emulation=False))
+    gpu = on_gpu(settings)
+    return precision(gpu, gpu and torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def on_gpu(settings: Settings) -> bool:
+    return settings["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
 def precision(on_gpu: bool, has_bfloat16: bool) -> tuple[str, str]:
@@ -89,4 +94,17 @@ def _batch_size(parts: Parts, settings: Settings, make_data: MakeData) -> tuple[
     return found.batch_size, f"tried in phase '{found.phase}'; {found.reason}"
 
 
-CHOICES = {"trainer.precision": _precision, "data.num_workers": _workers, "data.batch_size": _batch_size}
+def _compile(parts: Parts, settings: Settings, make_data: MakeData) -> tuple[str, str]:
+    if not on_gpu(settings):
+        return "off", "without a GPU it was never found to pay (python -m tests.benchmarks.compiled)"
+    if devices(settings["trainer"]) > 1:
+        return "off", "it is not tried with several processes"
+    return compiling.chosen(parts, make_data(settings), settings)
+
+
+CHOICES = {
+    "trainer.precision": _precision,
+    "data.num_workers": _workers,
+    "data.batch_size": _batch_size,
+    "compile": _compile,
+}

@@ -2,12 +2,14 @@
 
 import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from torch import Tensor
 
 from ftlab.assembly import Parts
 from ftlab.backbones.depthwise import by_taps
@@ -112,9 +114,22 @@ class Trial:
         self.plugin.convert_module(self.model)
         self.optimizer = parts.optimizer.build(self.model)
         self.live: Callable[[Batch], Batch] = lambda batch: batch
+        self.run: Callable[[Batch], Tensor] = self.model  # in a training step
 
     def seconds(self, batch: Batch, choice: Choice) -> tuple[float, float]:
         """Of a training step, and of the forward pass of validation."""
+        with self._as_in_training(choice):
+            step, forward = self._timed(self._step, batch, choice.train), self._timed(self._forward, batch, choice.val)
+        return min(step[1:]), min(forward[1:])
+
+    def first_and_next(self, batch: Batch, choice: Choice) -> tuple[float, float]:
+        """Seconds of the first training step, and of a later one."""
+        with self._as_in_training(choice):
+            first, *later = self._timed(self._step, batch, choice.train)
+        return first, min(later)
+
+    @contextmanager
+    def _as_in_training(self, choice: Choice) -> Iterator[None]:
         if choice.val != "off":
             borders = Borders(self.model)
             border = borders.of(self.phase.trainable)
@@ -122,9 +137,9 @@ class Trial:
             compute, self.model.rest = borders.values(border.names), border.rest
             self.live = lambda batch: at_border(batch, compute(batch))
         with by_taps(self.model), channels_last(self.model, self.device):
-            return self._timed(self._step, batch, choice.train), self._timed(self._forward, batch, choice.val)
+            yield
 
-    def _timed(self, run: Callable[[Batch], None], batch: Batch, place: Place) -> float:
+    def _timed(self, run: Callable[[Batch], None], batch: Batch, place: Place) -> list[float]:
         if place in KEPT:
             with self.plugin.forward_context():
                 batch = self.live(batch)
@@ -135,7 +150,7 @@ class Trial:
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
             found.append(time.perf_counter() - start)
-        return min(found[1:])
+        return found
 
     def _step(self, batch: Batch) -> None:
         if self.phase.fit == "convex":
@@ -143,7 +158,7 @@ class Trial:
         self.model.train()
         self.held.enforce()
         with self.plugin.forward_context():
-            loss, weight = self.task.loss(self.model(batch), batch)
+            loss, weight = self.task.loss(self.run(batch), batch)
         (loss / weight).backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -71,6 +71,7 @@ class FineTuner(LightningModule):
         self.recovery = recovery
         self.seen: list[tuple[Tensor, Tensor]] = []  # index (b,) and loss () of the window's batches
         self.supply = Supply(model)
+        self.compiled: Callable[[Batch], Tensor] | None = None  # the model, for training steps; see Compiling
         self.constant = float(batch_size)  # any would be right; this one keeps half precision in its range
 
     @property
@@ -161,7 +162,7 @@ class FineTuner(LightningModule):
             # A loss that hangs together with nothing; None would do, but Lightning refuses it in several processes.
             return torch.zeros((), device=self.device, requires_grad=True)
         mixed = self.supply.at_border(self.mix(batch))
-        total, weight = self.task.loss(self.model(mixed), mixed)
+        total, weight = self.task.loss((self.compiled or self.model)(mixed), mixed)
         self.window.add(total, weight)
         self.batches += 1
         self.seen.append((batch.index, total.detach()))

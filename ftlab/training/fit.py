@@ -26,6 +26,7 @@ from ftlab.tasks.base import Task
 from ftlab.training import trainer as trainers
 from ftlab.training.caching import Caching
 from ftlab.training.checkpoints import BEST, Checkpoints, newest
+from ftlab.training.compiling import Compiling
 from ftlab.training.convex import ConvexFit
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.history import best_epoch, phase_records
@@ -88,6 +89,7 @@ def prepare(
         callbacks=[
             unfreezing,
             Caching(parts.cache, console),
+            *([Compiling()] if settings.get("compile") == "on" else []),
             ConvexFit(folder),
             recovery,
             EqualRanks(),

@@ -1,0 +1,100 @@
+"""torch.compile for the steps of a run: anew in each phase, and by `auto` only where a trial says that it pays.
+
+Only steps of gradient descent on whole batches are compiled: the odd batch at the end of an epoch has another size,
+and validation another mode, which would each be compiled once more.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor
+
+from ftlab.assembly import Parts
+from ftlab.cache.before import loaded
+from ftlab.data.base import Batch
+from ftlab.data.module import DataModule
+from ftlab.data.sampling import KeyedBatchSampler
+from ftlab.errors import UserError
+from ftlab.model import Model
+from ftlab.training.batch_size import alone
+from ftlab.training.estimate import Trial, estimates, moved
+from ftlab.training.finetuner import FineTuner
+
+FEW = 2000  # steps of a run: what compiling takes, half a minute and more, must be saved in them
+
+
+class Compiling(Callback):
+    """After Caching, which says what a phase computes."""
+
+    def __init__(self) -> None:
+        self.phase = ""  # that is compiled
+
+    def on_train_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
+        if pl_module.interrupted:  # Lightning does not call on_train_epoch_start for an epoch that goes on
+            self.on_train_epoch_start(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
+        if pl_module.phase.name == self.phase:
+            return
+        self.phase = pl_module.phase.name
+        torch.compiler.reset()  # what was compiled for another phase is of no more use, and counts as a variant
+        sampler: KeyedBatchSampler = trainer.train_dataloader.batch_sampler  # type: ignore[union-attr,assignment]
+        whole = len(range(sampler.rank, sampler.batch_sizes()[0], sampler.world))
+        pl_module.compiled = Compiled(pl_module.model, whole)
+
+    def on_train_end(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
+        pl_module.compiled = None
+        torch.compiler.reset()
+
+    def on_exception(self, trainer: Trainer, pl_module: FineTuner, exception: BaseException) -> None:  # type: ignore[override]
+        self.on_train_end(trainer, pl_module)
+
+
+class Compiled:
+    """The model, compiled for batches of one size."""
+
+    def __init__(self, model: Model, size: int) -> None:
+        self.model, self.size = model, size
+        self.run: Callable[[Batch], Tensor] = torch.compile(model.forward)
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """As the model. Raises: UserError where torch cannot compile it."""
+        if len(batch) != self.size:
+            return self.model(batch)  # type: ignore[no-any-return]
+        try:
+            return self.run(batch)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            raise UserError(f"compile=on: {reason(error)}; use compile=off") from error
+
+
+def reason(error: Exception) -> str:
+    """In one line; torch says first where it was, then what it was."""
+    said = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])
+    return f"torch cannot compile this network here ({said or type(error).__name__})"
+
+
+def chosen(parts: Parts, data: DataModule, settings: Mapping[str, Any]) -> tuple[str, str]:
+    """on or off, and why, by steps on copies of the network in the phase that takes longest."""
+    each = len(KeyedBatchSampler(parts.spec.sizes["train"], data.batch_size, True, 0))
+    steps = {phase.name: phase.epochs * each for phase in parts.phases if phase.fit == "gradient"}
+    if sum(steps.values()) < FEW:
+        return "off", f"compiling takes longer than it saves in {sum(steps.values())} steps"
+    longest = max((one for one in estimates(parts, data, settings) if one.phase in steps), key=lambda one: one.total)
+    trainer = alone(settings["trainer"])
+    trial = Trial(parts, next(phase for phase in parts.phases if phase.name == longest.phase), trainer)
+    trial.run = torch.compile(trial.model.forward)
+    try:
+        first, step = trial.first_and_next(moved(loaded(data, 0, data.batch_size)[0], trainer), longest.frozen)
+    except torch._dynamo.exc.TorchDynamoException as error:
+        return "off", reason(error)
+    finally:
+        torch.compiler.reset()
+    return verdict(longest.phase, steps[longest.phase], longest.step, step, first)
+
+
+def verdict(phase: str, steps: int, plain: float, compiled: float, first: float) -> tuple[str, str]:
+    """on where the steps of a phase save more seconds than its first one, which compiles, takes."""
+    value = "on" if steps * (plain - compiled) > first else "off"
+    return value, f"a step of '{phase}' takes {plain:.3g} s, compiled {compiled:.3g} s, and {first:.0f} s to compile"

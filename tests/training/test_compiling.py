@@ -1,0 +1,170 @@
+"""torch.compile: the same training in every phase, never where it does not pay, and nothing left of it afterwards."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ftlab.errors import UserError
+from ftlab.training import automatic, compiling
+from ftlab.training.compiling import Compiled, Compiling, chosen, verdict
+from ftlab.training.trainer import only_news
+from tests.training.test_caching import PHASES
+from tests.training.test_resume import assert_equal, last
+from tests.training.tiny import Run, parts_of, prepared
+
+ON = (*PHASES, "compile=on")
+compile_with = torch.compile
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """torch.compile without code of its own, which takes half a minute to make; gives the sizes of its graphs."""
+    sizes: list[int] = []
+    from torch._dynamo.backends.registry import lookup_backend
+
+    def backend(graph: torch.fx.GraphModule, inputs: Any) -> Any:
+        sizes.append(len(graph.graph.nodes))
+        return lookup_backend("aot_eager")(graph, inputs)
+
+    monkeypatch.setattr(torch, "compile", partial(compile_with, backend=backend))
+    return sizes
+
+
+def differences(run: Run, other: Run) -> float:
+    pairs = zip(run.state().values(), other.state().values(), strict=True)
+    return max(float((a.float() - b.float()).abs().max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("cache", ["memory", "off"])
+def test_compiled_steps_train_the_same_in_every_phase(tmp_path: Path, quick: list[int], cache: str) -> None:
+    run = prepared(tmp_path / "on", *ON, f"cache={cache}", drop=0.0).fit()
+    assert len(quick) == 3  # a graph a phase, whole
+    assert cache == "off" or sorted(quick) == quick  # the head; with the last block; all
+    plain = prepared(tmp_path / "off", *PHASES, "compile=off", f"cache={cache}", drop=0.0).fit()
+    assert len(quick) == 3
+    assert differences(run, plain) < 1e-5
+    assert run.finetuner.compiled is None
+    assert list(run.parts.model.state_dict()) == list(plain.parts.model.state_dict())
+
+
+def test_the_odd_batch_at_the_end_of_an_epoch_is_not_compiled_and_trains_all_the_same(
+    tmp_path: Path, quick: list[int]
+) -> None:
+    words = ("strategy=full", "trainer.max_epochs=2", "data.batch_size=12")  # 40 samples
+    run = prepared(tmp_path / "on", *words, "compile=on", drop=0.0).fit()
+    assert len(quick) == 1
+    assert differences(run, prepared(tmp_path / "off", *words, "compile=off", drop=0.0).fit()) < 1e-5
+
+
+def test_a_batch_size_above_the_number_of_samples_is_compiled_for_what_there_is(
+    tmp_path: Path, quick: list[int]
+) -> None:
+    prepared(tmp_path, "strategy=full", "trainer.max_epochs=1", "data.batch_size=64", "compile=on").fit()
+    assert len(quick) == 1
+
+
+@pytest.mark.parametrize("strategy", ["head_only", pytest.param("full", marks=pytest.mark.slow)])
+def test_real_compiled_code_trains_as_the_network_itself(tmp_path: Path, strategy: str) -> None:
+    words = (f"strategy={strategy}", "trainer.max_epochs=1")
+    run = prepared(tmp_path / "on", *words, "compile=on", drop=0.0).fit()
+    assert differences(run, prepared(tmp_path / "off", *words, "compile=off", drop=0.0).fit()) < 1e-4
+
+
+def test_a_compiled_run_that_goes_on_within_an_epoch_ends_with_the_same_bits(tmp_path: Path, quick: list[int]) -> None:
+    words = (*ON, "checkpoint.every_n_steps=1")
+    prepared(tmp_path / "whole", *words).fit()
+
+    class Dies(Compiling):
+        def on_train_batch_end(self, trainer: Any, *rest: Any) -> None:
+            if trainer.global_step == 13:
+                raise KeyError("killed")
+
+    run = prepared(tmp_path / "killed", *words)
+    with pytest.raises(KeyError, match="killed"):
+        run.fit(Dies())
+    assert run.finetuner.compiled is None
+    before, again = len(quick), prepared(tmp_path / "again", *words)
+    with only_news():
+        checkpoint = tmp_path / "killed" / "checkpoints" / "last.ckpt"
+        again.trainer.fit(again.finetuner, ckpt_path=checkpoint, weights_only=True)
+    assert len(quick) > before
+    assert_equal(last(tmp_path / "whole")["state_dict"], last(tmp_path / "again")["state_dict"])
+
+
+def test_a_network_that_cannot_be_compiled_ends_the_run_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(graph: Any, inputs: Any) -> Any:
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(torch, "compile", partial(compile_with, backend=fails))
+    with pytest.raises(UserError, match=r"compile=on: torch cannot compile .*no compiler here.*; use compile=off"):
+        prepared(tmp_path, "strategy=full", "compile=on").fit()
+
+
+# --- auto
+
+
+def test_compiling_pays_where_the_steps_save_more_than_it_takes() -> None:
+    assert verdict("all", 1000, plain=0.2, compiled=0.1, first=99)[0] == "on"
+    assert verdict("all", 1000, plain=0.2, compiled=0.1, first=101)[0] == "off"
+    assert verdict("all", 1000, plain=0.1, compiled=0.2, first=1) == (
+        "off",
+        "a step of 'all' takes 0.1 s, compiled 0.2 s, and 1 s to compile",
+    )
+
+
+def test_without_a_gpu_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "chosen", lambda *_: pytest.fail("tried"))
+    parts, settings, make_data = parts_of(*PHASES, "compile=auto")
+    assert automatic._compile(parts, settings, make_data)[0] == "off"
+
+
+def test_a_short_run_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "estimates", lambda *_: pytest.fail("tried"))
+    parts, settings, make_data = parts_of(*PHASES)
+    value, why = chosen(parts, make_data(), settings)
+    assert (value, why) == ("off", "compiling takes longer than it saves in 25 steps")
+
+
+def test_a_long_run_is_tried_in_its_longest_phase_and_left_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, quick: list[int]
+) -> None:
+    monkeypatch.setattr(compiling, "FEW", 1)
+    said: list[Any] = []
+    monkeypatch.setattr(compiling, "verdict", lambda *figures: said.append(figures) or ("on", "why"))
+    parts, settings, make_data = parts_of(*PHASES, "trainer.max_epochs=5")
+    before = {name: value.clone() for name, value in parts.model.state_dict().items()}
+    assert chosen(parts, make_data(), settings) == ("on", "why")
+    [(phase, steps, plain, compiled, first)] = said
+    assert (phase, steps) in (("head", 10), ("top", 10), ("all", 5))
+    assert first > compiled > 0 < plain
+    assert len(quick) == 1
+    assert_equal(dict(parts.model.state_dict()), before)
+
+
+def test_a_network_that_cannot_be_compiled_is_left_alone_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(graph: Any, inputs: Any) -> Any:
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(torch, "compile", partial(compile_with, backend=fails))
+    monkeypatch.setattr(compiling, "FEW", 1)
+    parts, settings, make_data = parts_of(*PHASES)
+    value, why = chosen(parts, make_data(), settings)
+    assert value == "off"
+    assert "cannot compile" in why
+    assert "no compiler here" in why
+
+
+def test_what_is_compiled_is_no_part_of_the_module(tmp_path: Path) -> None:
+    """A module in a module would be saved with it, twice."""
+    run = prepared(tmp_path, "strategy=full")
+    run.finetuner.compiled = Compiled(run.parts.model, 8)
+    assert not isinstance(run.finetuner.compiled, nn.Module)
+    assert len(list(run.finetuner.state_dict())) == len(list(run.parts.model.state_dict())) + len(
+        [name for name in run.finetuner.state_dict() if not name.startswith("model.")]
+    )
