@@ -6,6 +6,8 @@ The public names, imported on first use so that `import ftlab` stays quick.
 from importlib import import_module
 from typing import Any
 
+from ftlab.imports import uncollected
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -37,7 +39,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'ftlab' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+    with uncollected():
+        if name == "train":
+            import_module("ftlab.training.fit")  # which it needs in any case
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

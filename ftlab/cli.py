@@ -16,6 +16,7 @@ from textwrap import wrap
 from typing import Any, NoReturn
 
 from ftlab.errors import UserError, choices
+from ftlab.imports import uncollected
 
 MODES = {
     "train": "fine-tune by phases; leaves a report and a bundle",
@@ -228,8 +229,11 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
     from ftlab.config import problems, stop_if
 
     stop_if(problems(config, mode))  # again: a sweeper may have chosen values that nobody typed
-    # torch comes with ftlab.run: five seconds that a list of files does not need
-    run = import_module("ftlab.cache.command" if mode == "cache" else "ftlab.run")
+    # torch comes with ftlab.run: seconds that a list of files does not need
+    with uncollected():
+        run = import_module("ftlab.cache.command" if mode == "cache" else "ftlab.run")
+        if mode == "train":
+            import_module("ftlab.training.fit")
     if mode == "train":
         report = run.train(config, folder)  # empty where another process writes it
         value = report["objective"]["value"] if report else None

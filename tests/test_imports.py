@@ -1,0 +1,35 @@
+"""Big imports are not searched for garbage, and nobody's program is treated so but our own."""
+
+import subprocess
+import sys
+
+SAYS = "import gc; print(gc.get_freeze_count() > 100_000, gc.isenabled())"
+
+
+def said(*lines: str) -> tuple[str, str]:
+    """What a new Python writes that runs these lines."""
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip(), done.stderr
+
+
+def test_what_training_needs_is_imported_once_and_set_aside_and_the_search_goes_on_afterwards() -> None:
+    out, errors = said("import ftlab, sys", "ftlab.train", "print('lightning' in sys.modules)", SAYS)
+    assert out.split() == ["True", "True", "True"]
+    assert errors == ""  # at the end of the process nothing is reported as a leak
+
+
+def test_a_program_that_has_torch_already_keeps_its_search() -> None:
+    out, _ = said("import torch", "import ftlab", "ftlab.train", SAYS)
+    assert out.split() == ["False", "True"]
+
+
+def test_a_program_that_has_switched_the_search_off_finds_it_off() -> None:
+    out, _ = said("import gc", "gc.disable()", "import ftlab", "ftlab.train", SAYS)
+    assert out.split() == ["False", "False"]
+
+
+def test_an_import_that_fails_leaves_the_search_on() -> None:
+    lines = ("import gc", "from ftlab.imports import uncollected", "try:", " with uncollected(): 1 / 0")
+    out, _ = said(*lines, "except ZeroDivisionError: print(gc.isenabled())")
+    assert out == "True"
