@@ -58,7 +58,7 @@ class Classification(Task):
                 outputs, targets, self.class_weights, reduction="sum", label_smoothing=self.label_smoothing
             )
             weight = (
-                outputs.new_tensor(len(targets)) if self.class_weights is None else self.class_weights[targets].sum()
+                outputs.new_full((), len(targets)) if self.class_weights is None else self.class_weights[targets].sum()
             )
             return total, weight
         chances = (

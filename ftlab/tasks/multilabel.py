@@ -51,7 +51,7 @@ class Multilabel(Task):
         terms = functional.binary_cross_entropy_with_logits(
             outputs.float(), smooth, pos_weight=self.pos_weight, reduction="none"
         )
-        return terms.mean(dim=1).sum(), outputs.new_tensor(len(outputs), dtype=torch.float32)
+        return terms.mean(dim=1).sum(), outputs.new_full((), len(outputs), dtype=torch.float32)
 
     def refuses_convex(self) -> str | None:
         return None

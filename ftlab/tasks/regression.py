@@ -61,7 +61,7 @@ class Regression(Task):
             raise UserError(f"task=regression: each sample needs {wanted}; targets are {tuple(batch.targets.shape)}")
         targets = (batch.targets.to(outputs.device, torch.float32) - self.mean) / self.std
         terms = self._terms(self._shaped(outputs), targets)
-        return terms.mean(dim=1).sum(), outputs.new_tensor(len(outputs), dtype=torch.float32)
+        return terms.mean(dim=1).sum(), outputs.new_full((), len(outputs), dtype=torch.float32)
 
     def _shaped(self, outputs: Tensor) -> Tensor:
         """(b, k) to (b, t, m), in full precision."""

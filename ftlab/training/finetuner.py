@@ -151,8 +151,9 @@ class FineTuner(LightningModule):
         # Dropout, drop path and mixing are keyed by the step, so there is no state of a generator to save.
         seed_all(key(self.seed, self.current_epoch, batch_idx, self.global_rank), self.device)
         rates = self.plan.at(self.running, self.begun, batch_idx // self.trainer.accumulate_grad_batches)
+        share = factor(self.recovery.events)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
-            group["lr"] = rates.get(group["stage"], 0.0) * factor(self.recovery.events)
+            group["lr"] = rates.get(group["stage"], 0.0) * share
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.running.fit == "convex":

@@ -6,6 +6,7 @@ moves a parameter whose gradient is zero instead of None.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 import torch
 from torch import nn
@@ -13,6 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ftlab.model import Model
 from ftlab.strategies.base import BatchNorm, Fit
+
+TRAINING = attrgetter("training")
 
 
 def owners(model: Model) -> dict[str, set[str]]:
@@ -53,9 +56,10 @@ class Freezing:
 
     def enforce(self) -> None:
         """Put the frozen modules back into evaluation mode, whoever has called train() since. Cheap: once a step."""
+        if True not in map(TRAINING, self.resting):  # to write it is 20 times as slow as to read it
+            return
         for module in self.resting:
-            if module.training:  # to write it is 20 times as slow as to read it
-                module.training = False
+            module.training = False
 
     def release_gradients(self) -> None:
         """Frozen parameters have the gradient None, never zero: an optimizer skips None and moves zero."""
