@@ -68,8 +68,8 @@ def fit(
         raise UserError(
             "the run took no step: there is nothing to train on; look at the data's sizes and trainer.max_epochs"
         )
-    best = read_checkpoint(folder / "checkpoints" / BEST)
-    finetuner.load_state_dict(best["state_dict"])
+    if best_epoch(finetuner.losses) not in (len(finetuner.history) - 1, None):  # else they are there
+        finetuner.load_state_dict(read_checkpoint(folder / "checkpoints" / BEST)["state_dict"])
     device = trainer.strategy.root_device
     finetuner.model.to(device), finetuner.task.to(device)
     return Fitted(parts, settings, finetuner)

@@ -24,15 +24,19 @@ def owners(model: Model) -> dict[str, set[str]]:
     A module belongs to the stages of the parameters below it. One without parameters (dropout, drop path) belongs to
     its closest ancestor that lies in one stage, else to the stage of the parameters registered before it.
     """
-    stage_of = {name: stage.name for stage in model.stages for name in stage.parameters}
+    stages, parameters = model.stages, dict(model.named_parameters())
+    stage_of = {id(parameters[name]): stage.name for stage in stages for name in stage.parameters}
+    own = {name: [stage_of[id(p)] for p in m.parameters(recurse=False)] for name, m in model.named_modules()}
+    below: dict[str, set[str]] = {name: set() for name in own}
+    for name, its in own.items():
+        for end in (0, *(place for place, letter in enumerate(name) if letter == "."), len(name)):
+            below[name[:end]].update(its)
     found: dict[str, set[str]] = {}
-    before = {model.addresses[0]}
-    for name, module in model.named_modules():
-        below = {stage_of[f"{name}.{p}".lstrip(".")] for p, _ in module.named_parameters()}
+    before = {stages[0].name}
+    for name, its in own.items():
         parent = found[name.rpartition(".")[0]] if name else set()
-        found[name] = below or (parent if len(parent) == 1 else before)
-        own = [stage_of[f"{name}.{p}".lstrip(".")] for p, _ in module.named_parameters(recurse=False)]
-        before = {own[-1]} if own else before
+        found[name] = below[name] or (parent if len(parent) == 1 else before)
+        before = {its[-1]} if its else before
     return found
 
 

@@ -37,9 +37,9 @@ class FrozenPart:
         if not self.path.exists() and names:
             self._write({name: state[name] for name in names})
         unknown = [name for name in names if self.marks.get(name) != mark(state[name])]
-        if unknown:  # loaded again, or this process goes on with a run
-            self._compare(state, unknown)
-        same = [name for name in names if self.marks.get(name) == mark(state[name])]
+        # Loaded again, or this process goes on with a run.
+        changed = self._compare(state, unknown) if unknown else set()
+        same = [name for name in names if name not in changed]
         for name in same:
             del state[name]
         return self.name if same else None
@@ -53,12 +53,13 @@ class FrozenPart:
         os.replace(partial, self.path)
         self.marks = {name: mark(tensor) for name, tensor in state.items()}
 
-    def _compare(self, state: Mapping[str, Tensor], names: Collection[str]) -> None:
+    def _compare(self, state: Mapping[str, Tensor], names: Collection[str]) -> set[str]:
+        """Those of `names` that the file does not hold as they are; the others are marked."""
         found = read_frozen(self.path, only_look=True)
         self.name, held = found["name"], found["state_dict"]
-        for name in names:
-            if name in held and torch.equal(held[name], state[name].cpu()):
-                self.marks[name] = mark(state[name])
+        same = [name for name in names if name in held and torch.equal(held[name], state[name].cpu())]
+        self.marks |= {name: mark(state[name]) for name in same}
+        return set(names) - set(same)
 
 
 def mark(tensor: Tensor) -> Mark:

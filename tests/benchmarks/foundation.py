@@ -32,7 +32,9 @@ from ftlab.training import fit
 
 FIRST_STEP_FTLAB = """
 import sys, time, os
-from ftlab.training.finetuner import FineTuner  # noqa
+import ftlab
+ftlab.train  # first, as the command line does
+from ftlab.training.finetuner import FineTuner
 def stop(*_):
     print(time.process_time()); sys.stdout.flush(); os._exit(0)
 FineTuner.on_train_batch_end = stop
