@@ -6,8 +6,6 @@ The public names, imported on first use so that `import ftlab` stays quick.
 from importlib import import_module
 from typing import Any
 
-from ftlab.imports import uncollected
-
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -39,10 +37,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'ftlab' has no attribute '{name}'")
-    with uncollected():
-        if name == "train":
-            import_module("ftlab.training.fit")  # which it needs in any case
-        return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

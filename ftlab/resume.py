@@ -13,6 +13,7 @@ from ftlab.settings import TYPES, accepts
 LAST = "checkpoints/last.ckpt"  # inside a run's folder
 AUTO = "auto"
 AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
+BEFORE = {"compile": "off"}  # keys that runs of earlier versions lack, and what these did
 OWN = ("resume", "resume_allow", "plan")  # keys that say how to resume or print, not what to train
 
 
@@ -30,7 +31,7 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
         raise UserError(
             f"resume={folder}: the run is finished; to train on, allow a key: resume_allow=[trainer.max_epochs]"
         )
-    stored = read_yaml(path)
+    stored = BEFORE | read_yaml(path)
     before, now = flat(stored), flat(as_begun(stored, settings))
     differ = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k) and k.split(".")[0] not in OWN)
     refused = [k for k in differ if k not in settings["resume_allow"]]
@@ -59,7 +60,7 @@ def as_begun(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
     """`settings` with what each key of AUTOMATIC that is `auto` was found to be when the run began."""
     found = dict(settings)
     for key in AUTOMATIC:
-        value = value_of(stored, key)
+        value = value_of(BEFORE | dict(stored), key)
         if value_of(settings, key) == AUTO and value != AUTO and value is not None and accepts(TYPES[key], value):
             found = with_value(found, key, value)
     return found

@@ -80,7 +80,8 @@ class Borders:
         state = [(t.data_ptr(), t._version) for t in (*network.parameters(), *network.buffers())]
         made_of = (tuple(names), state)
         if self._last is None or self._last[0] != made_of:
-            self._last = made_of, self._values(names)
+            with torch.inference_mode(False):  # whoever is first to ask, and may not be the one who needs it later
+                self._last = made_of, self._values(names)
         return self._last[1]
 
     def forget(self) -> None:

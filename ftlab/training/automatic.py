@@ -14,7 +14,7 @@ from ftlab.data.module import DataModule
 from ftlab.resume import AUTO, AUTOMATIC, as_begun, read_yaml, value_of, with_value
 from ftlab.training import compiling
 from ftlab.training.batch_size import SAMPLES, find
-from ftlab.training.processes import alone, devices
+from ftlab.training.processes import alone, devices, started_with
 
 Settings = Mapping[str, Any]
 MakeData = Callable[[Settings], DataModule]
@@ -97,7 +97,7 @@ def _batch_size(parts: Parts, settings: Settings, make_data: MakeData) -> tuple[
 def _compile(parts: Parts, settings: Settings, make_data: MakeData) -> tuple[str, str]:
     if not on_gpu(settings):
         return "off", "without a GPU it was never found to pay (python -m tests.benchmarks.compiled)"
-    if devices(settings["trainer"]) > 1:
+    if devices(settings["trainer"]) > 1 or settings["trainer"]["num_nodes"] > 1 or started_with() > 1:
         return "off", "it is not tried with several processes"
     return compiling.chosen(parts, make_data(settings), settings)
 

@@ -90,7 +90,7 @@ class Checkpoints(Checkpoint):
         trained = frozenset(stage for phase in begun for stage in phase.trainable)
         if self.untrained[0] != trained or not self.untrained[1]:
             self.untrained = trained, [f"model.{name}" for name in untrained(pl_module.model, trained)]
-        checkpoint["frozen"] = self.frozen.take_out(checkpoint["state_dict"], self.untrained[1])
+        self.frozen.take_out(checkpoint, self.untrained[1])
 
     def _save(self, trainer: Trainer, module: FineTuner, epoch: int | None = None) -> None:
         """Save what there is; `epoch`: the one that has just ended, None within one."""

@@ -4,7 +4,9 @@ Only steps of gradient descent on whole batches are compiled: the odd batch at t
 and validation another mode, which would each be compiled once more.
 """
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -60,13 +62,16 @@ class Compiled:
         self.run: Callable[[Batch], Tensor] = torch.compile(model.forward)
 
     def __call__(self, batch: Batch) -> Tensor:
-        """As the model. Raises: UserError where torch cannot compile it."""
-        if len(batch) != self.size:
-            return self.model(batch)  # type: ignore[no-any-return]
-        try:
-            return self.run(batch)
-        except torch._dynamo.exc.TorchDynamoException as error:
-            raise UserError(f"compile=on: {reason(error)}; use compile=off") from error
+        return self.run(batch) if len(batch) == self.size else self.model(batch)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Raises: UserError where torch cannot compile a network; it may say so in the backward pass only."""
+    try:
+        yield
+    except torch._dynamo.exc.TorchDynamoException as error:
+        raise UserError(f"compile=on: {reason(error)}; use compile=off") from error
 
 
 def reason(error: Exception) -> str:
@@ -81,20 +86,32 @@ def chosen(parts: Parts, data: DataModule, settings: Mapping[str, Any]) -> tuple
     steps = {phase.name: phase.epochs * each for phase in parts.phases if phase.fit == "gradient"}
     if sum(steps.values()) < FEW:
         return "off", f"compiling takes longer than it saves in {sum(steps.values())} steps"
+    try:
+        figures = tried(parts, data, settings, steps)
+    except Exception as error:  # a run that would train must not end by an attempt to make it faster
+        said = reason(error) if isinstance(error, torch._dynamo.exc.TorchDynamoException) else f"{error}".split("\n")[0]
+        return "off", f"the trial of it failed: {said or type(error).__name__}"
+    finally:
+        torch.compiler.reset()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    return verdict(*figures, compilations=len(steps))
+
+
+def tried(
+    parts: Parts, data: DataModule, settings: Mapping[str, Any], steps: Mapping[str, int]
+) -> tuple[str, int, float, float, float]:
+    """Of the phase that takes longest: its name, its steps, and seconds of a plain, a compiled and a first step."""
     longest = max((one for one in estimates(parts, data, settings) if one.phase in steps), key=lambda one: one.total)
     trainer = alone(settings["trainer"])
     trial = Trial(parts, next(phase for phase in parts.phases if phase.name == longest.phase), trainer)
     trial.run = torch.compile(trial.model.forward)
-    try:
-        first, step = trial.first_and_next(moved(loaded(data, 0, data.batch_size)[0], trainer), longest.frozen)
-    except torch._dynamo.exc.TorchDynamoException as error:
-        return "off", reason(error)
-    finally:
-        torch.compiler.reset()
-    return verdict(longest.phase, steps[longest.phase], longest.step, step, first)
+    first, step = trial.first_and_next(moved(loaded(data, 0, data.batch_size)[0], trainer), longest.frozen)
+    return longest.phase, steps[longest.phase], longest.step, step, first
 
 
-def verdict(phase: str, steps: int, plain: float, compiled: float, first: float) -> tuple[str, str]:
-    """on where the steps of a phase save more seconds than its first one, which compiles, takes."""
-    value = "on" if steps * (plain - compiled) > first else "off"
+def verdict(phase: str, steps: int, plain: float, compiled: float, first: float, compilations: int) -> tuple[str, str]:
+    """on where the steps of a phase save more seconds than all first steps, which compile, take."""
+    value = "on" if steps * (plain - compiled) > first * compilations else "off"
     return value, f"a step of '{phase}' takes {plain:.3g} s, compiled {compiled:.3g} s, and {first:.0f} s to compile"

@@ -74,6 +74,7 @@ def estimates(parts: Parts, data: DataModule, settings: Mapping[str, Any]) -> li
                     ),
                 )
             )
+            del trial  # else two copies of the network would be there at once
         return found
 
 

@@ -26,7 +26,7 @@ from ftlab.tasks.base import Task
 from ftlab.training import trainer as trainers
 from ftlab.training.caching import Caching
 from ftlab.training.checkpoints import BEST, Checkpoints, newest
-from ftlab.training.compiling import Compiling
+from ftlab.training.compiling import Compiling, clear_errors
 from ftlab.training.convex import ConvexFit
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.history import best_epoch, phase_records
@@ -60,7 +60,7 @@ def fit(
         last = newest(folder / "checkpoints") if settings["resume"] else None
         try:
             layout = channels_last(parts.model, trainer.strategy.root_device)
-            with out_of_memory(settings), by_taps(parts.model), layout:
+            with out_of_memory(settings), clear_errors(), by_taps(parts.model), layout:
                 trainer.fit(finetuner, ckpt_path=last, weights_only=True)
         except SystemExit as stop:  # Lightning turns Ctrl-C into exit code 1
             raise (stop.__context__ if isinstance(stop.__context__, KeyboardInterrupt) else stop) from None

@@ -32,9 +32,14 @@ def _started() -> bool:
     return "LOCAL_RANK" in os.environ or srun
 
 
+def started_with() -> int:
+    """How many processes torchrun or srun has started for this run; 1 where neither has."""
+    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1"))) if _started() else 1
+
+
 def alone(key: str) -> None:
     """Raises: UserError if others have started several processes, each of which would choose `key` for itself."""
-    if _started() and int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1"))) > 1:
+    if started_with() > 1:
         raise UserError(
             f"{key}: processes that torchrun or srun has started could choose differently; "
             "find the number with one process, then give it"

@@ -42,7 +42,8 @@ def is_plain(trainer: Trainer) -> bool:
 def listening(trainer: Trainer, hook: str) -> list[Callback]:
     """The callbacks that do something at `hook`."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    return [one for one in callbacks if getattr(type(one), hook) is not getattr(Callback, hook)]
+    own = [(one, getattr(one, hook)) for one in callbacks]  # of the object: LambdaCallback sets its hooks there
+    return [one for one, method in own if getattr(method, "__func__", method) is not getattr(Callback, hook)]
 
 
 class ShortSteps(_TrainingEpochLoop):

@@ -1,6 +1,7 @@
 """Full and read-only disks, a folder in use, data that goes away: one clear message, and no checkpoint is lost."""
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from ftlab import disk
 from ftlab.cli import main
 from ftlab.disk import LOCK, clear_errors, locked, writable
 from ftlab.errors import UserError
+from ftlab.pickles import save
 from ftlab.run import train
 from ftlab.training.checkpoints import LAST
 from ftlab.training.loading import read_checkpoint
@@ -285,3 +287,21 @@ def test_data_deleted_in_the_middle_of_a_run_is_named_and_no_process_stays(tmp_p
     while family(process.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert family(process.pid) == []
+
+
+@pytest.mark.parametrize("room", [0, 100, 5_000, 20_000])
+def test_a_disk_that_fills_in_the_middle_of_a_checkpoint_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """torch puts an error of its own writer in the place of the disk's."""
+
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            if self.tell() + len(data) > room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    monkeypatch.setattr(Path, "open", lambda *_: Full())
+    with pytest.raises(OSError, match=r"last\.ckpt") as caught:
+        save({"state_dict": {"a": torch.zeros(10_000)}}, tmp_path / "last.ckpt")
+    assert caught.value.errno == errno.ENOSPC

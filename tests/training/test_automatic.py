@@ -65,12 +65,13 @@ def test_a_choice_is_told_and_leaves_no_auto(tmp_path: Path, monkeypatch: pytest
         "trainer.precision=auto: 32-true",
         "data.num_workers=auto: 3",
         "data.batch_size=auto: 32",
+        "compile=auto: off",
     ]
     assert "3 cores" in lines[1]
 
 
 def test_what_was_typed_is_nobodys_choice(tmp_path: Path) -> None:
-    parts, settings, _ = parts_of("strategy=full", "data.num_workers=1", "trainer.precision=bf16-mixed")
+    parts, settings, _ = parts_of("strategy=full", "data.num_workers=1", "trainer.precision=bf16-mixed", "compile=off")
     assert chosen(parts, settings, tmp_path, partial(loaders, parts)) == (settings, [])
 
 
@@ -105,6 +106,7 @@ def test_a_resumed_run_keeps_its_precision_where_another_would_be_chosen_now(
     assert report["automatic"] == [
         "trainer.precision=auto: 32-true; as the run began",
         "data.num_workers=auto: 0; as the run began",
+        "compile=auto: off; as the run began",
     ]
 
 

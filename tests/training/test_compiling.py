@@ -6,15 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
+import ftlab
 from ftlab.errors import UserError
+from ftlab.run import train
 from ftlab.training import automatic, compiling
 from ftlab.training.compiling import Compiled, Compiling, chosen, verdict
 from ftlab.training.trainer import only_news
 from tests.training.test_caching import PHASES
 from tests.training.test_resume import assert_equal, last
-from tests.training.tiny import Run, parts_of, prepared
+from tests.training.tiny import BASE, Run, parts_of, prepared, splits, tiny_backbone
 
 ON = (*PHASES, "compile=on")
 compile_with = torch.compile
@@ -102,17 +105,19 @@ def test_a_network_that_cannot_be_compiled_ends_the_run_in_one_line(
         raise RuntimeError("no compiler here")
 
     monkeypatch.setattr(torch, "compile", partial(compile_with, backend=fails))
+    words = [*BASE, "strategy=full", "compile=on", "trainer.max_epochs=1"]
     with pytest.raises(UserError, match=r"compile=on: torch cannot compile .*no compiler here.*; use compile=off"):
-        prepared(tmp_path, "strategy=full", "compile=on").fit()
+        train(ftlab.compose(words), tmp_path, splits(), tiny_backbone())
 
 
 # --- auto
 
 
 def test_compiling_pays_where_the_steps_save_more_than_it_takes() -> None:
-    assert verdict("all", 1000, plain=0.2, compiled=0.1, first=99)[0] == "on"
-    assert verdict("all", 1000, plain=0.2, compiled=0.1, first=101)[0] == "off"
-    assert verdict("all", 1000, plain=0.1, compiled=0.2, first=1) == (
+    assert verdict("all", 1000, plain=0.2, compiled=0.1, first=99, compilations=1)[0] == "on"
+    assert verdict("all", 1000, plain=0.2, compiled=0.1, first=101, compilations=1)[0] == "off"
+    assert verdict("all", 1000, plain=0.2, compiled=0.1, first=99, compilations=2)[0] == "off"
+    assert verdict("all", 1000, plain=0.1, compiled=0.2, first=1, compilations=1) == (
         "off",
         "a step of 'all' takes 0.1 s, compiled 0.2 s, and 1 s to compile",
     )
@@ -136,7 +141,7 @@ def test_a_long_run_is_tried_in_its_longest_phase_and_left_as_it_was(
 ) -> None:
     monkeypatch.setattr(compiling, "FEW", 1)
     said: list[Any] = []
-    monkeypatch.setattr(compiling, "verdict", lambda *figures: said.append(figures) or ("on", "why"))
+    monkeypatch.setattr(compiling, "verdict", lambda *figures, **_: said.append(figures) or ("on", "why"))
     parts, settings, make_data = parts_of(*PHASES, "trainer.max_epochs=5")
     before = {name: value.clone() for name, value in parts.model.state_dict().items()}
     assert chosen(parts, make_data(), settings) == ("on", "why")
@@ -158,6 +163,52 @@ def test_a_network_that_cannot_be_compiled_is_left_alone_with_the_reason(monkeyp
     assert value == "off"
     assert "cannot compile" in why
     assert "no compiler here" in why
+
+
+class Locked(nn.Sequential):
+    """A network that cannot be copied, and so not be tried."""
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise TypeError("cannot pickle a lock")
+
+
+def test_a_trial_that_fails_for_any_reason_leaves_the_run_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "FEW", 1)
+    parts, settings, make_data = parts_of(*PHASES)
+    parts.model.backbone.model.__class__ = Locked  # type: ignore[assignment]
+    assert chosen(parts, make_data(), settings) == ("off", "the trial of it failed: cannot pickle a lock")
+
+
+@pytest.mark.parametrize(
+    ("words", "environment"),
+    [
+        (["trainer.devices=2"], {}),
+        (["trainer.num_nodes=2"], {}),
+        ([], {"LOCAL_RANK": "0", "WORLD_SIZE": "2"}),
+    ],
+)
+def test_nothing_is_tried_where_each_process_would_choose_for_itself(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], environment: dict[str, str]
+) -> None:
+    monkeypatch.setattr(compiling, "chosen", lambda *_: pytest.fail("tried"))
+    monkeypatch.setattr(automatic, "on_gpu", lambda settings: True)
+    parts, settings, make_data = parts_of(*PHASES, *words)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert automatic._compile(parts, settings, make_data) == ("off", "it is not tried with several processes")
+
+
+def test_a_run_from_before_there_was_such_a_key_goes_on_without(tmp_path: Path) -> None:
+    words = [*BASE, "strategy=head_only", "trainer.max_epochs=1"]
+    train(ftlab.compose(words), tmp_path, splits(), tiny_backbone())
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    del config["compile"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    more = [*BASE, "strategy=head_only", f"resume={tmp_path}", "trainer.max_epochs=2"]
+    report = train(ftlab.compose([*more, "resume_allow=[trainer.max_epochs]"]), data=splits(), backbone=tiny_backbone())
+    assert "compile=auto: off; as the run began" in report["automatic"]
+    with pytest.raises(UserError, match=r"compile \(off -> on\)"):
+        train(ftlab.compose([*more, "resume_allow=[trainer.max_epochs]", "compile=on"]), data=splits())
 
 
 def test_what_is_compiled_is_no_part_of_the_module(tmp_path: Path) -> None:

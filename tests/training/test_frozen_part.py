@@ -1,21 +1,25 @@
 """Weights that no phase has trained are written once, and every checkpoint is whole all the same."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import ftlab
+from ftlab.backbones import weights
+from ftlab.backbones.module import ModuleBackbone
 from ftlab.errors import UserError
+from ftlab.pickles import FROZEN, FROZEN_PART
 from ftlab.run import train
 from ftlab.training.checkpoints import Checkpoints
 from ftlab.training.frozen_part import FrozenPart, untrained
-from ftlab.training.loading import FROZEN, read_checkpoint
+from ftlab.training.loading import read_checkpoint
 from tests.training.test_resume import assert_equal, last
-from tests.training.tiny import BASE, STAGES, parts_of, prepared, splits, tiny_backbone
+from tests.training.tiny import BASE, PREPROCESSING, STAGES, parts_of, prepared, splits, tiny_backbone
 
 HEAD = "{name: head, epochs: 2, stages: {head/fc: 1, rest: frozen}}"
 TOP = "{name: top, epochs: 2, stages: {head/fc: 1, backbone/top: 1, rest: frozen}}"
@@ -93,36 +97,109 @@ def test_what_is_untrained_includes_the_buffers_of_frozen_stages(tmp_path: Path)
     assert untrained(model, STAGES) == []
 
 
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+def test_the_checkpoint_of_a_run_gives_all_its_weights_to_another_one(ended: Path, name: str) -> None:
+    whole = read_checkpoint(ended / "checkpoints" / name)["state_dict"]
+    found = weights.read(ended / "checkpoints" / name)
+    assert_equal(dict(whole), {key: found[key] for key in whole})
+
+
 def state() -> dict[str, Tensor]:
     return {"a": torch.arange(3.0), "b": torch.arange(4), "c": torch.zeros(2, 2)}
 
 
-@pytest.mark.parametrize("how", ["in place", "through .data", "another tensor"])
-def test_a_frozen_tensor_that_has_changed_is_written(tmp_path: Path, how: str) -> None:
+def left_by(part: FrozenPart, tensors: dict[str, Tensor], names: Sequence[str] = ("a", "b")) -> dict[str, Any]:
+    """A checkpoint of these tensors, without what the part takes out."""
+    checkpoint = {"state_dict": dict(tensors)}
+    part.take_out(checkpoint, names)
+    return checkpoint
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+@pytest.mark.parametrize("how", ["in place", "through .data", "new data", "another tensor"])
+def test_a_frozen_tensor_that_has_changed_is_written(tmp_path: Path, how: str, name: str) -> None:
     part, tensors = FrozenPart(tmp_path), state()
-    name = part.take_out(dict(tensors), ["a", "b"])
-    match how:
-        case "in place":
-            tensors["a"].add_(1)
-        case "through .data":
-            tensors["a"].data = tensors["a"] + 1
-        case _:
-            tensors["a"] = tensors["a"] + 1
-    left = dict(tensors)
-    assert part.take_out(left, ["a", "b"]) == name
-    assert set(left) == {"a", "c"}
-    tensors["a"] = state()["a"]  # as weights that are put back
-    left = dict(tensors)
-    part.take_out(left, ["a", "b"])
-    assert set(left) == {"c"}
+    content = left_by(part, tensors)[FROZEN_PART]
+    for _ in range(3):  # a place in memory that is free again would be taken
+        match how:
+            case "in place":
+                tensors[name].add_(1)
+            case "through .data":
+                tensors[name].data += 1
+            case "new data":
+                tensors[name].data = tensors[name] + 1
+            case _:
+                tensors[name] = tensors[name] + 1
+        left = left_by(part, tensors)
+        assert left[FROZEN_PART] == content
+        assert set(left["state_dict"]) == {name, "c"}
+    tensors[name] = state()[name]  # as weights that are put back
+    assert set(left_by(part, tensors)["state_dict"]) == {"c"}
+
+
+def test_a_tensor_of_another_type_with_the_same_values_is_written(tmp_path: Path) -> None:
+    part = FrozenPart(tmp_path)
+    left_by(part, state())
+    assert "a" in left_by(part, {**state(), "a": state()["a"].double()})["state_dict"]
 
 
 def test_a_process_that_goes_on_leaves_out_the_same(tmp_path: Path) -> None:
-    name = FrozenPart(tmp_path).take_out(state(), ["a", "b"])
-    left = state()
-    assert FrozenPart(tmp_path).take_out(left, ["a", "b"]) == name
-    assert set(left) == {"c"}
-    assert FrozenPart(tmp_path / "nothing").take_out(left, []) is None
+    content = left_by(FrozenPart(tmp_path), state())[FROZEN_PART]
+    left = left_by(FrozenPart(tmp_path), state())
+    assert left[FROZEN_PART] == content
+    assert set(left["state_dict"]) == {"c"}
+    assert FROZEN_PART not in left_by(FrozenPart(tmp_path / "nothing"), state(), [])
+
+
+class Counts(nn.Module):
+    """A module of the user's own, with all that a state may hold beside tensors of a module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = tiny_backbone().model
+        self.register_buffer("seen", torch.zeros(2000))
+        self._register_state_dict_hook(
+            lambda module, state, prefix, _: state.update({f"{prefix}renamed": torch.ones(1)})
+        )
+        self._register_load_state_dict_pre_hook(lambda state, prefix, *_: state.pop(f"{prefix}renamed", None))
+        self._version = 3
+        self.versions: list[Any] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen = self.seen + 1  # another tensor each time
+        return self.body(images)
+
+    def get_extra_state(self) -> Tensor:
+        return self.seen[:1].clone()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        pass
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: Any, *rest: Any) -> None:
+        self.versions.append(metadata.get("version"))
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+
+def test_a_module_of_ones_own_is_saved_as_it_is_at_that_moment(
+    tmp_path: Path, saved: list[tuple[str, set[str]]]
+) -> None:
+    module = Counts()
+    stages = {"body": ["body"]}
+    backbone = ModuleBackbone(module, stages, num_features=8, preprocessing=PREPROCESSING)
+    words = ("strategy=head_only", "strategy.head_init=random", "cache=off", "trainer.max_epochs=3", EVERY_STEP)
+    prepared(tmp_path, *words, backbone=backbone).fit()
+    assert len(saved) == 15
+    assert all("model.backbone.model.seen" in own for _, own in saved[1:])
+    module.load_state_dict(
+        {
+            name.removeprefix("model.backbone.model."): value
+            for name, value in last(tmp_path)["state_dict"].items()
+            if name.startswith("model.backbone.model.")
+        }
+    )
+    assert read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["state_dict"]._metadata["model.backbone.model"] == {
+        "version": 3
+    }
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +230,8 @@ def something_else(file: Path) -> None:
     [
         (missing, r"frozen\.pt: is missing; it holds the weights that were frozen from the start\. Copy the"),
         (cut, r"frozen\.pt: truncated or not the frozen part of a run"),
-        (of_another_run, r"frozen\.pt: is of another run than last\.ckpt; Copy the checkpoints of a run as a whole"),
-        (something_else, r"frozen\.pt: is not the frozen part of a run of ftlab; Copy the"),
+        (of_another_run, r"frozen\.pt: is of another run than last\.ckpt\. Copy the checkpoints of a run as a whole"),
+        (something_else, r"frozen\.pt: is not the frozen part of a run of ftlab\. Copy the"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -174,10 +251,10 @@ def test_a_run_from_before_there_was_such_a_file_goes_on(ended: Path, tmp_path: 
     shutil.copytree(ended, run)
     for file in (run / "checkpoints").glob("*.ckpt"):
         whole = read_checkpoint(file)
-        del whole["frozen"]
+        del whole[FROZEN_PART]
         torch.save(whole, file)
     (run / "checkpoints" / FROZEN).unlink()
     words = [f"resume={run}", "trainer.max_epochs=2", "resume_allow=[trainer.max_epochs]", "strategy=head_only"]
     report = train(ftlab.compose([*BASE, *words]), data=splits(), backbone=tiny_backbone())
     assert len(report["history"]) == 2
-    assert last(run)["frozen"]
+    assert last(run)[FROZEN_PART]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
 from ftlab.training import steps
@@ -92,6 +93,13 @@ def test_a_callback_that_listens_to_what_is_left_out_brings_lightnings_own_steps
     heard: list[int] = []
     listener = type("Listener", (Callback,), {hook: lambda self, trainer, *rest: heard.append(trainer.global_step)})
     prepared(tmp_path, *PHASES).fit(listener())
+    assert not taken
+    assert len(heard) == 25
+
+
+def test_a_callback_of_functions_is_heard_too(tmp_path: Path, taken: list[int]) -> None:
+    heard: list[int] = []
+    prepared(tmp_path, *PHASES).fit(LambdaCallback(on_after_backward=lambda *_: heard.append(1)))
     assert not taken
     assert len(heard) == 25
 
