@@ -70,7 +70,7 @@ def read_frozen(path: Path, if_hostile: str, only_look: bool = False) -> dict[st
 
 
 def save(content: Any, path: Path) -> None:
-    """Raises: OSError with the file's name, also where the writer of torch, which is in C++, puts an error of its own in its place."""
+    """Raises: OSError with the file's name; torch's writer, which is in C++, puts an error of its own in its place."""
     with path.open("wb") as file:
         try:
             torch.save(content, file)

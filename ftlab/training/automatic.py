@@ -96,7 +96,7 @@ def _batch_size(parts: Parts, settings: Settings, make_data: MakeData) -> tuple[
 
 def _compile(parts: Parts, settings: Settings, make_data: MakeData) -> tuple[str, str]:
     if not on_gpu(settings):
-        return "off", "without a GPU it was never found to pay (python -m tests.benchmarks.compiled)"
+        return "off", "without a GPU it was never found to pay"  # python -m tests.benchmarks.compiled
     if devices(settings["trainer"]) > 1 or settings["trainer"]["num_nodes"] > 1 or started_with() > 1:
         return "off", "it is not tried with several processes"
     return compiling.chosen(parts, make_data(settings), settings)

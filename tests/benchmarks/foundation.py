@@ -32,8 +32,9 @@ from ftlab.training import fit
 
 FIRST_STEP_FTLAB = """
 import sys, time, os
-import ftlab
-ftlab.train  # first, as the command line does
+from ftlab.imports import uncollected
+with uncollected():  # as the command line does
+    import ftlab.training.fit
 from ftlab.training.finetuner import FineTuner
 def stop(*_):
     print(time.process_time()); sys.stdout.flush(); os._exit(0)

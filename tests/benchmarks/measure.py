@@ -7,6 +7,7 @@ which the fit raised the resident size. accuracy and predictions: of the test im
 import json
 import logging
 import resource
+import shutil
 import sys
 import time
 import warnings
@@ -17,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__" and json.loads(sys.argv[1])["peer"] == "ftlab":
-    import ftlab
+    from ftlab.imports import uncollected
 
-    ftlab.train  # noqa: B018  # before torch, as its command line does: it imports faster by itself
+    with uncollected():  # as its command line does
+        import ftlab.training.fit  # noqa: F401
 
 import torch
 from torch import nn
@@ -52,21 +54,29 @@ def measured(fit: Callable[[], Any], figures: Figures) -> Any:
 def by_ftlab(job: Job, figures: Figures) -> nn.Module:
     """`ftlab train` as it is, with all that it writes; gives the network of its bundle."""
     import ftlab
+    from ftlab.cli import main as ftlab_main
     from ftlab.training import fit as fitting
 
     whole = fitting.fit
     fitting.fit = lambda *arguments: measured(lambda: whole(*arguments), figures)
     run = Path(job.folder) / "run"
-    data = splits(job) if job.classes else without_test(job)
-    report = ftlab.train(ftlab.compose(words(job)), run, data=data)
-    figures |= {"cache": [phase["cache"] for phase in report["phases"]]}
+    if job.classes:  # more than files of this kind hold
+        ftlab.train(ftlab.compose([*words(job), "data=own"]), run, data=replace(splits(job), test=None))
+    elif ftlab_main(["train", *words(job), *images(job), f"hydra.run.dir={run}"]):
+        raise SystemExit("ftlab train did not end with 0")
     figures |= {"whole": cpu_seconds()}
+    report = json.loads((run / "report.json").read_text())
+    figures |= {"cache": [phase["cache"] for phase in report["phases"]]}
     return ftlab.load(run / "bundle").model
 
 
-def without_test(job: Job) -> Any:
-    """The images to train on alone: those to judge by cost every peer the same, after all is measured."""
-    return replace(splits(job), test=None)
+def images(job: Job) -> list[str]:
+    """Those to train on alone: to judge by the others costs every peer the same, after all is measured."""
+    alone = Path(job.folder) / "images"
+    alone.mkdir()
+    for file in Path(job.root).glob("train-*"):
+        shutil.copy(file, alone)
+    return ["data=idx", f"data.root={alone}", "data.split=[1.0,0.0,0.0]"]
 
 
 def words(job: Job) -> list[str]:
@@ -83,7 +93,7 @@ def words(job: Job) -> list[str]:
     file.write_text(json.dumps({"phases": phases}))  # which is YAML, too
     made = [f"data.image_size={SIDE}", "data.crop_pct=1.0", f"strategy.file={file}", "strategy=phases"]
     made += ["schedule=constant", "schedule.warmup=0", f"optimizer.lr={LR}", "optimizer.weight_decay=0"]
-    return [*made, "data=own", "trainer.accelerator=cpu", f"augment={'light' if job.augmented else 'none'}", *job.words]
+    return [*made, "trainer.accelerator=cpu", f"augment={'light' if job.augmented else 'none'}", *job.words]
 
 
 def by_peer(job: Job, figures: Figures) -> nn.Module:
