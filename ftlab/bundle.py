@@ -85,6 +85,7 @@ def save(folder: Path, model: Model, description: Description) -> None:
     partial.mkdir(parents=True)
     save_file(tensors(model), partial / WEIGHTS, metadata={"format": "pt"})
     (partial / DESCRIPTION).write_text(json.dumps(asdict(description), indent=2, ensure_ascii=False), encoding="utf8")
+    shutil.copymode(partial / DESCRIPTION, partial / WEIGHTS)  # safetensors lets nobody else read what it writes
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)

@@ -26,7 +26,6 @@ MODES = {
     "predict": "one JSON line an image",
     "cache": "what is kept on disk between runs, listed or removed",
 }
-RUN_FILES = ("config.yaml", "report.json", "checkpoints", "multirun.yaml")  # any of these: the folder holds a run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -143,9 +142,10 @@ def _mode(mode: str, words: list[str]) -> int:
 
 def fresh(key: str, folder: Path) -> Path:
     """The folder, which holds no run yet. Raises: UserError."""
-    held = [name for name in RUN_FILES if (folder / name).exists()]
-    if held:
-        raise UserError(f"{key}={folder}: holds a run already ({', '.join(held)}); choose another folder")
+    from ftlab.disk import held
+
+    if names := held(folder):
+        raise UserError(f"{key}={folder}: holds a run already ({', '.join(names)}); choose another folder")
     return folder
 
 

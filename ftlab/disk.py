@@ -16,9 +16,16 @@ except ImportError:  # Windows has none; there a run's folder is not guarded
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
+RUN_FILES = ("config.yaml", "report.json", "checkpoints", "multirun.yaml")  # any of these: the folder holds a run
 FULL = (errno.ENOSPC, errno.EDQUOT)
 CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 HELD: set[int] = set()  # descriptors of locks of this process
+
+
+def held(folder: Path) -> list[str]:
+    """What says that the folder holds a run; no checkpoints in their folder are left by one that never began."""
+    there = [name for name in RUN_FILES if (folder / name).exists()]
+    return [name for name in there if name != "checkpoints" or any((folder / name).iterdir())]
 
 
 @contextmanager

@@ -29,7 +29,8 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
         raise UserError(f"resume={folder}: the run has no finished checkpoint; start it anew in another folder")
     if (folder / "report.json").is_file() and not settings["resume_allow"]:
         raise UserError(
-            f"resume={folder}: the run is finished; to train on, allow a key: resume_allow=[trainer.max_epochs]"
+            f"resume={folder}: the run is finished; to train on, add epochs: "
+            "trainer.max_epochs=N 'resume_allow=[trainer.max_epochs]'"
         )
     stored = BEFORE | read_yaml(path)
     before, now = flat(stored), flat(as_begun(stored, settings))
@@ -42,6 +43,16 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
             f"resume={folder}: the config differs in {shown}{more}; name a key in resume_allow=[...] to allow it"
         )
     return folder
+
+
+def check_epochs(folder: Path, planned: int, done: int) -> None:
+    """Raises: UserError for fewer epochs than are done, or for a finished run that gets no more of them."""
+    finished = (folder / "report.json").is_file()
+    if planned < done or (finished and planned == done):
+        raise UserError(
+            f"resume={folder}: {done} epochs are done, and {planned} are asked for; "
+            f"give trainer.max_epochs above {done}"
+        )
 
 
 def went_on(at: Mapping[str, int]) -> str:

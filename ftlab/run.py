@@ -22,13 +22,13 @@ from ftlab.data.base import Splits
 from ftlab.data.decoded import Decoded
 from ftlab.data.module import DataModule
 from ftlab.data.module import check as check_targets
-from ftlab.disk import clear_errors, locked, writable
+from ftlab.disk import clear_errors, held, locked, writable
 from ftlab.errors import UserError
 from ftlab.planning import show_estimates, show_plan, show_surgery
 from ftlab.reports.files import write_json, write_text
 from ftlab.reports.numbers import figure
 from ftlab.reports.terminal import print_problems, print_summary
-from ftlab.resume import check_same
+from ftlab.resume import check_epochs, check_same
 from ftlab.strategies import phases as phase_files
 from ftlab.strategies.base import prolonged
 from ftlab.survey import LOADING, problems_of, surveyed
@@ -70,7 +70,9 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     console = Console(quiet=not is_main)
     parts = assemble(settings, data, backbone)
     if settings["resume"]:
-        parts.phases = prolonged(parts.phases, begun(folder)["phases"])
+        before = begun(folder)
+        parts.phases = prolonged(parts.phases, before["phases"])
+        check_epochs(folder, sum(phase.epochs for phase in parts.phases), len(before["history"]))
     show_plan(parts, console, settings["plan"]["detail"])
     show_surgery(parts, console)
     settings, automatic = chosen(parts, settings, folder, partial(loaders, parts))
@@ -243,9 +245,9 @@ def open_folder(folder: Path, settings: Config) -> Path:
     """The folder, made ready. Raises: UserError if another run has used it."""
     if settings["resume"]:
         return folder
-    if any((folder / name).exists() for name in ("config.yaml", "report.json", "checkpoints")):
+    if held(folder):
         raise UserError(f"{folder}: holds a run already; name another folder, or go on with it by resume={folder}")
-    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints").mkdir(exist_ok=True)
     return folder
 
 

@@ -239,11 +239,21 @@ def test_a_run_gets_a_folder_of_its_own_below_runs(command: Command, quick_run: 
 @pytest.mark.parametrize("held", ["config.yaml", "report.json", "checkpoints"])
 def test_a_folder_that_holds_a_run_is_refused_and_untouched(command: Command, quick_run: list, held: str) -> None:
     Path("mine", held).mkdir(parents=True)
+    Path("mine", held, "last.ckpt").touch()
     ended = command("train", "hydra.run.dir=mine")
     assert ended.code == 2
     assert ended.err == f"ftlab: hydra.run.dir=mine: holds a run already ({held}); choose another folder\n"
     assert [path.name for path in Path("mine").iterdir()] == [held]
     assert not quick_run
+
+
+def test_a_run_that_failed_before_it_began_leaves_its_folder_free(command: Command) -> None:
+    words = ("train", "hydra.run.dir=mine", "subset=40", "data.image_size=32", "strategy=head_only")
+    ended = command(*words, "backbone.weights=nope.pth")
+    assert ended.code == 2
+    assert "there is no such file" in ended.err
+    tiny = ("backbone.name=test_resnet", "backbone.pretrained=false", "trainer.max_epochs=1")
+    assert command(*words, *tiny).code == 0
 
 
 def test_a_run_folder_may_have_any_name(command: Command, quick_run: list) -> None:

@@ -163,6 +163,11 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
+    if path.name == pickles.FROZEN:
+        raise UserError(
+            f"backbone.weights={path}: holds only what no phase of its run had trained at its start; "
+            "give a .ckpt beside it, or the run's bundle"
+        )
     return tensors_of(pickles.load(path, f"backbone.weights={path}", KIND, IF_HOSTILE), path)
 
 

@@ -54,7 +54,7 @@ def clear() -> int:
 
 
 def _table(kept: Sequence[Entry]) -> Table:
-    table = table_of("what", "data", "samples x shape", "size", "last used", left=("what", "data"))
+    table = table_of("what", "data", "rows x bytes", "size", "last used", left=("what", "data"))
     for column in table.columns[2:]:
         column.no_wrap = True  # on a narrow terminal names give way, figures do not
     for one in kept:

@@ -24,6 +24,10 @@ def figure(value: float | None) -> str:
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10 else f"{value:.4g}"
 
 
+def plural(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
 def count(value: int) -> str:
     """Parameters: 640, 12.8 k, 3.37 M."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):

@@ -179,7 +179,7 @@ def _footer(stages: Stages, plan: Plan, detail: str) -> Text:
     decays = weight_decays(plan)
     words = [
         f"{numbers.count(sum(stage['parameters'] for stage in stages))} parameters in {len(stages)} {detail}",
-        f"{sum(phase['epochs'] for phase in plan)} epochs in {len(plan)} phase" + ("" if len(plan) == 1 else "s"),
+        f"{numbers.plural(sum(phase['epochs'] for phase in plan), 'epoch')} in {numbers.plural(len(plan), 'phase')}",
     ]
     if decays:
         words.append(f"weight decay {_range([numbers.decay(decay) for decay in decays])}")

@@ -89,7 +89,7 @@ class Caching(Callback):
         self.phase = at
         choice, need = module.supply.choices[at], self.probed.needs[at]
         told = module.supply.told.setdefault(need.phase, {**asdict(choice), "seconds": 0.0, "computed": 0, "read": 0})
-        told |= {"bytes": 0, "found": 0, "peak_memory_bytes": None}
+        told |= {"bytes": 0, "found": 0, "computed": 0, "peak_memory_bytes": None}  # a run that goes on does it again
         told |= {"seconds_per_sample": self.probed.seconds.get(need.phase, 0.0)}
         wanted = self._slots(module.supply.choices, at)
         self.shelf.keep_only(wanted)

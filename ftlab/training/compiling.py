@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from rich.console import Console
 from torch import Tensor
 
 from ftlab.assembly import Parts
@@ -30,7 +31,8 @@ FEW = 2000  # steps of a run: what compiling takes, half a minute and more, must
 class Compiling(Callback):
     """After Caching, which says what a phase computes."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self.phase = ""  # that is compiled
 
     def on_train_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
@@ -41,6 +43,7 @@ class Compiling(Callback):
         if pl_module.phase.name == self.phase:
             return
         self.phase = pl_module.phase.name
+        self.console.print("compile=on: the first step of the phase compiles, which takes a while", highlight=False)
         torch.compiler.reset()  # what was compiled for another phase is of no more use, and counts as a variant
         sampler: KeyedBatchSampler = trainer.train_dataloader.batch_sampler  # type: ignore[union-attr,assignment]
         whole = len(range(sampler.rank, sampler.batch_sizes()[0], sampler.world))

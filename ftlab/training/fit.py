@@ -89,7 +89,7 @@ def prepare(
         callbacks=[
             unfreezing,
             Caching(parts.cache, console),
-            *([Compiling()] if settings.get("compile") == "on" else []),
+            *([Compiling(console)] if settings.get("compile") == "on" else []),
             ConvexFit(folder),
             recovery,
             EqualRanks(),

@@ -97,6 +97,18 @@ def test_what_is_untrained_includes_the_buffers_of_frozen_stages(tmp_path: Path)
     assert untrained(model, STAGES) == []
 
 
+def test_the_frozen_part_alone_is_refused_as_weights(ended: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"frozen\.pt: holds only what no phase .* had trained .*give a \.ckpt beside it"
+    ):
+        weights.read(ended / "checkpoints" / FROZEN)
+
+
+def test_a_bundle_may_be_read_by_whom_its_description_may(ended: Path) -> None:
+    modes = {file.stat().st_mode for file in (ended / "bundle").iterdir()}
+    assert len(modes) == 1
+
+
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
 def test_the_checkpoint_of_a_run_gives_all_its_weights_to_another_one(ended: Path, name: str) -> None:
     whole = read_checkpoint(ended / "checkpoints" / name)["state_dict"]
