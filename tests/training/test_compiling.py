@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from lightning.pytorch import Callback
 from torch import nn
 
 import ftlab
 from ftlab.errors import UserError
 from ftlab.run import train
 from ftlab.training import automatic, compiling
-from ftlab.training.compiling import Compiled, Compiling, chosen, verdict
+from ftlab.training.compiling import Compiled, chosen, verdict
 from ftlab.training.trainer import only_news
 from tests.training.test_caching import PHASES
 from tests.training.test_resume import assert_equal, last
@@ -81,7 +82,7 @@ def test_a_compiled_run_that_goes_on_within_an_epoch_ends_with_the_same_bits(tmp
     words = (*ON, "checkpoint.every_n_steps=1")
     prepared(tmp_path / "whole", *words).fit()
 
-    class Dies(Compiling):
+    class Dies(Callback):
         def on_train_batch_end(self, trainer: Any, *rest: Any) -> None:
             if trainer.global_step == 13:
                 raise KeyError("killed")
