@@ -38,7 +38,7 @@ def rates_figure(report: dict[str, Any]) -> str:
     from matplotlib import colormaps
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    lines = _shared_lines(report["rates"]["groups"])
+    lines = [(label, values) for label, values in _shared_lines(report["rates"]["groups"]) if any(values)]
     ticks, step = report["rates"]["epoch"], max(1, math.ceil(len(report["rates"]["epoch"]) / POINTS_AT_MOST))
     with style():
         figure = canvas(WIDTH, max(2.6, 0.5 + 0.19 * len(lines)))
@@ -55,7 +55,8 @@ def rates_figure(report: dict[str, Any]) -> str:
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="epoch", ylabel="learning rate")
         _borders(axes, report["phases"], WIDTH * 0.6, before=0.0)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), labelspacing=0.3, handlelength=1.2)
+        if lines:  # none of a run that only fits in closed form
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), labelspacing=0.3, handlelength=1.2)
         return svg(figure, "Learning rate of every group over the epochs")
 
 

@@ -67,7 +67,9 @@ def svg(figure: "Figure", label: str) -> str:
     """The figure as an element to put into a page: no date, no prolog, no ids but those that are referred to."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.03, metadata=nothing)
+    grows = figure.get_layout_engine() is None  # to measure what a figure needs is to draw it once more
+    tight: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.03} if grows else {}
+    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing, **tight)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
     text = re.sub(r' id="[\w.]+_\d+"', "", text)  # figure_1, axes_1, ...: the same in every figure of the page

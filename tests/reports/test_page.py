@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ftlab.reports.figures import rates_figure
 from ftlab.reports.grids import plan_figure
 from ftlab.reports.page import data_uri, render, write_page
 
@@ -220,3 +221,13 @@ def test_no_text_of_the_plan_lies_outside_its_picture(report: dict[str, Any], ph
     places = [float(x) for x in re.findall(r'<text[^>]* x="([-\d.]+)"', svg[0])]
     assert places
     assert 0 <= min(places) <= max(places) <= width
+
+
+def test_groups_that_never_train_have_no_place_in_the_legend_of_rates(report: dict[str, Any]) -> None:
+    ticks = report["rates"]["epoch"]
+    report["rates"]["groups"] = {"backbone/stem": [None] * len(ticks), "head/fc": [1e-3] * len(ticks)}
+    text = rates_figure(report)
+    assert "head/fc" in text
+    assert "backbone/stem" not in text
+    report["rates"]["groups"] = {"head/fc": [None] * len(ticks)}
+    assert "head/fc" not in rates_figure(report)
