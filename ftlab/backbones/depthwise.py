@@ -124,7 +124,8 @@ def shifted(conv: nn.Conv2d, images: Tensor) -> Tensor:
     """The convolution with timm's padding, in which no image is copied to be padded.
 
     Where the two sides differ by one, a step more on both gives the same outputs behind one that is dropped. For a
-    depthwise convolution, whose images are as large as its work, 1.6 to 2.3 times as fast (64 images, one thread).
+    depthwise convolution, whose images are as large as its work, 2.1 to 2.4 times as fast (64 images, one thread:
+    `python -m tests.benchmarks.depthwise --padding`).
     """
     padding: list[int] = []
     kept: list[slice] = []

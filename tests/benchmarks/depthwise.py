@@ -2,22 +2,25 @@
 
 Prints a line a shape: kernel, stride, side of the input map, batch, channels, the CPU milliseconds (wall-clock with
 more than one thread) of one weight gradient by torch and by taps, their ratio, and what ftlab/backbones/depthwise.py
-decides, with an arrow where that is slower by a quarter or more. With --steps it prints whole training steps instead.
+decides, with an arrow where that is slower by a quarter or more. With --steps it prints whole training steps instead,
+with --padding what it saves to copy no image where the padding differs by side.
 """
 
 import argparse
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from itertools import product
 from statistics import median
 
 import torch
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ftlab.backbones.base import Features
-from ftlab.backbones.depthwise import by_taps, pays, weight_gradient
+from ftlab.backbones.depthwise import by_taps, pays, shifted, weight_gradient
 from ftlab.backbones.image import TimmBackbone
 from ftlab.data.base import Batch
 
@@ -92,17 +95,33 @@ def steps(side: int, batch: int, rounds: int = 7) -> None:
         print(f"{name} at {side} px, batch {batch}: {plain:.0f} ms by torch, {taps:.0f} by taps: {plain / taps:.2f}x")
 
 
+@torch.no_grad()
+def padding(batch: int = 64) -> None:
+    """The four such convolutions of the default network at 64 pixels, channels last, as it is and by `shifted`."""
+    for channels, kernel, side in ((96, 3, 32), (144, 5, 16), (240, 3, 8), (672, 5, 4)):
+        conv = Conv2dSame(channels, channels, kernel, stride=2, groups=channels).to(memory_format=torch.channels_last)
+        images = torch.randn(batch, channels, side, side).contiguous(memory_format=torch.channels_last)
+        ways = [partial(conv, images), partial(shifted, conv, images)]
+        rounds = [[clock(way, time.process_time) for way in ways] for _ in range(5)]
+        padded, moved = (1000 * median(column) for column in zip(*rounds, strict=True))
+        ratio = f"{padded:.2f} ms padded, {moved:.2f} shifted: {padded / moved:.2f}x"
+        print(f"kernel {kernel}, {channels} x {side} px: {ratio}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--kernels", type=int, nargs="+", default=KERNELS)
+    parser.add_argument("--padding", action="store_true")
     parser.add_argument("--steps", type=int, nargs="+", metavar="PIXELS", help="whole steps at these sizes")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     for side in chosen.steps or ():
         steps(side, batch=32)
-    if chosen.steps:
+    if chosen.padding:
+        padding()
+    if chosen.steps or chosen.padding:
         return
     now = time.process_time if chosen.threads == 1 else time.perf_counter
     print(
