@@ -30,6 +30,11 @@ class TrainerSettings:
     deterministic: bool
 
 
+LOUD = {
+    "lightning.pytorch": logging.WARNING,
+    "lightning.fabric": logging.WARNING,
+    "torch.utils.cpp_extension": logging.ERROR,  # torch.compile on a CPU: that there is a CUDA toolkit, and no GPU
+}
 EXPECTED = (
     r".*does not have many workers.*",  # the number of workers is the user's setting; small data needs none
     r".*smaller than the logging interval.*",  # we log once an epoch
@@ -44,10 +49,10 @@ EXPECTED = (
 @contextmanager
 def only_news() -> Iterator[None]:
     """Without Lightning's banners, which ftlab's own lines replace, and its warnings of what is meant to be so."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    loggers = [logging.getLogger(name) for name in LOUD]
     levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
+    for logger, level in zip(loggers, LOUD.values(), strict=True):
+        logger.setLevel(level)
     try:
         with warnings.catch_warnings():
             for text in EXPECTED:
