@@ -24,8 +24,8 @@ HELD: set[int] = set()  # descriptors of locks of this process
 
 def held(folder: Path) -> list[str]:
     """What says that the folder holds a run; no checkpoints in their folder are left by one that never began."""
-    there = [name for name in RUN_FILES if (folder / name).exists()]
-    return [name for name in there if name != "checkpoints" or any((folder / name).iterdir())]
+    there = [folder / name for name in RUN_FILES if (folder / name).exists()]
+    return [path.name for path in there if path.name != "checkpoints" or path.is_file() or any(path.iterdir())]
 
 
 @contextmanager

@@ -247,6 +247,13 @@ def test_a_folder_that_holds_a_run_is_refused_and_untouched(command: Command, qu
     assert not quick_run
 
 
+def test_a_file_that_is_named_like_the_checkpoints_is_refused_too(command: Command, quick_run: list) -> None:
+    Path("mine").mkdir()
+    Path("mine", "checkpoints").touch()
+    assert "holds a run already (checkpoints)" in command("train", "hydra.run.dir=mine").err
+    assert not quick_run
+
+
 def test_a_run_that_failed_before_it_began_leaves_its_folder_free(command: Command) -> None:
     words = ("train", "hydra.run.dir=mine", "subset=40", "data.image_size=32", "strategy=head_only")
     ended = command(*words, "backbone.weights=nope.pth")
