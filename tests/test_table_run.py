@@ -13,11 +13,11 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from ftlab.composition import compose
+from ftlab.convex.logistic import ALPHAS
 from ftlab.data.base import Samples
 from ftlab.data.diabetes import Diabetes
 from ftlab.errors import UserError
 from ftlab.predictor import load
-from ftlab.training.closed_form import ALPHAS
 from tests.conftest import Command
 
 CITIES = {"Rome": 10.0, "Oslo": 80.0, "Bern": 40.0}

@@ -15,7 +15,7 @@ from ftlab.errors import UserError
 if TYPE_CHECKING:  # importing torchmetrics takes a second, which `ftlab plan` and `ftlab predict` do not need
     from torchmetrics import Metric, MetricCollection
 
-    from ftlab.training.standardised import Layer
+    from ftlab.convex.standardised import Layer
 
 
 class Task(nn.Module, ABC):

@@ -16,7 +16,7 @@ from ftlab.tasks.base import Task, class_weights, classes_of
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
 
-    from ftlab.training.standardised import Layer
+    from ftlab.convex.standardised import Layer
 
 EXACT_AUROC = 20_000_000  # scores; above it the curve is binned, which needs memory for the bins only
 BINS = 512
@@ -78,7 +78,7 @@ class Classification(Task):
         return "task.loss=focal is not convex; use task.loss=cross_entropy" if self.focal_gamma else None
 
     def last_layer(self, features: Tensor, targets: Tensor, strength: float | None) -> "Layer":
-        from ftlab.training.closed_form import logistic  # scipy takes a while to import
+        from ftlab.convex.logistic import logistic  # scipy takes a while to import
 
         return logistic(
             features,

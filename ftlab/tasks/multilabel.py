@@ -17,7 +17,7 @@ from ftlab.tasks.classification import BINS, EXACT_AUROC
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
 
-    from ftlab.training.standardised import Layer
+    from ftlab.convex.standardised import Layer
 
 
 class Multilabel(Task):
@@ -57,7 +57,7 @@ class Multilabel(Task):
         return None
 
     def last_layer(self, features: Tensor, targets: Tensor, strength: float | None) -> "Layer":
-        from ftlab.training.closed_form import one_vs_rest  # scipy takes a while to import
+        from ftlab.convex.logistic import one_vs_rest  # scipy takes a while to import
 
         return one_vs_rest(
             features, targets, pos_weight=self.pos_weight, label_smoothing=self.label_smoothing, strength=strength

@@ -20,7 +20,7 @@ from ftlab.tasks.residuals import residuals
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
 
-    from ftlab.training.standardised import Layer
+    from ftlab.convex.standardised import Layer
 
 LOSSES = ("mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll")
 METRICS = ("r2", "rmse", "mae", "mse", "mape")
@@ -96,7 +96,7 @@ class Regression(Task):
 
     def last_layer(self, features: Tensor, targets: Tensor, strength: float | None) -> "Layer":
         """Ridge regression under every loss: that of an outlier's loss is not of closed form, but it is near."""
-        from ftlab.training.closed_form import ALPHAS, ridge  # scipy takes a while to import
+        from ftlab.convex.ridge import ALPHAS, ridge  # scipy takes a while to import
 
         standardised = (targets.double() - self.mean.double().cpu()) / self.std.double().cpu()
         fitted = ridge(features, standardised, alphas=ALPHAS if strength is None else (1 / strength,))

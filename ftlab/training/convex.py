@@ -12,12 +12,12 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
+from ftlab.convex.standardised import Standardised
 from ftlab.data.base import Batch
 from ftlab.heads.estimator import Estimator
 from ftlab.tasks.base import Task
 from ftlab.training.features import FeatureStore, Listener, compute
 from ftlab.training.finetuner import FineTuner
-from ftlab.training.standardised import Standardised
 
 CHUNK = 8192  # samples
 

@@ -21,10 +21,10 @@ from sklearn.model_selection import PredefinedSplit
 import ftlab
 from ftlab.assembly import Parts, assemble
 from ftlab.config import plainly
+from ftlab.convex.logistic import CANDIDATES, FOLDS, TOLERANCE, logistic, parts
+from ftlab.convex.standardised import Standardised
 from ftlab.run import loaders
-from ftlab.training.closed_form import CANDIDATES, FOLDS, TOLERANCE, logistic, parts
 from ftlab.training.features import FeatureStore, compute
-from ftlab.training.standardised import Standardised
 from tests.benchmarks.foundation import fitted
 
 TESTED = 2000  # images to judge by

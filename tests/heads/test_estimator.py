@@ -17,10 +17,10 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifi
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+from ftlab.convex.standardised import Standardised
 from ftlab.errors import UserError
 from ftlab.heads.estimator import ESTIMATORS, Estimator, _class
 from ftlab.heads.sklearn import Sklearn
-from ftlab.training.standardised import Standardised
 
 # Small, so that each is fitted in a blink.
 FEW: dict[str, dict[str, Any]] = {"random_forest": {"n_estimators": 5}, "hist_gradient_boosting": {"max_iter": 3}}

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 import ftlab
 from ftlab.cli import main
+from ftlab.convex.standardised import FLOOR
 from ftlab.errors import UserError
 from ftlab.heads.base import Head
 from ftlab.run import train
 from ftlab.training import convex, features
 from ftlab.training.features import FeatureStore, compute
-from ftlab.training.standardised import FLOOR
 from tests.training.test_resume import assert_equal, last, without_times
 from tests.training.tiny import Run, Watch, moved, parts_of, prepared, splits
 

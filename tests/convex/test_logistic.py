@@ -6,19 +6,19 @@ Shapes: n samples, d features, k outputs.
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_diabetes, load_digits, load_linnerud
-from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional
 
-from ftlab.data.base import DataSpec
+from ftlab.convex import logistic as module
+from ftlab.convex import standardised
+from ftlab.convex.logistic import best, logistic, one_vs_rest, parts
+from ftlab.convex.losses import Softmax
+from ftlab.convex.ridge import ridge
+from ftlab.convex.standardised import Layer, Standardised
 from ftlab.errors import UserError
-from ftlab.tasks.regression import Regression
-from ftlab.training import closed_form, standardised
-from ftlab.training.closed_form import best, logistic, one_vs_rest, parts, ridge
-from ftlab.training.convex_losses import Softmax
-from ftlab.training.standardised import Layer, Standardised
 
 STRENGTHS = (0.001, 0.1, 10.0)
 
@@ -180,57 +180,5 @@ def test_values_that_are_not_finite_are_refused() -> None:
 def test_a_fit_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     features, targets = digits(3)
     assert logistic(features, targets, 3, strength=1.0).converged
-    monkeypatch.setattr(closed_form, "MOST_STEPS", 2)
+    monkeypatch.setattr(module, "MOST_STEPS", 2)
     assert not logistic(features, targets, 3, strength=1.0).converged
-
-
-@pytest.mark.parametrize("load", [load_diabetes, load_linnerud])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_ridge_and_its_alpha_are_those_of_scikit_learn(load, weighted: bool) -> None:
-    data = load()
-    features, targets = torch.from_numpy(data.data).double(), torch.from_numpy(data.target).double()
-    weights = torch.linspace(0.5, 2.0, len(features)).double() if weighted else None
-    alphas = np.logspace(-3, 5, 17)
-    values = StandardScaler().fit_transform(features.numpy())
-    model = RidgeCV(alphas=alphas).fit(values, targets.numpy(), None if weights is None else weights.numpy())
-    layer = ridge(features, targets, sample_weights=weights, alphas=alphas.tolist(), floor=0.0)
-    assert layer.strength == model.alpha_
-    assert 1e-3 < layer.strength < 1e5
-    expected = model.predict(values).reshape(len(values), -1)
-    assert outputs(layer, features).numpy() == pytest.approx(expected, abs=1e-6)
-
-
-def test_ridge_with_more_features_than_samples_is_that_of_scikit_learn() -> None:
-    features, targets = digits(10, 40)
-    values = StandardScaler().fit_transform(features.numpy())
-    model = RidgeCV(alphas=[0.1, 10.0, 1000.0]).fit(values, targets.numpy())
-    layer = ridge(features, targets, alphas=[0.1, 10.0, 1000.0], floor=0.0)
-    assert layer.strength == model.alpha_
-    assert outputs(layer, features)[:, 0].numpy() == pytest.approx(model.predict(values), abs=1e-6)
-
-
-def test_the_last_layer_of_a_regression_is_ridge_on_standardised_targets_at_alpha_one_over_c() -> None:
-    data, numbers = load_linnerud(return_X_y=True)
-    features, targets = torch.from_numpy(data), torch.from_numpy(numbers).float()
-    means, stds = targets.double().mean(0), targets.double().std(0, correction=0)
-    spec = DataSpec(
-        "linnerud", (), {"train": 20}, targets=("a", "b", "c"), means=(*means.tolist(),), stds=(*stds.tolist(),)
-    )
-    layer = Regression(spec, loss="huber").last_layer(features, targets, 0.25)
-    expected = Ridge(alpha=4.0).fit(features_of(features), ((targets - means) / stds).numpy())
-    assert outputs(layer, features).numpy() == pytest.approx(expected.predict(features_of(features)), abs=1e-5)
-    assert layer.strength == pytest.approx(0.25)
-
-
-def features_of(features: Tensor) -> np.ndarray:
-    """Standardised as the fit does, whose floor only lifts deviations below 0.3 of their root mean square."""
-    deviation = features.std(0, correction=0)
-    floor = 0.3 * deviation.square().mean().sqrt()
-    return ((features - features.mean(0)) / deviation.clamp_min(floor)).numpy()
-
-
-@pytest.mark.parametrize("loss", ["quantile", "gaussian_nll"])
-def test_a_regression_that_predicts_more_than_a_value_has_no_convex_fit(loss: str) -> None:
-    spec = DataSpec("x", (), {"train": 2}, targets=("a",), means=(0.0,), stds=(1.0,))
-    assert f"task.loss={loss}" in str(Regression(spec, loss=loss).refuses_convex())
-    assert Regression(spec).refuses_convex() is None

@@ -1,4 +1,4 @@
-"""A linear layer without gradient descent on the network: convex problems that have one best answer.
+"""Logistic regression: a linear layer without gradient descent on the network, the one best answer to a convex problem.
 
 Shapes: n samples, d features, k outputs. Features are standardised for the fit, so that the penalty treats all alike;
 the standardisation is folded into the layer that comes back, which takes the features as they are.
@@ -13,18 +13,14 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional
 
-from ftlab.training.convex_losses import Loss, Sigmoid, Softmax
-from ftlab.training.standardised import FLOOR, Layer, Standardised
+from ftlab.convex.losses import Loss, Sigmoid, Softmax
+from ftlab.convex.standardised import FLOOR, Layer, Standardised
 
 CANDIDATES = tuple(float(c) for c in np.logspace(-4, 4, 10))  # of C, those of scikit-learn's LogisticRegressionCV
-ALPHAS = tuple(float(alpha) for alpha in np.logspace(-4, 6, 21))
 FOLDS = 5
 TOLERANCE = 1e-4  # largest entry of the gradient of the mean loss at which a fit has converged
 MOST_STEPS = 5000
 LARGE = 2**20  # values of all features from which the first steps are taken in 32 bits
-
-
-# --- classes and labels
 
 
 def logistic(
@@ -55,7 +51,7 @@ def logistic(
     """
     chances = functional.one_hot(targets, classes).double() if targets.ndim == 1 else targets.double()
     terms = chances * (1 - label_smoothing) + label_smoothing / classes
-    terms = (terms * _ones(class_weights, classes) * _ones(sample_weights, len(features))[:, None]).T[None].contiguous()
+    terms = (terms * ones(class_weights, classes) * ones(sample_weights, len(features))[:, None]).T[None].contiguous()
     loss: Loss = Softmax(terms) if classes > 2 else Sigmoid(terms[:, 1:], terms[:, :1])
     fitted = fit(features, loss, chances.argmax(1), strength, candidates, folds, tolerance, floor)
     if classes > 2:
@@ -81,15 +77,15 @@ def one_vs_rest(
 
     targets (n, k) from 0 to 1; pos_weight (k,): how often a sample counts that has a label.
     """
-    labels, weights = targets.shape[1], _ones(sample_weights, len(features))[:, None]
+    labels, weights = targets.shape[1], ones(sample_weights, len(features))[:, None]
     smooth = targets.double() * (1 - label_smoothing) + label_smoothing / 2
-    yes, no = smooth * _ones(pos_weight, labels) * weights, (1 - smooth) * weights
+    yes, no = smooth * ones(pos_weight, labels) * weights, (1 - smooth) * weights
     strata = (targets > 0.5).unique(dim=0, return_inverse=True)[1]
     loss = Sigmoid(yes.T[None].contiguous(), no.T[None].contiguous())
     return fit(features, loss, strata, strength, candidates, folds, tolerance, floor)
 
 
-def _ones(weights: Tensor | None, count: int) -> Tensor:
+def ones(weights: Tensor | None, count: int) -> Tensor:
     return torch.ones(count, dtype=torch.float64) if weights is None else weights.double().cpu()
 
 
@@ -173,50 +169,3 @@ def least(
     limits["ftol"] = 64 * np.finfo(float).eps
     found = minimize(objective, begin.flatten().numpy(), jac=True, method="L-BFGS-B", options=limits)
     return torch.from_numpy(found.x).view(shape), bool(found.status == 0)
-
-
-# --- numbers
-
-
-def ridge(
-    features: Tensor,
-    targets: Tensor,
-    *,
-    sample_weights: Tensor | None = None,
-    alphas: Sequence[float] = ALPHAS,
-    floor: float = FLOOR,
-) -> Layer:
-    """Ridge regression: sum of weighted squared errors + alpha * squared weights; the bias is free.
-
-    features (n, d), targets (n,) or (n, k), sample_weights (n,). Of several `alphas` that with the least squared error
-    of each sample when left out, summed over targets: e / (1 - h), with the error e and the leverage h of the fit.
-
-    Source: generalised cross-validation as in scikit-learn's RidgeCV; Golub, Heath and Wahba 1979.
-
-    Raises: UserError for features that are not finite.
-    """
-    rows = Standardised(features, floor)
-    values = targets.double().reshape(len(features), -1)
-    weights = _ones(sample_weights, len(features))
-    centre = sum((weights[chosen] @ z for chosen, z in rows), torch.zeros(rows.d).double()) / weights.sum()
-    middle = weights @ values / weights.sum()
-    gram, moment = torch.zeros(rows.d, rows.d).double(), torch.zeros(rows.d, values.shape[1]).double()
-    for chosen, z in rows:
-        weighted = (z - centre) * weights[chosen, None]
-        gram += weighted.T @ (z - centre)
-        moment += weighted.T @ (values[chosen] - middle)
-    spectrum, axes = torch.linalg.eigh(gram)
-    along = axes.T @ moment
-    shrunk = 1 / (spectrum.clamp_min(0.0) + torch.tensor(alphas, dtype=torch.float64)[:, None])  # (alphas, d)
-    alpha = 0
-    if len(alphas) > 1:
-        errors = torch.zeros(len(alphas), dtype=torch.float64)
-        for chosen, z in rows:
-            turned = (z - centre) @ axes
-            for place, factors in enumerate(shrunk):
-                left = weights[chosen] * (turned.square() @ factors + 1 / weights.sum())
-                error = values[chosen] - middle - turned @ (factors[:, None] * along)
-                errors[place] += (weights[chosen, None] * (error / (1 - left)[:, None]).square()).sum()
-        alpha = int(errors.argmin())
-    weight = (axes @ (shrunk[alpha][:, None] * along)).T
-    return rows.fold(weight, middle - weight @ centre, float(alphas[alpha]))
