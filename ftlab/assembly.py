@@ -12,19 +12,21 @@ from ftlab import bundle as bundles
 from ftlab.backbones.base import Backbone
 from ftlab.cache.settings import CacheSettings
 from ftlab.config import instantiate, named, options
-from ftlab.data.augment import Augment
-from ftlab.data.base import DataSpec, InputPreprocessing, Preprocessing, Splits
+from ftlab.data.base import DataSpec, Splits
 from ftlab.data.checks.labels import small
 from ftlab.data.module import describe
-from ftlab.data.preprocessing import restored
 from ftlab.errors import UserError, choices
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.base import InputPreprocessing
+from ftlab.inputs.images.preprocessing import Preprocessing
+from ftlab.inputs.kinds import restored
 from ftlab.model import Model, width_of
+from ftlab.optimizers import OptimizerSettings
 from ftlab.schedules.base import Schedule
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.base import check as check_phases
 from ftlab.survey import option_of, surveyed
 from ftlab.tasks.base import Task
-from ftlab.training.optimizers import OptimizerSettings
 
 BACKBONES = {"image": "timm", "table": "table", "sequence": "sequence"}  # the option for each kind of raw inputs
 
@@ -73,10 +75,11 @@ def assemble(
     model = Model(backbone, head)
     augment = make(config["augment"])
     preprocessing.transform(augment)  # which says now what cannot be varied
+    remarks = preprocessing.remarks(splits.inputs())
     phases = _phases(config, model, task, has_validation=splits.val is not None)
     return Parts(
         splits=splits,
-        spec=replace(spec, warnings=(*spec.warnings, *preprocessing.remarks(splits), *_at_random(backbone, phases))),
+        spec=replace(spec, warnings=(*spec.warnings, *remarks, *_at_random(backbone, phases))),
         preprocessing=preprocessing,
         augment=augment,
         model=model,

@@ -13,10 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ftlab.addresses import renewed
 from ftlab.config import only_shipped
 from ftlab.data.base import DataSpec
-from ftlab.data.preprocessing import restored
 from ftlab.errors import UserError
+from ftlab.inputs.kinds import restored
 from ftlab.model import Model
 
 SCHEMA_VERSION = 1
@@ -103,7 +104,7 @@ def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description
         version = data.get("schema_version")
         if version != SCHEMA_VERSION:
             raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
-        description = Description(**data)
+        description = Description(**renewed(data))
         spec_of(description), restored(description.preprocessing)
         check_nodes(description, path, trusted_modules)
     except KeyError as error:

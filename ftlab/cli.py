@@ -102,7 +102,7 @@ def _mode(mode: str, words: list[str]) -> int:
     from ftlab.disk import locked, writable
     from ftlab.overrides import quote
     from ftlab.resume import LAST, check_same, replayed
-    from ftlab.training.processes import rank
+    from ftlab.training.distributed.processes import rank
 
     multirun = args.multirun or "hydra.mode=MULTIRUN" in args.overrides
     if multirun and mode != "train":
@@ -231,7 +231,7 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
     stop_if(problems(config, mode))  # again: a sweeper may have chosen values that nobody typed
     # torch comes with ftlab.run: seconds that a list of files does not need
     with uncollected():
-        run = import_module("ftlab.cache.command" if mode == "cache" else "ftlab.run")
+        run = import_module("ftlab.cache_command" if mode == "cache" else "ftlab.run")
         if mode == "train":
             import_module("ftlab.training.fit")
     if mode == "train":

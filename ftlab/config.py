@@ -14,14 +14,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ftlab.addresses import current, renewed
 from ftlab.errors import UserError, choices
 
 Node = dict[str, Any]
 
 
 def plainly(config: Any, resolve: bool = False) -> Any:
-    """Plain containers of a node, interpolations filled in or as written."""
-    return OmegaConf.to_container(config, resolve=resolve) if OmegaConf.is_config(config) else config
+    """Plain containers of a node, interpolations filled in or as written, addresses as they are now."""
+    return renewed(OmegaConf.to_container(config, resolve=resolve) if OmegaConf.is_config(config) else config)
 
 
 def conf_dir() -> Path:
@@ -198,11 +199,11 @@ class Checker:
             if nodes and place not in TYPES:
                 accepted = f"expected a mapping with the keys {', '.join(sorted(set().union(*nodes) - {'_target_'}))}"
                 return self.found.append(f"{self.label(place, plain)}: {accepted}")
-            wrong = mismatch(place, plain, defaults, node.get("_target_"))
+            wrong = mismatch(place, plain, defaults, current(node.get("_target_")))
             return self.found.append(f"{self.label(place, plain)}: {wrong}") if wrong else None
         if place in refused:
             return None
-        target = value.get("_target_")
+        target = current(value.get("_target_"))
         if target is not None and target not in targets():
             return None  # of a trusted module: its keys are its own
         same = targets()[target] if target else [default for default in nodes if "_target_" not in default]

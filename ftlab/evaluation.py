@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 from ftlab.model import Model
 from ftlab.tasks.base import Task
 

@@ -9,11 +9,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from ftlab.backbones.base import Backbone, Stage
+from ftlab.backbones.pooling import NO_ONE_SIZE, as_positions
 from ftlab.backbones.surgery import probe
-from ftlab.data.base import Batch, InputPreprocessing, Preprocessing
+from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.heads.base import Head
-from ftlab.heads.pooling import NO_ONE_SIZE, as_positions
+from ftlab.inputs.base import InputPreprocessing
+from ftlab.inputs.images.preprocessing import Preprocessing
 
 
 def width_of(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPreprocessing) -> int:

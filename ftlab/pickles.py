@@ -10,7 +10,7 @@ import torch
 
 from ftlab.errors import UserError
 
-FROZEN = "frozen.pt"  # beside checkpoints of ftlab: the weights that they leave out, see training/frozen_part.py
+FROZEN = "frozen.pt"  # beside checkpoints of ftlab: the weights that they leave out, see training/saving/frozen_part.py
 FROZEN_PART = "frozen_part"  # the key of a checkpoint that names the content of that file
 TOGETHER = "Copy the checkpoints of a run as a whole folder; bundle/ holds all weights."
 

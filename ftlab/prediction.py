@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from ftlab.data.base import Fields, Unread
-from ftlab.data.preprocessing import stacked
+from ftlab.batch import Fields
 from ftlab.errors import UserError
+from ftlab.inputs.base import Unread
+from ftlab.inputs.kinds import stacked
 from ftlab.predictor import Predictor, batches
 
 

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from ftlab.backbones.base import Backbone
 from ftlab.backbones.hub import cache_only
+from ftlab.batch import Batch, Fields
 from ftlab.bundle import DESCRIPTION, device_of, head_name, read, restore, spec_of, tensors
 from ftlab.config import instantiate
-from ftlab.data.base import Batch, Fields, InputPreprocessing
-from ftlab.data.preprocessing import restored, stacked
 from ftlab.errors import UserError
+from ftlab.inputs.base import InputPreprocessing
+from ftlab.inputs.kinds import restored, stacked
 from ftlab.model import Model, width_of
 from ftlab.tasks.base import Task
 

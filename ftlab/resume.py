@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from ftlab.addresses import renewed
 from ftlab.errors import UserError
 from ftlab.overrides import quote
 from ftlab.settings import TYPES, accepts
@@ -96,7 +97,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not as ftlab wrote it ({said}); nothing of it was used") from None
     if not isinstance(found, dict):
         raise UserError(f"{path}: not as ftlab wrote it: expected a mapping; nothing of it was used")
-    return found
+    return renewed(found)
 
 
 def replayed(typed: Sequence[str]) -> tuple[list[str], bool]:

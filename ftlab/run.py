@@ -17,15 +17,15 @@ from rich.console import Console
 from ftlab import bundle as bundles
 from ftlab.assembly import Parts, assemble, check_kind, in_order_of
 from ftlab.backbones.base import Backbone
+from ftlab.cache.decoded import Decoded
 from ftlab.config import instantiate, options, plainly
 from ftlab.data.base import Splits
-from ftlab.data.decoded import Decoded
 from ftlab.data.module import DataModule
 from ftlab.data.module import check as check_targets
 from ftlab.disk import clear_errors, held, locked, writable
 from ftlab.errors import UserError
+from ftlab.files.writing import write_json, write_text
 from ftlab.planning import show_estimates, show_plan, show_surgery
-from ftlab.reports.files import write_json, write_text
 from ftlab.reports.numbers import figure
 from ftlab.reports.terminal import print_problems, print_summary
 from ftlab.resume import check_epochs, check_same
@@ -34,7 +34,7 @@ from ftlab.strategies.base import prolonged
 from ftlab.survey import LOADING, problems_of, surveyed
 
 Config = Mapping[str, Any]
-OWN = "ftlab.data.own.Own"
+OWN = "ftlab.data.sources.own.Own"
 OFF = "ftlab.cache.settings.off"
 Report = dict[str, Any]
 
@@ -48,7 +48,7 @@ def train(
 
     Raises: UserError for anything that the user can mend.
     """
-    from ftlab.training.processes import rank
+    from ftlab.training.distributed.processes import rank
 
     settings = with_own(plainly(config, resolve=True), data)
     if rank():
@@ -62,9 +62,9 @@ def train(
 def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbone | None, is_main: bool) -> Report:
     """The run itself, in a folder that is its own."""
     from ftlab.reports.page import write_page
-    from ftlab.training.automatic import chosen
+    from ftlab.training.distributed.processes import together
     from ftlab.training.fit import fit
-    from ftlab.training.processes import together
+    from ftlab.training.trials.automatic import chosen
 
     started, clock = datetime.now(UTC), time.perf_counter()
     console = Console(quiet=not is_main)
@@ -161,7 +161,7 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
         splits,
         predictor.task.spec,
         predictor.preprocessing,
-        instantiate({"_target_": "ftlab.data.augment.Augment"}),
+        instantiate({"_target_": "ftlab.inputs.augment.Augment"}),
         settings["batch_size"],
         settings["num_workers"],
         seed=0,
@@ -169,7 +169,11 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     split = settings["split"]
     samples = len(parts.samples(split))
     figures, warnings = measure(predictor.model, predictor.task, parts.loader(split, False), samples).figures()
-    said = [*warnings, *left_out(whole), *predictor.preprocessing.remarks(splits)]
+    said = [
+        *warnings,
+        *left_out(whole),
+        *predictor.preprocessing.remarks(splits.inputs()),
+    ]
     report = {
         "bundle": str(settings["bundle"]),
         "split": split,
@@ -229,7 +233,7 @@ def with_own(settings: Config, data: Splits | None) -> Config:
 
 def begun(folder: Path) -> Report:
     """What the newest checkpoint of a run says: {history, epoch, phases}."""
-    from ftlab.training.checkpoints import newest, state
+    from ftlab.training.saving.checkpoints import newest, state
 
     return state(newest(folder / "checkpoints"))
 

@@ -101,7 +101,7 @@ TYPES: dict[str, Any] = {
     "data.max_length": PositiveInt | None,
     "data.order": Literal["random", "time"],
     "data.label_column": str | None,
-    "ftlab.data.image_csv.ImageCsv.label_column": str,
+    "ftlab.data.sources.image_csv.ImageCsv.label_column": str,
     "data.columns": Annotated[list[str], Field(min_length=1), "a list of columns"] | None,
     "data.categorical_columns": Annotated[list[str], Field(), "a list of columns"] | None,
     "data.rare": PositiveInt,

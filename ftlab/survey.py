@@ -9,8 +9,8 @@ from ftlab.data.base import Source, Splits
 from ftlab.data.checks.check import check, settled
 from ftlab.data.checks.labels import of_classes, small
 from ftlab.data.module import describe
-from ftlab.data.problems import Problem, by_severity, of_faults
 from ftlab.errors import UserError
+from ftlab.problems import Problem, by_severity, of_faults
 
 # Keys of a data option that say how batches are made, not where samples come from.
 LOADING = ("batch_size", "num_workers", "image_size", "crop_pct", "check", "on_error")

@@ -6,7 +6,7 @@ import torch
 import ftlab
 from ftlab.assembly import assemble
 from ftlab.config import options, plainly
-from ftlab.data.digits import Digits
+from ftlab.data.sources.digits import Digits
 from ftlab.run import with_own
 
 SMALL = ["backbone.name=resnet10t", "backbone.pretrained=false", "data.image_size=32"]

@@ -17,14 +17,15 @@ from ftlab.assembly import in_order_of
 from ftlab.backbones.image import TimmBackbone
 from ftlab.bundle import Description, read, restore, save, tensors
 from ftlab.composition import compose
-from ftlab.data.base import DataSpec, Preprocessing, Splits
+from ftlab.data.base import DataSpec, Splits
 from ftlab.errors import UserError
 from ftlab.heads.linear import Linear
 from ftlab.heads.mlp import Mlp
+from ftlab.inputs.images.preprocessing import Preprocessing
 from ftlab.model import Model
 from ftlab.predictor import Predictor, load
 from ftlab.tasks.classification import Classification
-from ftlab.training.loading import read_checkpoint
+from ftlab.training.saving.loading import read_checkpoint
 from tests.data.pictures import write_image
 from tests.training.tiny import BASE, CLASSES, parts_of, pictures, splits, tiny_backbone
 

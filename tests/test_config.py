@@ -237,7 +237,7 @@ def test_an_option_of_ones_own_with_our_target_is_checked_like_ours(tmp_path: Pa
 
 
 def test_an_option_of_ones_own_that_lacks_a_key_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, "optimizer/mine.yaml", "_target_: ftlab.training.optimizers.adamw\nlr: 0.1\n")
+    write(tmp_path, "optimizer/mine.yaml", "_target_: ftlab.optimizers.adamw\nlr: 0.1\n")
     assert "optimizer.weight_decay: needs a value" in wrong("optimizer=mine", config_dir=tmp_path)
 
 
@@ -341,7 +341,7 @@ def test_an_object_gets_plain_containers_and_what_is_known_at_run_time(my_module
         ("os.system", "may not be named"),
         ("ftlab.config.inspect.getsource", "may not be named"),
         ("ftlab.config.import_module", "may not be named"),
-        ("ftlab.reports.files.write_text", "may not be named"),  # ours, and would write a file
+        ("ftlab.files.writing.write_text", "may not be named"),  # ours, and would write a file
         ("my_parts.inspect.getsource", "there is no module my_parts.inspect"),
         ("my_parts.partt", "has no partt"),
         ("ftlab_evil.x", "may not be named"),

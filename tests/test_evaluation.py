@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ftlab.data.base import Batch, DataSpec
+from ftlab.batch import Batch
+from ftlab.data.base import DataSpec
 from ftlab.evaluation import Evaluation, evaluate, on_device
 from ftlab.heads.linear import Linear
 from ftlab.model import Model

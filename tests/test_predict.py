@@ -14,11 +14,12 @@ from sklearn.datasets import load_digits
 
 from ftlab.backbones.image import TimmBackbone
 from ftlab.bundle import Description, save
-from ftlab.data.base import DataSpec, Preprocessing
-from ftlab.data.pictures import files
-from ftlab.data.preprocessing import stacked
+from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.heads.linear import Linear
+from ftlab.inputs.images.pictures import files
+from ftlab.inputs.images.preprocessing import Preprocessing
+from ftlab.inputs.kinds import stacked
 from ftlab.model import Model
 from ftlab.predictor import Predictor, load
 from ftlab.tasks.classification import Classification

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ftlab.cli import MODES, main
-from ftlab.data.digits import Digits
+from ftlab.data.sources.digits import Digits
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf8")

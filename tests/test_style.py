@@ -70,5 +70,52 @@ def test_what_decides_is_pure_python(package: str) -> None:
     assert {file for file in importers(package) if file.startswith(decides)} == set()
 
 
+# Who stands on whom, the ground first: a room imports from its own row and from those above it in this list.
+FLOORS = (
+    "errors addresses",
+    "batch convex disk imports overrides patterns pickles places problems rates schedules settings strategies",
+    "config files resume",
+    "composition inputs targets",
+    "backbones data",
+    "heads survey",
+    "model tasks",
+    "bundle evaluation freezing optimizers",
+    "cache predictor",
+    "reports",
+    "assembly cache_command prediction sweep",
+    "plan",
+    "training",
+    "cli planning",
+    "__main__ run",
+    "joining",
+)
+
+
+def room(name: str) -> str:
+    """ftlab.data.splits and data/splits.py -> data."""
+    return name.removeprefix("ftlab").strip("./").replace("/", ".").split(".")[0]
+
+
+def test_no_import_runs_back_up() -> None:
+    floor = {name: height for height, names in enumerate(FLOORS) for name in names.split()}
+    upwards = {
+        (str(file.relative_to(ROOT / "ftlab")), name)
+        for file in FILES
+        for name in imported(file)
+        if name.startswith("ftlab.") and file.parent / file.name != ROOT / "ftlab" / "__init__.py"
+        if floor[room(name)] > floor[room(str(file.relative_to(ROOT / "ftlab")).removesuffix(".py"))]
+    }
+    assert upwards == set()
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    modules = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in FILES}
+    needs = {name: {found for found in imported(file) if found in modules} for name, file in modules.items()}
+    assert needs["ftlab.run"]  # the reading of imports works
+    while free := {name for name, found in needs.items() if not found & needs.keys()}:
+        needs = {name: found for name, found in needs.items() if name not in free}
+    assert needs == {}
+
+
 def test_files_stay_short_enough_to_read() -> None:
     assert [str(file) for file in FILES if len(file.read_text().splitlines()) > 300] == []

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from ftlab.composition import compose
 from ftlab.convex.logistic import ALPHAS
 from ftlab.data.base import Samples
-from ftlab.data.diabetes import Diabetes
+from ftlab.data.sources.diabetes import Diabetes
 from ftlab.errors import UserError
 from ftlab.predictor import load
 from tests.conftest import Command
@@ -93,7 +93,7 @@ def test_keys_of_what_the_data_brings_are_checked_too() -> None:
 @pytest.mark.parametrize("mode", ["check", "evaluate"])
 def test_a_mode_that_does_not_train_takes_the_data_and_refuses_what_it_would_bring(mode: str) -> None:
     bundle = ["bundle=b"] if mode == "evaluate" else []
-    assert compose(["data=diabetes", *bundle], mode).data._target_ == "ftlab.data.diabetes.Diabetes"
+    assert compose(["data=diabetes", *bundle], mode).data._target_ == "ftlab.data.sources.diabetes.Diabetes"
     for word in ("backbone=table", "strategy.rate=1", "trainer.max_epochs=3"):
         with pytest.raises(UserError, match=f"{word}: unknown key '{word.split('=')[0].split('.')[0]}'"):
             compose(["data=diabetes", word, *bundle], mode)
@@ -101,7 +101,7 @@ def test_a_mode_that_does_not_train_takes_the_data_and_refuses_what_it_would_bri
 
 def test_a_multirun_gives_each_data_its_own_backbone(command: Command, houses: Path) -> None:
     (houses / "mine/data").mkdir(parents=True)
-    own = "_target_: ftlab.data.digits.Digits\nsplit: [0.1, 0.05, 0.85]\nimage_size: 32\ncrop_pct: null\n"
+    own = "_target_: ftlab.data.sources.digits.Digits\nsplit: [0.1, 0.05, 0.85]\nimage_size: 32\ncrop_pct: null\n"
     loading = "batch_size: 16\nnum_workers: 0\ncheck: 'off'\non_error: stop\n"
     (houses / "mine/data/few.yaml").write_text(own + loading)
     (houses / "mine/data/large.yaml").write_text(

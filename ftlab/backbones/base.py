@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ftlab.backbones.border import Traced
 from ftlab.backbones.weights import Loaded
-from ftlab.data.base import Batch, Preprocessing
+from ftlab.batch import Batch
 from ftlab.errors import UserError
+from ftlab.inputs.images.preprocessing import Preprocessing
 
 
 def identity(vector: Tensor) -> Tensor:

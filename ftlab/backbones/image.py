@@ -20,11 +20,12 @@ from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features
 from ftlab.backbones.border import Traced
 from ftlab.backbones.checkpointing import enable
+from ftlab.backbones.pooling import pool
 from ftlab.backbones.stages import stages_of
 from ftlab.backbones.surgery import end_at, probe
-from ftlab.data.base import Batch, Preprocessing
+from ftlab.batch import Batch
 from ftlab.errors import UserError
-from ftlab.heads.pooling import pool
+from ftlab.inputs.images.preprocessing import Preprocessing
 
 # timm's names of poolings without parameters, and ours
 POOLINGS = {"token": "token", "avg": "average", "fast": "average", "max": "max", "avgmax": "average_max"}

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from ftlab.backbones.base import Backbone, Features
 from ftlab.backbones.stages import listed_stages
 from ftlab.backbones.weights import Loaded
-from ftlab.data.base import Batch, Preprocessing
+from ftlab.batch import Batch
 from ftlab.errors import UserError
+from ftlab.inputs.images.preprocessing import Preprocessing
 
 
 class ModuleBackbone(Backbone):

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features
 from ftlab.backbones.stages import listed_stages
-from ftlab.data.base import Batch
-from ftlab.data.sequences import LONGEST, OWN_IDS
+from ftlab.batch import Batch
 from ftlab.errors import UserError
+from ftlab.inputs.sequences.preprocessing import LONGEST, OWN_IDS
 
 FIRST = 0.02  # deviation of new embeddings, beside which numbers and tokens start alike
 

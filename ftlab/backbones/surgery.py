@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ftlab.backbones.base import Backbone, Features, Stage
 from ftlab.backbones.stages import is_under
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 from ftlab.errors import UserError, choices
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features
 from ftlab.backbones.stages import listed_stages
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 from ftlab.errors import UserError, choices
 
 NORMS = ("none", "layer")

@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from math import inf
 
+from ftlab.batch import Batch
 from ftlab.cache import entries, steady
 from ftlab.cache.borders import Borders
 from ftlab.cache.decide import Amounts, Choice, Limits, decide
 from ftlab.cache.probe import SAMPLES, Probed, probe
 from ftlab.cache.rows import bytes_of
 from ftlab.cache.settings import GIB, CacheSettings
-from ftlab.data.augment import Augment
-from ftlab.data.base import Batch
 from ftlab.data.module import DataModule
 from ftlab.disk import free, writable
 from ftlab.errors import UserError
+from ftlab.inputs.augment import Augment
 from ftlab.model import Model
 from ftlab.strategies.base import Phase
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ftlab.backbones.border import Part, update
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
+from ftlab.freezing import resting
 from ftlab.heads.vector import VectorHead
 from ftlab.model import Model
-from ftlab.training.freezing import resting
 
 POOLED = "pooled"  # the vector that a head learns from, where the whole backbone is frozen
 

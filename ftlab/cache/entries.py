@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ftlab.cache import root
 from ftlab.cache.arrays import header, open_to_write, open_whole, read_about, reserve, shape_of
 from ftlab.cache.locks import alive, alone, close, lock
 from ftlab.disk import HELD, free, reason
 from ftlab.errors import UserError
-from ftlab.reports.files import write_text
+from ftlab.files.writing import write_text
+from ftlab.places import root
 
 KEY = "[0-9a-f]{32,64}"
 NAME = re.compile(rf"\.?(?P<key>{KEY})(?P<kind>\.npy|\.json|\.\d+-[0-9a-f]{{8}}\.partial|\.json\.\d+\.tmp)")

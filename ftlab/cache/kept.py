@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
+from ftlab.batch import Batch
 from ftlab.cache.borders import Values
 from ftlab.cache.rows import Rows
-from ftlab.data.base import Batch
 from ftlab.data.sampling import Key
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 
-from ftlab.data.base import Inputs
 from ftlab.data.checks import cache as files
-from ftlab.data.images import ArrayImages, ImageFiles
-from ftlab.data.splits import Selected
+from ftlab.inputs.base import Inputs, Selected
+from ftlab.inputs.images.files import ArrayImages, ImageFiles
 
 VERSION = 1  # of how values are computed and kept
 

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ftlab.batch import Batch
 from ftlab.cache.borders import Border, Borders, Values, at_border
 from ftlab.cache.decide import Need
 from ftlab.cache.rows import Rows, bytes_of
 from ftlab.cache.settings import Dtype
 from ftlab.cache.shelf import Shape
-from ftlab.data.base import Batch
 from ftlab.errors import UserError
 from ftlab.strategies.base import Phase
 

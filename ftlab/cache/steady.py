@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from ftlab.data.base import Fields, Inputs, Transform
-from ftlab.data.images import ArrayImages, ImageFiles
-from ftlab.data.splits import Selected
+from ftlab.batch import Fields
+from ftlab.inputs.base import Inputs, Selected, Transform
+from ftlab.inputs.images.files import ArrayImages, ImageFiles
 
 READ = 4  # samples; each is read twice
 WHY_NOT = (

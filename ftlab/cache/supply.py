@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
+from ftlab.batch import Batch
 from ftlab.cache.borders import Values, at_border
 from ftlab.cache.decide import Choice
 from ftlab.cache.kept import Kept
-from ftlab.data.base import Batch
 from ftlab.data.module import Loader
 from ftlab.model import Model
 

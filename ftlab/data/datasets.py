@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from ftlab.data.base import Samples, Splits
-from ftlab.data.images import rgb
 from ftlab.errors import UserError
+from ftlab.inputs.images.files import pixels
 
 
 class Pairs(Protocol):
@@ -71,24 +71,6 @@ class DatasetImages:
 
     def __getitem__(self, index: int) -> Image.Image | Tensor:
         return pixels(self.dataset[index][0])
-
-
-def pixels(image: Any) -> Image.Image | Tensor:
-    """An RGB Pillow image or a uint8 tensor (3, h, w). Raises: UserError for anything else."""
-    if isinstance(image, Image.Image):
-        return rgb(image)
-    if isinstance(image, np.ndarray) and image.dtype == np.uint8:
-        return rgb(Image.fromarray(image))
-    if not isinstance(image, Tensor) or image.ndim != 3 or image.shape[0] not in (1, 3):
-        shape = tuple(getattr(image, "shape", ()))
-        raise UserError(
-            f"the image is a {type(image).__name__} {shape}; accepted: Pillow, tensor (3, h, w), uint8 array."
-        )
-    if image.dtype != torch.uint8:
-        if not image.is_floating_point() or image.min() < 0 or image.max() > 1:
-            raise UserError("the image's values are not 0 to 1; leave normalisation out, the network brings its own.")
-        image = (image * 255).round().to(torch.uint8)
-    return image.expand(3, -1, -1)
 
 
 def _samples(split: str, dataset: Pairs, targets: Sequence[str] | None) -> Samples:

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ftlab.data.augment import Augment
-from ftlab.data.base import Batch, DataSpec, InputPreprocessing, Samples, Source, Splits
+from ftlab.batch import Batch
+from ftlab.data.base import DataSpec, Samples, Source, Splits
 from ftlab.data.checks.labels import class_counts, of_classes, wrong_targets
-from ftlab.data.decoded import Decoded
-from ftlab.data.preprocessing import stacked
-from ftlab.data.sampling import Item, Key, KeyedBatchSampler, KeyedDataset
+from ftlab.data.sampling import Item, Key, KeyedBatchSampler, KeyedDataset, Slots
 from ftlab.data.splits import subset as take
 from ftlab.errors import UserError, choices
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.base import InputPreprocessing
+from ftlab.inputs.kinds import stacked
 
 
 def read(source: Source, seed: int, subset: str | float | int | None = None) -> tuple[Splits, DataSpec]:
@@ -120,6 +121,12 @@ class Kept(Protocol):
     """Batches that need no loading."""
 
     def batch(self, places: Sequence[Key], /) -> Batch: ...
+
+
+class Decoded(Protocol):
+    """Where what decoding gave is kept."""
+
+    def of(self, split: str, samples: Samples, rank: int, world: int, /) -> Slots | None: ...
 
 
 class Loader(DataLoader[Batch]):

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ftlab.data.base import Fields, Samples, Transform
-from ftlab.data.decoded import Slots
+from ftlab.batch import Fields
+from ftlab.data.base import Samples
 from ftlab.errors import UserError
+from ftlab.inputs.base import Transform
 
 SMALLEST = 4  # samples of a batch of its own at the end of an epoch
 # Epoch, index of the sample in its split; without an epoch the sample is prepared as in evaluation.
@@ -96,6 +97,14 @@ class KeyedBatchSampler(Sampler[list[Key]]):
             return list(range(self.size))
         generator = torch.Generator().manual_seed(key(self.seed, self.epoch))
         return torch.randperm(self.size, generator=generator).tolist()
+
+
+class Slots(Protocol):
+    """Where what the first step of a transform gave of a sample is kept, by its index."""
+
+    def get(self, index: int, /) -> Any | None: ...
+
+    def put(self, index: int, made: Any, /) -> None: ...
 
 
 class KeyedDataset(Dataset[Item]):

@@ -8,29 +8,15 @@ Shapes: n samples, k classes.
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ftlab.data.base import Inputs, Samples
+from ftlab.data.base import Samples
 from ftlab.errors import UserError
+from ftlab.inputs.base import Selected
 
 SUBSET = "a fraction of the training split such as 0.1, a number of samples such as 300, or '20/class'"
-
-
-class Selected:
-    """Some of the inputs of another sequence, by index."""
-
-    def __init__(self, inputs: Inputs, indices: Sequence[int]) -> None:
-        self.inputs = inputs
-        self.indices = indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.inputs[self.indices[index]]
 
 
 def select(samples: Samples, indices: Tensor) -> Samples:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from ftlab.backbones.base import Features, Stage
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 
 
 class Head(nn.Module, ABC):

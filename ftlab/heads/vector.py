@@ -8,9 +8,9 @@ from abc import abstractmethod
 from torch import Tensor
 
 from ftlab.backbones.base import Features
-from ftlab.data.base import Batch
+from ftlab.backbones.pooling import check_pool, pool
+from ftlab.batch import Batch
 from ftlab.heads.base import Head
-from ftlab.heads.pooling import check_pool, pool
 
 
 class VectorHead(Head):

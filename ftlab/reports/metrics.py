@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ftlab.reports.files import write_text
+from ftlab.files.writing import write_text
 
 
 def write_metrics(path: Path, history: Sequence[dict[str, Any]]) -> None:

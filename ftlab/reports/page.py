@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftlab.cache.decide import gib
+from ftlab.files.writing import write_text
 from ftlab.reports import frozen, numbers
 from ftlab.reports.confusion import ClassFigures, from_labels, per_class, worst_pairs
-from ftlab.reports.files import write_text
 from ftlab.reports.grids import COUNTS_AT_MOST
 from ftlab.reports.residuals import drawn_targets, target_rows
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from ftlab.errors import UserError
+from ftlab.files.writing import read_json, read_report, write_text
 from ftlab.reports import numbers
-from ftlab.reports.files import read_json, read_report, write_text
 from ftlab.reports.terminal import table_of
 
 ERROR_WIDTH = 200  # characters of a failed job's error in the terminal; the CSV file has all of it

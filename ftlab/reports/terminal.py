@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ftlab.data.problems import SEVERITIES, Problem
 from ftlab.errors import UserError, choices
+from ftlab.problems import SEVERITIES, Problem
 from ftlab.reports import frozen, numbers
 from ftlab.reports.plan import Row, Run, Setting, rows, runs, weight_decays
 
 if TYPE_CHECKING:  # it imports torch
-    from ftlab.training.estimate import Estimate
+    pass
 
 Stages = Sequence[dict[str, Any]]
 Plan = Sequence[dict[str, Any]]
@@ -63,18 +63,6 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
         if path.exists():  # an interrupted run has no bundle
             # soft_wrap: a path broken into lines cannot be copied
             console.print(Text(f"{name:<12}{numbers.readable(path)}"), soft_wrap=True)
-
-
-def print_estimates(estimates: Sequence["Estimate"], console: Console) -> None:
-    """One row a phase: what a step and all of it will cost, and where the values of its frozen part come from."""
-    table = table_of("phase", "a step", "memory", "frozen part", "in all", left=("phase", "frozen part"))
-    for one in estimates:
-        memory = "-" if one.memory is None else numbers.memory(one.memory)
-        frozen = {"off": "runs whole", "live": "at every step"}.get(one.frozen.train, f"kept: {one.frozen.why}")
-        table.add_row(Text(one.phase), numbers.duration(one.step), memory, Text(frozen), numbers.duration(one.total))
-    console.print(table)
-    whole = numbers.duration(sum(one.total for one in estimates))
-    console.print(f"about {whole} in all, estimated from a few steps of each phase; checkpoints not counted")
 
 
 def print_problems(

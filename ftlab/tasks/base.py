@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor, nn
 
-from ftlab.data.base import Batch, DataSpec
+from ftlab.batch import Batch
+from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 
 if TYPE_CHECKING:  # importing torchmetrics takes a second, which `ftlab plan` and `ftlab predict` do not need

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ftlab.data.base import Batch, DataSpec
+from ftlab.batch import Batch
+from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.tasks.base import Task, class_weights, classes_of
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ftlab.data.base import Batch, DataSpec
+from ftlab.batch import Batch
+from ftlab.data.base import DataSpec
 from ftlab.errors import UserError, choices
 from ftlab.tasks.base import Task
 from ftlab.tasks.residuals import residuals

@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.progress import track
 
+from ftlab.batch import Batch
 from ftlab.cache.before import choices, look, views
 from ftlab.cache.borders import Values
 from ftlab.cache.decide import KEPT, Choice, Need, Place, groups
@@ -21,9 +22,8 @@ from ftlab.cache.kept import Kept, fill
 from ftlab.cache.keys import fingerprint, key
 from ftlab.cache.settings import CacheSettings
 from ftlab.cache.shelf import Shelf, Slot
-from ftlab.data.base import Batch
 from ftlab.training.finetuner import FineTuner
-from ftlab.training.memory import trim
+from ftlab.training.trials.memory import trim
 
 SPLITS = ("train", "val")
 BATCH = 64  # samples that the frozen part takes at once, if that is at most twice the batch size of the training

@@ -6,30 +6,27 @@ Shapes: b batch, k outputs.
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from ftlab.batch import Batch
 from ftlab.cache.supply import Supply
-from ftlab.data.base import Batch
 from ftlab.data.module import DataModule, Loader
 from ftlab.data.sampling import key, seed_all
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, Sums
 from ftlab.model import Model
+from ftlab.optimizers import OptimizerSettings
 from ftlab.strategies.base import Phase, current, is_over
 from ftlab.tasks.base import Task
-from ftlab.training.gather import gathered
-from ftlab.training.history import Record, losses
-from ftlab.training.memory import PeakMemory
-from ftlab.training.nonfinite import factor, norm
-from ftlab.training.optimizers import OptimizerSettings
-from ftlab.training.rates import RatePlan
-
-if TYPE_CHECKING:  # it imports this file
-    from ftlab.training.recovery import Recovery
+from ftlab.training.distributed.gather import gathered
+from ftlab.training.phases.history import Record, losses
+from ftlab.training.phases.rates import RatePlan
+from ftlab.training.saving.nonfinite import Recovers, factor, norm
+from ftlab.training.trials.memory import PeakMemory
 
 STATE = "ftlab"  # our key in a checkpoint
 
@@ -53,7 +50,7 @@ class FineTuner(LightningModule):
         data: Callable[..., DataModule],
         val_samples: int,
         batch_size: int,
-        recovery: "Recovery",
+        recovery: Recovers,
     ) -> None:
         """`data(rank=, world=)` makes the batches of one process of a run."""
         super().__init__()

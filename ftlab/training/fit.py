@@ -18,28 +18,28 @@ from ftlab.backbones.layout import channels_last
 from ftlab.bundle import Description, targets_of
 from ftlab.data.module import DataModule
 from ftlab.data.sampling import KeyedBatchSampler
-from ftlab.data.transforms import mix
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, evaluate
+from ftlab.inputs.images.transforms import mix
 from ftlab.resume import went_on
 from ftlab.tasks.base import Task
 from ftlab.training import trainer as trainers
 from ftlab.training.caching import Caching
-from ftlab.training.checkpoints import BEST, Checkpoints, newest
-from ftlab.training.compiling import Compiling, clear_errors
-from ftlab.training.convex import ConvexFit
+from ftlab.training.distributed.ranks import EqualRanks
 from ftlab.training.finetuner import FineTuner
-from ftlab.training.history import best_epoch, phase_records
-from ftlab.training.interruptions import Interruptions
-from ftlab.training.loading import read_checkpoint
-from ftlab.training.nonfinite import factor
-from ftlab.training.nonfinite import warnings as recovered
-from ftlab.training.out_of_memory import out_of_memory
+from ftlab.training.phases.convex import ConvexFit
+from ftlab.training.phases.history import best_epoch, phase_records
+from ftlab.training.phases.rates import RatePlan
+from ftlab.training.phases.unfreezing import Unfreezing
 from ftlab.training.progress import EpochLines
-from ftlab.training.ranks import EqualRanks
-from ftlab.training.rates import RatePlan
-from ftlab.training.recovery import Recovery
-from ftlab.training.unfreezing import Unfreezing
+from ftlab.training.saving.checkpoints import BEST, Checkpoints, newest
+from ftlab.training.saving.interruptions import Interruptions
+from ftlab.training.saving.loading import read_checkpoint
+from ftlab.training.saving.nonfinite import factor
+from ftlab.training.saving.nonfinite import warnings as recovered
+from ftlab.training.saving.recovery import Recovery
+from ftlab.training.trials.compiling import Compiling, clear_errors
+from ftlab.training.trials.out_of_memory import out_of_memory
 
 PACKAGES = ("ftlab", "torch", "torchvision", "lightning", "timm", "torchmetrics", "hydra-core", "numpy")
 WORST = 24  # samples in the gallery of the report
@@ -142,7 +142,7 @@ class Fitted:
 
     def report(self, evaluations: Mapping[str, Evaluation]) -> Report:
         """What report.json says, but for times and config."""
-        from ftlab.planning import plan_table, stage_table
+        from ftlab.plan import plan_table, stage_table
 
         tuner, parts = self.finetuner, self.parts
         values = tuner.losses

@@ -14,7 +14,7 @@ from lightning.pytorch.plugins.precision import DoublePrecision, HalfPrecision, 
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 from ftlab.training.finetuner import FineTuner
 
 LEFT_OUT = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")  # callbacks'

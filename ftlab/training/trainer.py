@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from ftlab.training.frozen_part import CheckpointFiles
+from ftlab.training.saving.frozen_part import CheckpointFiles
 from ftlab.training.steps import shorten
 
 

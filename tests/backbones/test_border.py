@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from ftlab.backbones.border import cut
 from ftlab.backbones.image import TimmBackbone
 from ftlab.backbones.module import ModuleBackbone
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 from ftlab.errors import UserError
 from tests.backbones.test_families import batch_of
 

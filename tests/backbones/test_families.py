@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ftlab.backbones.image import TimmBackbone
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.heads.linear import Linear
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from ftlab.backbones.pooling import POOLINGS, pool
 from ftlab.backbones.sequence import SequenceBackbone
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 from ftlab.errors import UserError
-from ftlab.heads.pooling import POOLINGS, pool
 
 
 def backbone(tokens: int = 9, channels: int = 2, **settings: object) -> SequenceBackbone:

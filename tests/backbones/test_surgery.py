@@ -5,12 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from ftlab.backbones.image import TimmBackbone
+from ftlab.backbones.pooling import pool
 from ftlab.backbones.surgery import PassThrough
 from ftlab.backbones.weights import read
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.heads.linear import Linear
-from ftlab.heads.pooling import pool
 from ftlab.model import Model, width_of
 
 # network, stage to end at, its last module in the whole network, image size in pixels

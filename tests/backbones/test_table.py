@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ftlab.backbones.table import TableBackbone
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 from ftlab.errors import UserError
 
 

@@ -14,10 +14,10 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from ftlab.backbones.image import TimmBackbone
+from ftlab.backbones.pooling import pool
 from ftlab.backbones.weights import PACKAGE, PACKAGED_FILE, read
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 from ftlab.errors import UserError
-from ftlab.heads.pooling import pool
 
 NAME = "resnet10t"
 

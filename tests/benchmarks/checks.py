@@ -19,7 +19,7 @@ from timm.layers import DropPath
 from torch import Tensor, multiprocessing, nn
 from torch.nn import functional
 
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 from ftlab.model import Model
 from ftlab.run import loaders
 from tests.benchmarks.ways import (

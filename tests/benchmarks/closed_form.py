@@ -24,7 +24,7 @@ from ftlab.config import plainly
 from ftlab.convex.logistic import CANDIDATES, FOLDS, TOLERANCE, logistic, parts
 from ftlab.convex.standardised import Standardised
 from ftlab.run import loaders
-from ftlab.training.features import FeatureStore, compute
+from ftlab.training.phases.features import FeatureStore, compute
 from tests.benchmarks.foundation import fitted
 
 TESTED = 2000  # images to judge by

@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ftlab.cache.decoded import Decoded
 from ftlab.cache.settings import CacheSettings
 from ftlab.config import instantiate, options
-from ftlab.data.augment import Augment
-from ftlab.data.base import Preprocessing, Samples, Splits
-from ftlab.data.decoded import Decoded
-from ftlab.data.images import ImageFiles, load_image
+from ftlab.data.base import Samples, Splits
 from ftlab.data.module import DataModule, describe
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.images.files import ImageFiles, load_image
+from ftlab.inputs.images.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing((224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bicubic", 0.875)
 WAYS = {"off": 0.0, "memory": 1.0}  # image_budget, GiB

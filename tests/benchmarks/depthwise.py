@@ -22,7 +22,7 @@ from torch.nn import functional
 from ftlab.backbones.base import Features
 from ftlab.backbones.depthwise import by_taps, pays, shifted, weight_gradient
 from ftlab.backbones.image import TimmBackbone
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
 
 KERNELS, STRIDES, SIDES = (3, 5, 7), (1, 2), (1, 2, 3, 4, 7, 8, 14, 16, 32)
 BATCHES, CHANNELS = (8, 32, 64), (32, 144, 1152)

@@ -25,8 +25,8 @@ from torch.nn import functional
 
 import ftlab
 from ftlab.assembly import Parts, assemble
+from ftlab.batch import Batch
 from ftlab.config import plainly
-from ftlab.data.base import Batch
 from ftlab.run import loaders
 from ftlab.training import fit
 

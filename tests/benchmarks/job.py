@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ftlab.backbones.weights import PACKAGED, load_packaged
-from ftlab.data.augment import Augment
-from ftlab.data.base import Preprocessing, Samples, Splits
-from ftlab.data.idx import Idx, read_idx
-from ftlab.data.pictures import PictureTransform
+from ftlab.data.base import Samples, Splits
 from ftlab.data.sampling import Item, KeyedBatchSampler, KeyedDataset
+from ftlab.data.sources.idx import Idx, read_idx
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.images.pictures import PictureTransform
+from ftlab.inputs.images.preprocessing import Preprocessing
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # Debian's package dataset-fashion-mnist
 SIDE = 64  # pixels

@@ -26,7 +26,7 @@ if __name__ == "__main__" and json.loads(sys.argv[1])["peer"] == "ftlab":
 import torch
 from torch import nn
 
-from ftlab.training.memory import PeakMemory
+from ftlab.training.trials.memory import PeakMemory
 from tests.benchmarks.job import LR, SHARE, SIDE, Job, Network, loader, splits
 
 Figures = dict[str, Any]
@@ -113,7 +113,7 @@ def cpu_seconds() -> float:
 
 
 def judge(model: nn.Module, job: Job, figures: Figures) -> None:
-    from ftlab.data.base import Batch
+    from ftlab.batch import Batch
 
     test = splits(job).test
     if test is None:

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ftlab.cli import main
 from ftlab.data.base import Samples
-from ftlab.data.diabetes import Diabetes
+from ftlab.data.sources.diabetes import Diabetes
 
 SEEDS = range(10)
 ALPHAS = np.logspace(-4, 6, 21)

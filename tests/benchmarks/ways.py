@@ -21,19 +21,20 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from ftlab.assembly import Parts
 from ftlab.backbones.module import ModuleBackbone
+from ftlab.batch import Batch
 from ftlab.cache.settings import off
-from ftlab.data.augment import Augment
-from ftlab.data.base import Batch, DataSpec, Splits
+from ftlab.data.base import DataSpec, Splits
 from ftlab.data.module import describe
 from ftlab.heads.linear import Linear
+from ftlab.inputs.augment import Augment
 from ftlab.model import Model
+from ftlab.optimizers import sgd
 from ftlab.run import loaders
 from ftlab.schedules.constant import Constant
 from ftlab.strategies.phases import Phases
 from ftlab.tasks.classification import Classification
 from ftlab.training import fit
-from ftlab.training.checkpoints import LAST
-from ftlab.training.optimizers import sgd
+from ftlab.training.saving.checkpoints import LAST
 from tests.training.tiny import CLASSES, PREPROCESSING, Block, pictures
 
 BLOCKS = ("stem", "middle", "top")

@@ -10,8 +10,8 @@ from ftlab.backbones.depthwise import by_taps
 from ftlab.backbones.folded import fast
 from ftlab.backbones.image import TimmBackbone
 from ftlab.backbones.module import ModuleBackbone
+from ftlab.batch import Batch
 from ftlab.cache.borders import POOLED, Borders, at_border
-from ftlab.data.base import Batch
 from ftlab.heads.linear import Linear
 from ftlab.heads.mlp import Mlp
 from ftlab.model import Model

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ftlab.cache import command as mode
+from ftlab import cache_command as mode
 from ftlab.cache import entries
 from ftlab.data.checks import cache as checks
 from tests.conftest import ROOT, Command

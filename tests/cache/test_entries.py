@@ -516,8 +516,8 @@ def test_a_cache_that_is_deleted_during_a_run_costs_the_entry_and_not_the_rows(f
     ],
 )
 def test_the_folder_is_where_the_environment_says(monkeypatch, own, user, expected):
-    from ftlab.cache import root
     from ftlab.data.checks import cache
+    from ftlab.places import root
 
     monkeypatch.setenv("HOME", "/me")
     for name, value in (("FTLAB_CACHE", own), ("XDG_CACHE_HOME", user)):

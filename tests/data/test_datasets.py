@@ -4,9 +4,10 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from ftlab.data.datasets import from_datasets, pixels
+from ftlab.data.datasets import from_datasets
 from ftlab.data.module import describe
 from ftlab.errors import UserError
+from ftlab.inputs.images.files import pixels
 
 
 class Photos(Dataset):

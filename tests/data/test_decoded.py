@@ -13,17 +13,18 @@ from torch import multiprocessing
 
 import ftlab
 from ftlab.cache import entries
+from ftlab.cache.decoded import Decoded, Memory, Slots, fitting
 from ftlab.cache.settings import GIB, CacheSettings
 from ftlab.config import instantiate, options
-from ftlab.data.augment import Augment
-from ftlab.data.base import Preprocessing, Samples, Splits
+from ftlab.data.base import Samples, Splits
 from ftlab.data.datasets import from_datasets
-from ftlab.data.decoded import Decoded, Memory, Slots, fitting
-from ftlab.data.images import ArrayImages, ImageFiles, image_size, load_image
 from ftlab.data.module import DataModule, describe
-from ftlab.data.rows import TablePreprocessing
-from ftlab.data.splits import Selected
 from ftlab.errors import UserError
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.base import Selected
+from ftlab.inputs.images.files import ArrayImages, ImageFiles, image_size, load_image
+from ftlab.inputs.images.preprocessing import Preprocessing
+from ftlab.inputs.tables.rows import TablePreprocessing
 
 # A machine with one core is told that two workers are many; what they load is the same.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")

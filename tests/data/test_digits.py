@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from ftlab.data.digits import Digits
 from ftlab.data.module import read
+from ftlab.data.sources.digits import Digits
 from ftlab.errors import UserError
 
 

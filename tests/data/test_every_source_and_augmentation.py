@@ -10,9 +10,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from ftlab.config import options
-from ftlab.data.augment import Augment
-from ftlab.data.base import Preprocessing, Source
-from ftlab.data.transforms import training_transform
+from ftlab.data.base import Source
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.images.preprocessing import Preprocessing
+from ftlab.inputs.images.transforms import training_transform
 
 CONF = Path(__file__).parents[2] / "conf"
 LOADING = {"batch_size", "num_workers", "check", "on_error"}
@@ -71,5 +72,5 @@ def test_the_options_that_were_promised_are_there():
 
 
 def test_settings_of_augmentation_are_checked_without_torch():
-    code = "import sys, ftlab.data.augment; sys.exit('torch' in sys.modules)"
+    code = "import sys, ftlab.inputs.augment; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

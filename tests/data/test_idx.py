@@ -3,8 +3,8 @@ import gzip
 import numpy as np
 import pytest
 
-from ftlab.data.idx import Idx
 from ftlab.data.module import read
+from ftlab.data.sources.idx import Idx
 from ftlab.errors import UserError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 5, 4), dtype=np.uint8)

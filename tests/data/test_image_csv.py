@@ -1,7 +1,7 @@
 import pytest
 
-from ftlab.data.image_csv import ImageCsv
 from ftlab.data.module import read
+from ftlab.data.sources.image_csv import ImageCsv
 from ftlab.errors import UserError
 from tests.data.pictures import write_image
 

@@ -10,10 +10,10 @@ from ftlab.assembly import in_order_of
 from ftlab.data.base import DataSpec, Samples, Splits
 from ftlab.data.checks.check import Checked, settled
 from ftlab.data.checks.check import check as check_data
-from ftlab.data.image_csv import ImageCsv
 from ftlab.data.module import check, describe, read
-from ftlab.data.numbers import number
+from ftlab.data.sources.image_csv import ImageCsv
 from ftlab.errors import UserError
+from ftlab.files.numbers import number
 from tests.data.pictures import write_image
 
 HEADER = "path,angle,width,part\n"

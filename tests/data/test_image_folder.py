@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ftlab.data.image_folder import ImageFolder
 from ftlab.data.module import read
+from ftlab.data.sources.image_folder import ImageFolder
 from ftlab.errors import UserError
 from tests.data.pictures import COLOURS, write_classes, write_image
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ftlab.data.images import ArrayImages, ImageFiles, load_image
 from ftlab.errors import UserError
+from ftlab.inputs.images.files import ArrayImages, ImageFiles, load_image
 from tests.data.pictures import write_image
 
 

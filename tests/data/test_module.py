@@ -1,12 +1,13 @@
 import pytest
 import torch
 
-from ftlab.data.augment import Augment
-from ftlab.data.base import Preprocessing, Samples, Splits
-from ftlab.data.images import ImageFiles
+from ftlab.data.base import Samples, Splits
 from ftlab.data.module import DataModule, describe
-from ftlab.data.pictures import thumbnail
 from ftlab.errors import UserError
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.images.files import ImageFiles
+from ftlab.inputs.images.pictures import thumbnail
+from ftlab.inputs.images.preprocessing import Preprocessing
 from tests.data.pictures import write_image
 
 # A machine with one core is told that two workers are many; what they load is the same.

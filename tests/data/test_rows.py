@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from ftlab.data.augment import Augment
 from ftlab.data.base import Samples, Splits
-from ftlab.data.preprocessing import restored, stacked
-from ftlab.data.rows import Columns, TablePreprocessing, fit
 from ftlab.errors import UserError
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.kinds import restored, stacked
+from ftlab.inputs.tables.rows import Columns, TablePreprocessing, fit
 
 ROWS: list[dict[str, Any]] = [
     {"age": 10.0, "size": 1.0, "city": "Rome"},
@@ -90,7 +90,7 @@ def test_a_constant_column_is_zero_and_told() -> None:
     rows = [{"a": 0.1, "b": float(n)} for n in range(3)]
     preprocessing = fit(rows, Columns(("a", "b"), ()))
     assert [preprocessing.transform()(row)["vectors"][0].item() for row in rows] == [0.0] * 3
-    (told,) = preprocessing.remarks(Splits(Samples(rows, torch.zeros(3)), None, None, ("x", "y")))
+    (told,) = preprocessing.remarks(Splits(Samples(rows, torch.zeros(3)), None, None, ("x", "y")).inputs())
     assert told == "column a is 0.1 in all training rows; it says nothing"
 
 
@@ -98,7 +98,7 @@ def test_what_val_has_and_train_has_not_is_counted() -> None:
     val = [{"age": None, "size": 1.0, "city": "Paris"}, {"age": 1.0, "size": None, "city": "Bern"},
            {"age": None, "size": 1.0, "city": "Paris"}]  # fmt: skip
     splits = Splits(Samples(ROWS, torch.zeros(4)), Samples(val, torch.zeros(3)), None, ("x", "y"), kind="table")
-    assert fitted().remarks(splits) == (
+    assert fitted().remarks(splits.inputs()) == (
         "column city: 3 rows of val hold categories that are rare or absent in train ('Paris', 'Bern')",
         "column age: 2 rows of val lack it, none of train do; the median stands in",
     )

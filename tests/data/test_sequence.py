@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ftlab.data.base import Splits
-from ftlab.data.sequence import Sequences
+from ftlab.data.sources.sequence import Sequences
 from ftlab.errors import UserError
 
 DEFAULTS: dict[str, Any] = {

@@ -10,9 +10,9 @@ import torch
 from sklearn.datasets import load_diabetes, load_linnerud
 
 from ftlab.data.base import Splits
-from ftlab.data.diabetes import Diabetes
-from ftlab.data.linnerud import Linnerud
-from ftlab.data.table import Table
+from ftlab.data.sources.diabetes import Diabetes
+from ftlab.data.sources.linnerud import Linnerud
+from ftlab.data.sources.table import Table
 from ftlab.errors import UserError
 
 HEADER = "age,city,price"

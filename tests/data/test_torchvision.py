@@ -6,7 +6,7 @@ import pytest
 from torchvision import datasets
 
 from ftlab.data.module import read
-from ftlab.data.torchvision import TorchvisionDataset, loadable
+from ftlab.data.sources.torchvision import TorchvisionDataset, loadable
 from ftlab.errors import UserError
 from tests.data.test_idx import LABELS, PIXELS, write
 

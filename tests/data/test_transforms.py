@@ -6,10 +6,18 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from ftlab.data.augment import Augment
-from ftlab.data.base import Batch, Preprocessing
-from ftlab.data.transforms import affine, evaluation_transform, inverse_matrix, mix, resized, training_transform
+from ftlab.batch import Batch
 from ftlab.errors import UserError
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.images.preprocessing import Preprocessing
+from ftlab.inputs.images.transforms import (
+    affine,
+    evaluation_transform,
+    inverse_matrix,
+    mix,
+    resized,
+    training_transform,
+)
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 

@@ -12,10 +12,10 @@ from lightning.pytorch import Callback, Trainer
 
 from ftlab.cache import entries
 from ftlab.cache.rows import Rows
-from ftlab.training.checkpoints import Checkpoints, newest
+from ftlab.training.distributed.processes import free_port
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.fit import prepare
-from ftlab.training.processes import free_port
+from ftlab.training.saving.checkpoints import Checkpoints, newest
 from ftlab.training.trainer import only_news
 from tests.distributed.forked import forked
 from tests.training.test_caching import HEAD, TOP

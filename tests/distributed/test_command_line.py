@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from ftlab.training.loading import read_checkpoint
-from ftlab.training.processes import free_port
+from ftlab.training.distributed.processes import free_port
+from ftlab.training.saving.loading import read_checkpoint
 
 SMALL = ["subset=64", "data.split=[0.9,0.05,0.05]", "data.image_size=32", "data.batch_size=16", "strategy.groups=1"]
 SMALL += ["backbone.name=resnet10t", "backbone.pretrained=false", "trainer.accelerator=cpu", "trainer.max_epochs=2"]

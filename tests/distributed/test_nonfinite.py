@@ -13,7 +13,7 @@ from rich.console import Console
 from ftlab.errors import UserError
 from ftlab.run import loaders
 from ftlab.training import fit
-from ftlab.training.processes import free_port
+from ftlab.training.distributed.processes import free_port
 from tests.distributed.forked import forked
 from tests.distributed.test_ranks import PHASES, difference, parts, settings
 

@@ -14,20 +14,22 @@ from torch import multiprocessing, nn
 from ftlab.assembly import Parts
 from ftlab.backbones.module import ModuleBackbone
 from ftlab.cache.settings import off
-from ftlab.data.augment import Augment
-from ftlab.data.base import Preprocessing, Samples, Splits
-from ftlab.data.images import ArrayImages
+from ftlab.data.base import Samples, Splits
 from ftlab.data.module import describe
 from ftlab.heads.linear import Linear
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.images.files import ArrayImages
+from ftlab.inputs.images.preprocessing import Preprocessing
 from ftlab.model import Model
+from ftlab.optimizers import sgd
 from ftlab.run import loaders
 from ftlab.schedules.cosine import Cosine
 from ftlab.strategies.phases import Phases
 from ftlab.tasks.classification import Classification
-from ftlab.training import fit, unfreezing
-from ftlab.training.optimizers import sgd
-from ftlab.training.processes import free_port
-from ftlab.training.ranks import EqualRanks
+from ftlab.training import fit
+from ftlab.training.distributed.processes import free_port
+from ftlab.training.distributed.ranks import EqualRanks
+from ftlab.training.phases import unfreezing
 from tests.distributed.forked import forked
 
 SIZE = 16

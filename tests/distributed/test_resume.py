@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ftlab.cli import main
-from ftlab.training.checkpoints import Checkpoints
-from ftlab.training.loading import read_checkpoint
-from ftlab.training.processes import free_port
+from ftlab.training.distributed.processes import free_port
+from ftlab.training.saving.checkpoints import Checkpoints
+from ftlab.training.saving.loading import read_checkpoint
 from tests.conftest import close_handlers
 from tests.training.test_resume import assert_equal, last, without_times
 

@@ -21,10 +21,10 @@ import torch
 
 torch.set_num_threads(1)  # before any work: a pool of threads does not survive a fork
 
-from ftlab.training import checkpoints  # noqa: E402
 from ftlab.training.finetuner import FineTuner  # noqa: E402
 from ftlab.training.fit import prepare  # noqa: E402
-from ftlab.training.loading import read_checkpoint  # noqa: E402
+from ftlab.training.saving import checkpoints  # noqa: E402
+from ftlab.training.saving.loading import read_checkpoint  # noqa: E402
 from ftlab.training.trainer import only_news  # noqa: E402
 from tests.training.test_resume import assert_equal, without_times  # noqa: E402
 from tests.training.tiny import console, parts_of  # noqa: E402

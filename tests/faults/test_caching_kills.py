@@ -11,8 +11,8 @@ import torch
 
 from ftlab.cache import entries
 from ftlab.cache.rows import Rows
-from ftlab.training import checkpoints
 from ftlab.training.fit import prepare
+from ftlab.training.saving import checkpoints
 from ftlab.training.trainer import only_news
 from tests.distributed.forked import forked
 from tests.faults.kills import die_at_step, final

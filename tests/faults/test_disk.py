@@ -23,8 +23,8 @@ from ftlab.disk import LOCK, clear_errors, locked, writable
 from ftlab.errors import UserError
 from ftlab.pickles import save
 from ftlab.run import train
-from ftlab.training.checkpoints import LAST
-from ftlab.training.loading import read_checkpoint
+from ftlab.training.saving.checkpoints import LAST
+from ftlab.training.saving.loading import read_checkpoint
 from tests.conftest import ROOT
 from tests.data.pictures import write_classes
 from tests.training.tiny import splits, tiny_backbone
@@ -46,7 +46,7 @@ def epochs_of(folder: Path) -> int:
 
 def fills_after(monkeypatch: pytest.MonkeyPatch, folder: Path, epoch: int) -> None:
     """The disk is full from the end of `epoch` on: what writes checkpoints has written half of the file by then."""
-    from ftlab.training.checkpoints import Checkpoints
+    from ftlab.training.saving.checkpoints import Checkpoints
 
     save = Checkpoints.on_train_epoch_end
 

@@ -26,7 +26,7 @@ from tests.data.pictures import write_image
 
 SMALL = ["subset=24", "data.split=[0.9,0.05,0.05]", "data.image_size=32", "strategy=head_only", "trainer.max_epochs=1"]
 SMALL += ["backbone.name=resnet10t", "backbone.pretrained=false", "trainer.accelerator=cpu"]
-WRITE = "ftlab.reports.files.write_text"  # of ours, and just what an attacker wants
+WRITE = "ftlab.files.writing.write_text"  # of ours, and just what an attacker wants
 
 
 class Payload:
@@ -280,7 +280,7 @@ def test_hostile_overrides_in_a_resumed_folder_are_refused(copied, tmp_path, cap
 
 def test_another_process_of_a_run_refuses_a_hostile_config(copied, tmp_path):
     config_with(copied, ["backbone"], {"_target_": WRITE, "path": str(tmp_path / "ran"), "text": "x"})
-    command = [sys.executable, "-m", "ftlab.training.processes", str(copied)]
+    command = [sys.executable, "-m", "ftlab.joining", str(copied)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "LOCAL_RANK": "1"}, capture_output=True, text=True)
     assert done.returncode == 2
     assert "may not be named" in done.stderr

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ftlab.training import unfreezing
+from ftlab.training.phases import unfreezing
 from tests.benchmarks.checks import old_momentum
 from tests.benchmarks.trust import ALONE, Check, measure
 from tests.benchmarks.ways import FTLAB, STOCK

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from ftlab.data.augment import Augment
-from ftlab.data.base import Preprocessing
-from ftlab.data.image_folder import ImageFolder
 from ftlab.data.module import DataModule, read
+from ftlab.data.sources.image_folder import ImageFolder
 from ftlab.errors import UserError
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.images.preprocessing import Preprocessing
 from tests.data.pictures import write_classes
 
 

@@ -3,12 +3,12 @@ import torch
 from torch import Tensor
 
 from ftlab.backbones.base import Features
-from ftlab.data.base import Batch
+from ftlab.backbones.pooling import pool
+from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.heads.cosine import Cosine
 from ftlab.heads.linear import Linear
 from ftlab.heads.mlp import Mlp
-from ftlab.heads.pooling import pool
 
 BATCH = Batch(targets=torch.zeros(2, dtype=torch.int64), index=torch.arange(2))
 MAPS = torch.arange(24.0).reshape(2, 3, 2, 2)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ftlab.errors import UserError
-from ftlab.reports.files import read_report, write_json
+from ftlab.files.writing import read_report, write_json
 
 
 def test_a_report_reads_back_as_it_was_written(report: dict[str, Any], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ftlab.schedules.one_cycle import OneCycle
 from ftlab.schedules.plateau import Plateau
 from ftlab.schedules.step import Step
 from ftlab.strategies.base import Phase
-from ftlab.training.rates import RatePlan
+from ftlab.training.phases.rates import RatePlan
 
 STEPS, EACH = 100, 10  # steps of ten epochs
 OPTIONS = sorted(options("schedule"))

@@ -14,8 +14,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.nn import functional
 
+from ftlab.batch import Batch
 from ftlab.config import options
-from ftlab.data.base import Batch, DataSpec
+from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation
 from ftlab.tasks.classification import BINS, EXACT_AUROC, Classification

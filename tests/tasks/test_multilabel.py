@@ -12,7 +12,8 @@ from sklearn import metrics as sk
 from torch import Tensor
 from torch.nn import functional
 
-from ftlab.data.base import Batch, DataSpec
+from ftlab.batch import Batch
+from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation
 from ftlab.tasks.multilabel import Multilabel

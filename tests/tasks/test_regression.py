@@ -15,12 +15,13 @@ from sklearn import metrics as sk
 from torch import Tensor
 from torch.nn import functional
 
+from ftlab.batch import Batch
 from ftlab.config import options
-from ftlab.data.augment import Augment
-from ftlab.data.base import Batch, DataSpec
-from ftlab.data.transforms import mix
+from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.images.transforms import mix
 from ftlab.tasks.classification import Classification
 from ftlab.tasks.multilabel import Multilabel
 from ftlab.tasks.regression import LOSSES, Regression, log_cosh, pinball

@@ -8,7 +8,8 @@ from lightning.pytorch import Callback
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ftlab.data.base import Batch, Splits
+from ftlab.batch import Batch
+from ftlab.data.base import Splits
 from ftlab.data.module import DataModule
 from ftlab.errors import UserError
 from ftlab.training.fit import fit

@@ -11,8 +11,8 @@ import yaml
 import ftlab
 from ftlab.resume import as_begun, value_of, with_value
 from ftlab.run import loaders, train
-from ftlab.training import automatic
-from ftlab.training.automatic import chosen, cores, precision, seconds_per_sample, workers
+from ftlab.training.trials import automatic
+from ftlab.training.trials.automatic import chosen, cores, precision, seconds_per_sample, workers
 from tests.training.tiny import parts_of, splits, tiny_backbone
 
 SMALL = ["data.image_size=8", "trainer.accelerator=cpu", "trainer.max_epochs=1", "strategy=full", "data.batch_size=8"]

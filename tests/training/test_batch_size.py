@@ -12,8 +12,8 @@ from ftlab.errors import UserError
 from ftlab.resume import as_begun
 from ftlab.run import loaders, train
 from ftlab.strategies.base import Phase
-from ftlab.training import batch_size
-from ftlab.training.batch_size import BLIND, SHARE, find, largest_phase, powers, repeated, search
+from ftlab.training.trials import batch_size
+from ftlab.training.trials.batch_size import BLIND, SHARE, find, largest_phase, powers, repeated, search
 from tests.training.tiny import parts_of, splits, tiny_backbone
 
 GB = 10**9

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ftlab.backbones.border import Traced
+from ftlab.batch import Batch
 from ftlab.cache import entries
-from ftlab.data.base import Batch
 from ftlab.errors import UserError
 from ftlab.run import train
 from tests.training.test_resume import assert_equal, last
@@ -218,7 +218,7 @@ def test_a_run_that_was_killed_goes_on_with_the_choices_of_its_checkpoint(
 
     import ftlab
     from ftlab.cache import probe
-    from ftlab.training.checkpoints import Checkpoints
+    from ftlab.training.saving.checkpoints import Checkpoints
 
     words = ["subset=60", "data.image_size=32", "data.batch_size=16", "backbone.name=resnet10t",
              "backbone.pretrained=false", "strategy=progressive", "strategy.groups=2", "trainer.max_epochs=6",

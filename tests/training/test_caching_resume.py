@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ftlab.training import checkpoints
-from ftlab.training.checkpoints import Checkpoints
+from ftlab.training.saving import checkpoints
+from ftlab.training.saving.checkpoints import Checkpoints
 from ftlab.training.trainer import only_news
 from tests.training.test_caching import HEAD, TOP, own_cache  # noqa: F401  (a fixture)
 from tests.training.test_resume import assert_equal, last

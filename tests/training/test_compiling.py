@@ -13,9 +13,9 @@ from torch import nn
 import ftlab
 from ftlab.errors import UserError
 from ftlab.run import train
-from ftlab.training import automatic, compiling
-from ftlab.training.compiling import Compiled, chosen, verdict
 from ftlab.training.trainer import only_news
+from ftlab.training.trials import automatic, compiling
+from ftlab.training.trials.compiling import Compiled, chosen, verdict
 from tests.training.test_caching import PHASES
 from tests.training.test_resume import assert_equal, last
 from tests.training.tiny import BASE, Run, parts_of, prepared, splits, tiny_backbone

@@ -20,8 +20,8 @@ from ftlab.convex.standardised import FLOOR
 from ftlab.errors import UserError
 from ftlab.heads.base import Head
 from ftlab.run import train
-from ftlab.training import convex, features
-from ftlab.training.features import FeatureStore, compute
+from ftlab.training.phases import convex, features
+from ftlab.training.phases.features import FeatureStore, compute
 from tests.training.test_resume import assert_equal, last, without_times
 from tests.training.tiny import Run, Watch, moved, parts_of, prepared, splits
 
@@ -156,7 +156,7 @@ SETTINGS = [
 def test_a_run_killed_in_or_after_its_convex_phase_ends_bit_identical(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ftlab.training.checkpoints import Checkpoints
+    from ftlab.training.saving.checkpoints import Checkpoints
 
     whole, save, kept = tmp_path / "whole", Checkpoints._save, []
 

@@ -9,7 +9,7 @@ from ftlab.cache.decide import Choice, Need
 from ftlab.cache.probe import Probed
 from ftlab.cli import main
 from ftlab.errors import UserError
-from ftlab.training.estimate import estimates, passes, total
+from ftlab.training.trials.estimate import estimates, passes, total
 from tests.training.test_caching import FIRST_TWO, PHASES
 from tests.training.tiny import Run, parts_of, prepared
 

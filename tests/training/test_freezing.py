@@ -9,12 +9,12 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ftlab.backbones.image import TimmBackbone
-from ftlab.data.base import Batch
+from ftlab.batch import Batch
+from ftlab.freezing import forget, freeze, owners, resting
 from ftlab.heads.linear import Linear
 from ftlab.heads.mlp import Mlp
 from ftlab.model import Model
 from ftlab.training.finetuner import FineTuner
-from ftlab.training.freezing import forget, freeze, owners, resting
 from ftlab.training.trainer import only_news
 from tests.training.tiny import STAGES, Watch, moved, parameters_of, prepared, tiny_backbone
 

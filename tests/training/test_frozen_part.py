@@ -15,9 +15,9 @@ from ftlab.backbones.module import ModuleBackbone
 from ftlab.errors import UserError
 from ftlab.pickles import FROZEN, FROZEN_PART
 from ftlab.run import train
-from ftlab.training.checkpoints import Checkpoints
-from ftlab.training.frozen_part import FrozenPart, untrained
-from ftlab.training.loading import read_checkpoint
+from ftlab.training.saving.checkpoints import Checkpoints
+from ftlab.training.saving.frozen_part import FrozenPart, untrained
+from ftlab.training.saving.loading import read_checkpoint
 from tests.training.test_resume import assert_equal, last
 from tests.training.tiny import BASE, PREPROCESSING, STAGES, parts_of, prepared, splits, tiny_backbone
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ftlab.strategies.base import Phase
-from ftlab.training.history import best_epoch, losses, phase_records
+from ftlab.training.phases.history import best_epoch, losses, phase_records
 
 
 def record(epoch: int, phase: str, loss: float | None, peak: int | None = None) -> dict:

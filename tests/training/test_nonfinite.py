@@ -10,11 +10,12 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor
 
-from ftlab.data.base import Batch, Splits
+from ftlab.batch import Batch
+from ftlab.data.base import Splits
 from ftlab.errors import UserError
-from ftlab.training.checkpoints import LAST
-from ftlab.training.loading import read_checkpoint
-from ftlab.training.nonfinite import ROLLBACKS, SKIPS_IN_A_ROW, decide, factor, norm, weights_are_finite
+from ftlab.training.saving.checkpoints import LAST
+from ftlab.training.saving.loading import read_checkpoint
+from ftlab.training.saving.nonfinite import ROLLBACKS, SKIPS_IN_A_ROW, decide, factor, norm, weights_are_finite
 from tests.training.test_resume import assert_equal
 from tests.training.tiny import CLASSES, Run, moved, pictures, prepared
 
@@ -319,7 +320,7 @@ def test_out_of_memory_names_the_ways_out_with_the_numbers_of_the_run(tmp_path, 
 
 
 def test_another_error_is_not_taken_for_memory():
-    from ftlab.training.out_of_memory import is_out_of_memory
+    from ftlab.training.trials.out_of_memory import is_out_of_memory
 
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not is_out_of_memory(ValueError("can't allocate memory"))

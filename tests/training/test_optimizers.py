@@ -14,7 +14,7 @@ from ftlab.errors import UserError
 from ftlab.heads.linear import Linear
 from ftlab.heads.mlp import Mlp
 from ftlab.model import Model
-from ftlab.training.optimizers import OptimizerSettings, groups
+from ftlab.optimizers import OptimizerSettings, groups
 from tests.training.tiny import prepared, tiny_backbone
 
 OPTIONS = sorted(options("optimizer"))

@@ -10,7 +10,7 @@ import torch
 
 import ftlab
 from ftlab.run import train
-from ftlab.training.loading import read_checkpoint
+from ftlab.training.saving.loading import read_checkpoint
 from tests.training.tiny import BASE, splits, tiny_backbone
 
 SETTINGS = [
@@ -66,7 +66,7 @@ def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An uninterrupted run, with a copy of its folder as it was after each epoch, and in the middle of each."""
-    from ftlab.training.checkpoints import Checkpoints
+    from ftlab.training.saving.checkpoints import Checkpoints
 
     folder = tmp_path_factory.mktemp("resume") / "whole"
     save = Checkpoints._save

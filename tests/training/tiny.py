@@ -23,9 +23,10 @@ from ftlab.backbones.base import Backbone
 from ftlab.backbones.module import ModuleBackbone
 from ftlab.composition import compose
 from ftlab.config import plainly
-from ftlab.data.base import Preprocessing, Samples, Splits
-from ftlab.data.images import ArrayImages
+from ftlab.data.base import Samples, Splits
 from ftlab.data.module import DataModule
+from ftlab.inputs.images.files import ArrayImages
+from ftlab.inputs.images.preprocessing import Preprocessing
 from ftlab.run import loaders
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.fit import prepare

@@ -16,8 +16,8 @@ from typing import Any
 import PIL
 from PIL import Image
 
-from ftlab.cache import root
-from ftlab.reports.files import write_text
+from ftlab.files.writing import write_text
+from ftlab.places import root
 
 VERSION = 1  # of what is found and how it is written
 KEPT = 50  # entries; older ones are removed

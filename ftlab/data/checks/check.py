@@ -9,14 +9,16 @@ from typing import Any, Literal
 import torch
 from rich.console import Console
 
-from ftlab.data.base import Inputs, Splits
+from ftlab.data.base import Splits
 from ftlab.data.checks import labels, pairs
 from ftlab.data.checks.files import Facts, Kept, of_files, of_images
 from ftlab.data.checks.images import WRONG_SUFFIX
 from ftlab.data.checks.pairs import Place
-from ftlab.data.images import ImageFiles, printable
-from ftlab.data.problems import Fault, Problem, of_faults, problem, refusal
-from ftlab.data.splits import Selected, select
+from ftlab.data.splits import select
+from ftlab.files.paths import printable
+from ftlab.inputs.base import Inputs, Selected
+from ftlab.inputs.images.files import ImageFiles
+from ftlab.problems import Fault, Problem, of_faults, problem, refusal
 
 Level = Literal["fast", "full"]
 

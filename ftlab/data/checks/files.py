@@ -13,11 +13,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from ftlab.data.base import Inputs
 from ftlab.data.checks import cache
 from ftlab.data.checks.duplicates import FAST_BYTES, equal_files, groups, near
 from ftlab.data.checks.images import Look, look, thumbnail
 from ftlab.errors import UserError
+from ftlab.inputs.base import Inputs
 
 
 @dataclass

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
-from ftlab.data.images import MODES_WITH_ALPHA, load_image, printable
 from ftlab.errors import UserError
+from ftlab.files.paths import printable
+from ftlab.inputs.images.files import MODES_WITH_ALPHA, load_image
 
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 # How Pillow's decoders speak of a file that ends too early.

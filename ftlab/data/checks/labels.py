@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ftlab.data.base import Splits
-from ftlab.data.problems import Fault, Problem, problem
+from ftlab.problems import Fault, Problem, problem
 
 IMBALANCE = 10  # the largest class over the smallest from which a person is warned
 NUMBERS = 0.9  # the share of whole numbers from which a column of labels is one of numbers

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ftlab.data.base import Splits
 from ftlab.data.checks.files import Facts
-from ftlab.data.problems import Problem, problem
+from ftlab.problems import Problem, problem
 
 Place = tuple[str, int]  # split, index in it
 Units = Sequence[Sequence[Place]]  # the samples that use each image

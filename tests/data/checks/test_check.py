@@ -11,8 +11,8 @@ from ftlab.data.base import Samples, Splits
 from ftlab.data.checks import cache
 from ftlab.data.checks.check import check, settled
 from ftlab.data.checks.labels import numeric, odd_label
-from ftlab.data.images import ArrayImages, ImageFiles
 from ftlab.errors import UserError
+from ftlab.inputs.images.files import ArrayImages, ImageFiles
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,102 @@
+"""Images in folders that bear the names of their classes, with or without folders for train, val and test."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ftlab.data.base import Samples, Source, Splits
+from ftlab.data.splits import complete
+from ftlab.errors import UserError, choices
+from ftlab.files.folders import existing_folder, hidden, image_files, subfolders, visible
+from ftlab.files.paths import printable
+from ftlab.inputs.images.files import ImageFiles
+from ftlab.problems import problem
+
+SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+class ImageFolder(Source):
+    """root/train/CLASS/..., root/val/CLASS/... (also valid, validation), root/test/CLASS/...; or root/CLASS/....
+
+    Images may lie deeper below a class's folder. Hidden files and folders are left out.
+    Raises (survey): UserError, naming the folder.
+    """
+
+    def __init__(self, root: str, split: Sequence[float]) -> None:
+        self.root = root
+        self.split = split
+
+    def survey(self, seed: int) -> Splits:
+        root = existing_folder(self.root)
+        folders, warnings = _split_folders(root)
+        found = {split: _ClassFolders(folder) for split, folder in folders.items()}
+        classes = found["train"].classes
+        if len(classes) < 2:
+            raise UserError(f"{printable(folders['train'])} holds one class ({classes[0]}); at least 2 are needed.")
+        problems = [told for part in found.values() for told in part.problems]
+        problems += problem("hidden files and folders are left out", "note", map(printable, hidden(root)))
+        for split in found.keys() - {"train"}:
+            _compare(folders[split], found[split].classes, classes)
+        samples = {split: part.samples(classes) for split, part in found.items()}
+        train, val, test, said = complete(samples["train"], samples.get("val"), samples.get("test"), self.split, seed)
+        return Splits(train, val, test, classes, (*warnings, *said), tuple(problems))
+
+
+def _split_folders(root: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Folder of each split, and warnings; the whole root is "train" if it holds the classes themselves."""
+    inside = subfolders(root)
+    named = [folder for folder in inside if folder.name.lower() in SPLIT_FOLDERS]
+    folders: dict[str, Path] = {}
+    # A class may be called "train"; the split of that name holds folders.
+    if not any(folder.name.lower() == "train" and subfolders(folder) for folder in named):
+        if named and len(named) == len(inside):
+            raise UserError(f"data.root={printable(root)} has {named[0].name} and no train folder with class folders.")
+        return {"train": root}, ()
+    for folder in named:
+        split = SPLIT_FOLDERS[folder.name.lower()]
+        if split in folders:
+            raise UserError(f"data.root={printable(root)} has both {folders[split].name} and {folder.name}: keep one.")
+        folders[split] = folder
+    others = [printable(entry.name) for entry in visible(root) if entry not in named]
+    said = f"beside the split folders {len(others)} entries of {printable(root)} are left out: {', '.join(others[:5])}"
+    return folders, (said,) if others else ()
+
+
+class _ClassFolders:
+    """The images of one split by class, and what was left out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.images: dict[str, list[Path]] = {}
+        others = [entry for entry in visible(folder) if not entry.is_dir()]
+        for class_folder in subfolders(folder):
+            self.images[printable(class_folder.name)], rest = image_files(class_folder)
+            others += rest
+        empty = [name for name, images in self.images.items() if not images]
+        self.classes = tuple(name for name, images in self.images.items() if images)
+        place = f"in {printable(folder)}"
+        files = [printable(path) for path in others]
+        folders = [printable(folder / name) for name in empty]
+        self.problems = [
+            *problem("files are not images by their suffix", "warning", files, f"left out {place}"),
+            *problem("class folders hold no image", "warning", folders, f"they are no classes {place}"),
+        ]
+        if not self.classes:
+            raise UserError(
+                f"{printable(folder)} holds no images in class folders; accepted: {printable(folder)}/CLASS/IMAGE."
+            )
+
+    def samples(self, classes: tuple[str, ...]) -> Samples:
+        paths = [(path, classes.index(name)) for name in self.classes for path in self.images[name]]
+        return Samples(
+            ImageFiles([path for path, _ in paths]),
+            torch.tensor([target for _, target in paths]),
+            [printable(path) for path, _ in paths],
+        )
+
+
+def _compare(folder: Path, classes: tuple[str, ...], train: tuple[str, ...]) -> None:
+    for name in classes:
+        if name not in train:
+            raise UserError(f"{printable(folder)} has the class '{name}', train has not: {choices(name, train)}")

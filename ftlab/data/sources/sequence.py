@@ -1,0 +1,193 @@
+"""Sequences of tokens or numbers from a file, with numbers or a class to predict.
+
+Shapes: n sequences, t steps, c channels, k targets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ftlab.data.base import Samples, Source, Splits
+from ftlab.data.checks.labels import like_missing, numeric, odd_label
+from ftlab.data.sources.sequence_arrays import read_arrays
+from ftlab.data.sources.sequence_rows import RowSamples, Wanted
+from ftlab.data.sources.sequence_splits import SPLITS, Found, Places, Sample, by_column, by_series, by_time, crossing
+from ftlab.data.splits import complete, shares_of
+from ftlab.errors import UserError
+from ftlab.files.csv_file import CsvFile
+from ftlab.files.folders import existing_folder
+from ftlab.files.table_file import table_file
+from ftlab.inputs.sequences.files import NpzFile
+from ftlab.inputs.sequences.preprocessing import fit
+from ftlab.inputs.sequences.steps import Layout, in_order
+from ftlab.problems import Fault
+from ftlab.targets.columns import TargetColumns
+
+
+class Sequences(Source):
+    """A table of one row a step (.csv, .parquet), or arrays (.npz: tokens (n, t) or series (n, t, c); mask (n, t);
+    targets (n,) or (n, k), or labels (n,); split (n,)).
+
+    The settings are those of conf/data/sequence.yaml. A window of a long sequence has the targets of the row `horizon`
+    steps behind its end; a whole sequence has one value in each target column.
+    Raises (read): UserError, naming file, row and column.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        file: str,
+        series_column: str | None,
+        time_column: str | None,
+        token_column: str | None,
+        columns: Sequence[str] | None,
+        target_columns: Sequence[str] | None,
+        label_column: str | None,
+        window: int | None,
+        stride: int,
+        horizon: int,
+        max_length: int | None,
+        rare: int,
+        missing: Literal["error", "drop"],
+        split_column: str | None,
+        order: Literal["random", "time"],
+        split: Sequence[float],
+    ) -> None:
+        self.root, self.file = root, file
+        self.layout = Layout(series_column, time_column, window, stride)
+        names = tuple(target_columns or ())
+        self.wanted = Wanted(self.layout, token_column, columns, names, label_column, horizon, split_column)
+        self.max_length = max_length
+        self.rare = rare
+        self.missing = missing
+        self.order = order
+        self.split = split
+
+    def survey(self, seed: int) -> Splits:
+        folder = existing_folder(self.root)
+        if self.file.endswith(".npz"):
+            arrays = NpzFile(self.file, folder)
+            return _Reading(self, arrays, read_arrays(self.wanted, arrays)).splits(seed)
+        table = table_file(self.file, folder)
+        return _Reading(self, table, RowSamples(self.wanted, table).read()).splits(seed)
+
+
+class _Reading:
+    """What a file of `Sequences` held, on its way to splits."""
+
+    def __init__(self, settings: Sequences, file: CsvFile, found: Found) -> None:
+        self.settings, self.file, self.found = settings, file, found
+        self.targets = TargetColumns(file, found.targets, settings.missing)
+
+    def splits(self, seed: int) -> Splits:
+        samples, faults = self.found.samples, list(self.found.faults)
+        if not samples:
+            raise UserError(faults[0].reason) if faults else self.file.error("the file has no sequences")
+        found = self._numbers(samples, faults, seed) if self.targets.names else self._classes(samples, faults, seed)
+        s = self.settings
+        learn = partial(fit, token=self.found.token, max_length=s.max_length, rare=s.rare, layout=s.layout)
+        return replace(found, kind="sequence", fit=learn, problems=(*self.found.problems, *found.problems))
+
+    # --- targets
+
+    def _missing(self, samples: list[Sample], faults: list[Fault], column: str) -> tuple[list[Sample], tuple[str, ...]]:
+        """The samples that have their targets, and what is said of the others, which may be faults."""
+        lost = {id(one): one for one in samples if None in one.numbers or not (one.numbers or one.label)}
+        kept = [one for one in samples if id(one) not in lost]
+        if lost and self.settings.missing == "error":
+            hint = "Accepted: a value; data.missing=drop leaves such sequences out and counts them."
+            kind, what = "sequences lack a target", "the target is missing"
+            faults += [self.file.fault(kind, what, one.line, column, hint) for one in lost.values()]
+            return kept, ()
+        said = f"{len(lost)} of {len(samples)} {self._plural} are left out, since a target is missing"
+        return kept, (said,) if lost else ()
+
+    def _numbers(self, samples: list[Sample], faults: list[Fault], seed: int) -> Splits:
+        kept, said = self._missing(samples, faults, ", ".join(self.targets.names))
+        if not kept:
+            raise UserError(faults[0].reason) if faults else self.file.error("no sequence has all of its targets")
+        targets = torch.tensor([one.numbers for one in kept], dtype=torch.float64)
+        train, val, test, more = self._parts(kept, targets.float(), seed, targets)
+        return Splits(train, val, test, (), (*said, *more), (), tuple(faults), self.targets.names)
+
+    def _classes(self, samples: list[Sample], faults: list[Fault], seed: int) -> Splits:
+        column = self.settings.wanted.label_column
+        kept, said = self._missing(samples, faults, column or "labels")
+        whole = numeric([one.label for one in kept])
+        odd = {id(one): why for one in kept if (why := odd_label(one.label, whole))}
+        kind = "sequences have a label that is none"
+        faults += [self.file.fault(kind, odd[id(one)], one.line, column) for one in kept if id(one) in odd]
+        kept = [one for one in kept if id(one) not in odd]
+        classes = tuple(sorted({one.label for one in kept}, key=in_order))
+        if len(classes) < 2:
+            shown = f"'{classes[0]}' in all sequences" if classes else "missing in all sequences"
+            raise self.file.error(f"the label is {shown}", column=column, hint="There is nothing to tell apart.")
+        targets = torch.tensor([classes.index(one.label) for one in kept])
+        train, val, test, more = self._parts(kept, targets, seed)
+        absent = [name for place, name in enumerate(classes) if place not in train.targets]
+        if absent:
+            hint = "Change data.split or the column of the split."
+            raise self.file.error(f"the label '{absent[0]}' is not in train", column=column, hint=hint)
+        odd_names = tuple(like_missing([one.label for one in kept]))
+        return Splits(train, val, test, classes, (*said, *more), odd_names, tuple(faults))
+
+    # --- splits
+
+    def _parts(
+        self, samples: list[Sample], targets: Tensor, seed: int, exact: Tensor | None = None
+    ) -> tuple[Samples, Samples | None, Samples | None, tuple[str, ...]]:
+        """train, val, test and warnings. exact: numbers in float64, which must differ in train."""
+        s = self.settings
+        places = self._places(samples, seed)
+        lost = crossing(samples, places)
+        said = (
+            [f"{lost} of {len(samples)} {self._plural} lie across the border of two splits; left out"] if lost else []
+        )
+        if exact is not None:
+            self.targets.check([one.line for one in samples], places["train"], exact)
+        train, val, test = (self._chosen(samples, targets, places.get(split, [])) for split in SPLITS)
+        assert train is not None
+        if self.by_time or (val is not None and test is not None):
+            return train, val, test, tuple(said)
+        if not self.found.whole:
+            return train, val, test, (*said, "windows overlap, so no other split is taken from train")
+        train, val, test, more = complete(train, val, test, s.split, seed)
+        return train, val, test, (*said, *(more if exact is None else ()))  # numbers are meant to be split at random
+
+    @property
+    def by_time(self) -> bool:
+        return self.settings.order == "time" and self.settings.wanted.split_column is None
+
+    @property
+    def _plural(self) -> str:
+        return "sequences" if self.found.whole else "windows"
+
+    def _places(self, samples: list[Sample], seed: int) -> Places:
+        """Raises: UserError for a split that gets nothing."""
+        column, shares = self.settings.wanted.split_column, shares_of(self.settings.split)
+        if self.by_time and not self.found.times:
+            raise UserError(f"data.order=time: {self.file.shown} says nothing of time; its array split can")
+        if self.by_time:
+            places = by_time(samples, self.found.times, shares)
+        elif column or self.found.whole:  # without a column all are of train, which `complete` splits
+            places = by_column(samples)
+        elif len({one.series for one in samples}) < 3:
+            why = "windows of fewer than 3 sequences would tell train what val and test hold"
+            raise UserError(f"data.order=random: {why}; use data.order=time")
+        else:
+            places = by_series(samples, shares, seed)
+        wanted = dict(zip(SPLITS, shares, strict=True)) if self.by_time else {"train": 1.0}
+        for split, share in wanted.items():
+            if share and not places[split]:
+                what = f"none of {len(samples)} {self._plural} lies wholly in {split}"
+                hint = "Change data.split or data.window."
+                raise self.file.error(what, column=column or self.settings.layout.time, hint=hint)
+        return places
+
+    def _chosen(self, samples: list[Sample], targets: Tensor, places: list[int]) -> Samples | None:
+        inputs, names = [samples[place].steps for place in places], [samples[place].name for place in places]
+        return Samples(inputs, targets[places], names) if places else None

@@ -1,0 +1,82 @@
+"""Sequences out of the arrays of an .npz file, with what is to be predicted for each.
+
+Shapes: n sequences, k targets.
+"""
+
+import math
+
+import numpy as np
+
+from ftlab.data.sources.image_folder import SPLIT_FOLDERS
+from ftlab.data.sources.sequence_rows import Wanted
+from ftlab.data.sources.sequence_splits import Found, Sample
+from ftlab.errors import UserError, choices
+from ftlab.files.numbers import LARGEST
+from ftlab.inputs.sequences.files import NpzFile
+from ftlab.problems import Fault
+from ftlab.targets.columns import Numbers
+
+
+def read_arrays(wanted: Wanted, file: NpzFile) -> Found:
+    """Raises: UserError, naming file, row and array, for what is wrong as a whole."""
+    _check_keys(wanted, file)
+    arrays = file.arrays()
+    if ("targets" in arrays) == ("labels" in arrays):
+        raise file.error("either 'targets' (n,) or (n, k), numbers, or 'labels' (n,) say what to predict")
+    for name in ("split", "labels"):
+        if name in arrays and arrays[name].ndim != 1:
+            raise file.error(f"the shape is {arrays[name].shape}; accepted: (n,)", column=name)
+    names = _target_names(wanted, file, arrays["targets"]) if "targets" in arrays else ()
+    found: list[Sample | Fault] = []
+    for row, steps in enumerate(file.sequences(arrays, wanted.columns or ())):
+        numbers = steps if isinstance(steps, Fault) else _numbers(file, row, arrays)
+        if isinstance(steps, Fault) or isinstance(numbers, Fault):
+            found.append(steps if isinstance(steps, Fault) else numbers)  # type: ignore[arg-type]
+            continue
+        split = frozenset((_split(file, row, arrays),))
+        label = str(arrays["labels"][row]).strip() if "labels" in arrays else ""
+        found.append(Sample(file.row(row + 1), row + 1, row, steps, (0.0, 0.0), split, numbers, label))
+    samples = [one for one in found if isinstance(one, Sample)]
+    faults = [one for one in found if isinstance(one, Fault)]
+    return Found(samples, faults, [], [], "tokens" if "tokens" in arrays else None, names, True)
+
+
+def _check_keys(wanted: Wanted, file: NpzFile) -> None:
+    layout = wanted.layout
+    told = {"series_column": layout.series, "time_column": layout.time, "window": layout.window,
+            "token_column": wanted.token_column, "label_column": wanted.label_column}  # fmt: skip
+    for key, value in told.items():
+        if value is not None:
+            raise UserError(
+                f"data.{key}={value}: is for a CSV file; each row of the arrays of {file.shown} is a sequence"
+            )
+    if wanted.split_column not in (None, "split"):
+        raise UserError(f"data.split_column={wanted.split_column}: of an .npz file, it is the array split")
+
+
+def _target_names(wanted: Wanted, file: NpzFile, targets: np.ndarray) -> tuple[str, ...]:
+    if targets.ndim > 2:
+        raise file.error(f"the shape is {targets.shape}; accepted: (n,) or (n, k)", column="targets")
+    k = targets.shape[1] if targets.ndim == 2 else 1
+    names = wanted.target_columns or (("target",) if k == 1 else tuple(f"target{i + 1}" for i in range(k)))
+    if len(names) != k:
+        raise file.error(f"{k} numbers for the {len(names)} names of data.target_columns", column="targets")
+    return names
+
+
+def _numbers(file: NpzFile, row: int, arrays: dict[str, np.ndarray]) -> Numbers | Fault:
+    if "targets" not in arrays:
+        return ()
+    values = np.atleast_1d(arrays["targets"][row]).astype(np.float64).tolist()
+    bad = [value for value in values if abs(value) > LARGEST]
+    if bad:
+        what = f"{bad[0]:g} is infinite or too large, above {LARGEST:g}"
+        return file.fault("sequences have a target that is no number", what, row + 1, "targets")
+    return tuple(None if math.isnan(value) else value for value in values)
+
+
+def _split(file: NpzFile, row: int, arrays: dict[str, np.ndarray]) -> str:
+    said = str(arrays["split"][row]).strip().lower() if "split" in arrays else "train"
+    if said not in SPLIT_FOLDERS:
+        raise file.error(f"split '{said}' is unknown", row + 1, "split", choices(said, SPLIT_FOLDERS))
+    return SPLIT_FOLDERS[said]

@@ -1,0 +1,165 @@
+"""Sequences, or windows of them, out of a table of one row a step, with what is to be predicted for each.
+
+Shapes: t steps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ftlab.data.sources.image_folder import SPLIT_FOLDERS
+from ftlab.data.sources.sequence_splits import Found, Sample
+from ftlab.errors import UserError, choices
+from ftlab.files.csv_file import CsvFile, Record
+from ftlab.files.numbers import MISSING
+from ftlab.inputs.sequences.files import Long, LongFile, windows
+from ftlab.inputs.sequences.steps import Layout
+from ftlab.problems import Fault, Problem, problem
+from ftlab.targets.columns import Numbers, TargetColumns
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be read; as the keys of conf/data/sequence.yaml."""
+
+    layout: Layout
+    token_column: str | None
+    columns: Sequence[str] | None
+    target_columns: tuple[str, ...]
+    label_column: str | None
+    horizon: int
+    split_column: str | None
+
+
+class RowSamples:
+    """One reading of a table."""
+
+    def __init__(self, wanted: Wanted, file: CsvFile) -> None:
+        self.wanted, self.file = wanted, file
+        self.targets = TargetColumns(file, wanted.target_columns, "drop")  # a row may lack what its sequence has
+
+    def read(self) -> Found:
+        """Raises: UserError, naming file, row and column, for what is wrong as a whole."""
+        s = self.wanted
+        series, faults = LongFile(self.file, s.layout, s.token_column, self._channels).read()
+        times = [time for one in series for time in one.times]
+        cut: list[list[Sample] | Fault]
+        if s.layout.window is None:
+            cut, problems = [self._sequence(place, one) for place, one in enumerate(series)], []
+        else:
+            problems = self._short(series)
+            cut = [self._windows(place, one) for place, one in enumerate(series)]
+        samples = [sample for found in cut if not isinstance(found, Fault) for sample in found]
+        faults += [found for found in cut if isinstance(found, Fault)]
+        return Found(samples, faults, problems, times, s.token_column, s.target_columns, s.layout.window is None)
+
+    def _short(self, series: Sequence[Long]) -> list[Problem]:
+        """Sequences that hold no window. Raises: UserError if none does."""
+        s = self.wanted
+        short = [one for one in series if not self._starts(one)]
+        if series and len(short) == len(series):
+            most = max(len(one.lines) for one in series)
+            what = (
+                f"a window of {s.layout.window} steps and a target {s.horizon} steps on is empty: the longest sequence "
+                f"has {most} rows"
+            )
+            raise self.file.error(what, series[0].lines[0], s.layout.series, "Lower data.window or data.horizon.")
+        names = [self.file.row(one.lines[0]) for one in short]
+        kind = f"sequences have fewer than {self._window + s.horizon} rows, too few for a window"
+        return problem(kind, "warning", names, "left out")
+
+    @property
+    def _window(self) -> int:
+        return self.wanted.layout.window or 0
+
+    def _channels(self, columns: Sequence[str]) -> list[str]:
+        """The columns of numbers; the past of a target is one of them, where it is not what is to be predicted."""
+        s = self.wanted
+        if bool(s.target_columns) == bool(s.label_column):
+            raise UserError(
+                f"data=sequence: say what to predict by data.target_columns=[...] (numbers) or data.label_column=... "
+                f"(a class), one of the two; {self.file.shown} has the columns {', '.join(columns)}."
+            )
+        self.targets.check_names()
+        keys = {"target_columns": s.target_columns, "label_column": [s.label_column], "columns": s.columns or (),
+                "split_column": [s.split_column]}  # fmt: skip
+        for key, names in keys.items():
+            for name in names:
+                if name is not None and name not in columns:
+                    raise self.file.error(f"data.{key}={name} is no column", hint=choices(name, columns))
+        past = s.layout.window is not None and s.horizon > 0
+        own = {s.layout.series, s.layout.time, s.token_column, s.label_column, s.split_column}
+        own |= set() if past else set(s.target_columns)
+        told = [name for name in s.columns or () if name in own]
+        if told:
+            raise UserError(f"data.columns: {told[0]} is a target, or said by another key; the network may not see it.")
+        seen = [name for name in s.columns or (() if s.columns is not None else columns) if name not in own]
+        if not seen and s.token_column is None:
+            raise self.file.error("no column is left for the network to see")
+        return seen
+
+    def _starts(self, one: Long) -> list[int]:
+        return windows(len(one.lines), self._window, self.wanted.layout.stride, self.wanted.horizon)
+
+    def _sequence(self, place: int, one: Long) -> list[Sample] | Fault:
+        """A whole sequence, whose rows must not contradict each other."""
+        numbers: Numbers = (None,) * len(self.targets.names)
+        label, line = "", one.lines[0]
+        for at, record in zip(one.lines, one.records, strict=True):
+            found = self.targets.of(at, record)
+            if isinstance(found, Fault):
+                return found
+            here = self._label(record)
+            if odd := self._differ(one, at, (*numbers, label or None), (*found, here or None)):
+                return odd
+            numbers = tuple(old if old is not None else new for old, new in zip(numbers, found, strict=True))
+            label = label or here
+        splits = self._splits(one, 0, len(one.lines))
+        if isinstance(splits, Fault):
+            return splits
+        name = f"{self.file.row(line)}" + (f" ({one.name})" if one.name else "")
+        return [Sample(name, line, place, one.steps, (one.times[0], one.times[-1]), splits, numbers, label)]
+
+    def _differ(self, one: Long, line: int, before: Sequence[object], here: Sequence[object]) -> Fault | None:
+        """Of two rows of one sequence: targets, and the label, that are there and are not the same."""
+        columns = (*self.targets.names, self.wanted.label_column)
+        for column, old, new in zip(columns, before, here, strict=True):
+            if old is not None and new is not None and old != new:
+                what = f"the target is {new}, and {old} in a row before" + (f" of '{one.name}'" if one.name else "")
+                hint = "A sequence has one target; data.window=... cuts a long one into parts with one each."
+                return self.file.fault("rows of one sequence have targets that differ", what, line, column, hint)
+        return None
+
+    def _windows(self, place: int, one: Long) -> list[Sample] | Fault:
+        """The windows of a sequence, each with the targets of a row at or behind its end."""
+        found: list[Sample] = []
+        for start in self._starts(one):
+            stop = start + self._window
+            goal = stop - 1 + self.wanted.horizon
+            numbers, splits = self.targets.of(one.lines[goal], one.records[goal]), self._splits(one, start, goal + 1)
+            if isinstance(numbers, Fault) or isinstance(splits, Fault):
+                return numbers if isinstance(numbers, Fault) else splits  # type: ignore[return-value]
+            name = f"{self.file.row(one.lines[start])} to {one.lines[stop - 1]}" + (
+                f" ({one.name})" if one.name else ""
+            )
+            span, label = (one.times[start], one.times[goal]), self._label(one.records[goal])
+            steps = one.steps.part(start, stop)
+            found.append(Sample(name, one.lines[goal], place, steps, span, splits, numbers, label))
+        return found
+
+    def _label(self, record: Record) -> str:
+        column = self.wanted.label_column
+        label = (record[column] or "").strip() if column else ""
+        return "" if label.lower() in MISSING else label
+
+    def _splits(self, one: Long, start: int, stop: int) -> frozenset[str] | Fault:
+        column = self.wanted.split_column
+        if column is None:
+            return frozenset(("train",))
+        found = set()
+        for line, record in zip(one.lines[start:stop], one.records[start:stop], strict=True):
+            said = (record[column] or "").strip().lower()
+            if said not in SPLIT_FOLDERS:
+                what, hint = f"split '{said}' is unknown", choices(said, SPLIT_FOLDERS)
+                return self.file.fault("rows have an unknown split", what, line, column, hint)
+            found.add(SPLIT_FOLDERS[said])
+        return frozenset(found)

@@ -1,0 +1,246 @@
+"""Rows of a CSV or Parquet file, with numbers or a class to predict.
+
+Shapes: n rows, t targets.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ftlab.data.base import Samples, Source, Splits
+from ftlab.data.checks.labels import like_missing, numeric, odd_label
+from ftlab.data.sources.column_types import is_missing, like_number, naming, of_text, repeated, typed
+from ftlab.data.sources.image_folder import SPLIT_FOLDERS
+from ftlab.data.splits import complete
+from ftlab.errors import UserError, choices
+from ftlab.files.csv_file import CsvFile, Record
+from ftlab.files.folders import existing_folder
+from ftlab.files.numbers import number
+from ftlab.files.table_file import table_file
+from ftlab.inputs.tables.rows import Columns, as_category, fit
+from ftlab.problems import Fault, Problem, problem
+from ftlab.targets.columns import Numbers, TargetColumns
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int  # in the file, the header of a CSV file is 1
+    cells: Mapping[str, Any]  # texts by column; those that the network sees, typed, once it is known what they hold
+    numbers: Numbers  # to predict, one a target column
+    label: str
+    split: str
+
+
+class Table(Source):
+    """One row a sample; the first row of a CSV file names the columns.
+
+    `target_columns` are numbers to predict, or `label_column` is the class. `columns` are what the network sees (None:
+    all others); `categorical_columns` of these are categories (None: those of text). `missing`: what a row without one
+    of its targets is, an error, or left out and counted (drop). `rare`: see rows.Columns.
+    Raises (read): UserError, naming file, row and column.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        file: str,
+        target_columns: Sequence[str] | None,
+        label_column: str | None,
+        columns: Sequence[str] | None,
+        categorical_columns: Sequence[str] | None,
+        missing: Literal["error", "drop"],
+        rare: int,
+        split_column: str | None,
+        split: Sequence[float],
+    ) -> None:
+        self.root = root
+        self.file = file
+        self.target_columns = tuple(target_columns or ())
+        self.label_column = label_column
+        self.columns = columns
+        self.categorical_columns = categorical_columns
+        self.missing = missing
+        self.rare = rare
+        self.split_column = split_column
+        self.split = split
+
+    def survey(self, seed: int) -> Splits:
+        return _Reading(self, table_file(self.file, existing_folder(self.root))).splits(seed)
+
+
+class _Reading:
+    """One reading of the file of a `Table`."""
+
+    def __init__(self, settings: Table, file: CsvFile) -> None:
+        self.settings, self.file = settings, file
+        self.targets = TargetColumns(file, settings.target_columns, settings.missing)
+        self.seen: list[str] = []  # the columns that the network sees
+
+    def splits(self, seed: int) -> Splits:
+        found = self.file.rows(self._check_columns, self._row)
+        if not found:
+            raise self.file.error("the file has no rows")
+        rows, faults = _parted(found)
+        if not rows:
+            raise UserError(faults[0].reason)
+        columns, bad, problems = self._columns(rows)
+        rows, faults = self._without(rows, [*faults, *bad])
+        if not rows:
+            raise UserError(faults[0].reason)
+        rows = [replace(row, cells=typed(row.cells, self.seen, columns.numbers)) for row in rows]
+        whole = self._numbers(rows, faults, seed) if self.targets.names else self._classes(rows, faults, seed)
+        told = (*problems, *whole.problems, *repeated(whole))
+        return replace(whole, problems=told, kind="table", fit=partial(fit, columns=columns))
+
+    # --- columns
+
+    def _check_columns(self, columns: Sequence[str]) -> None:
+        s = self.settings
+        twice = [column for column, count in Counter(columns).items() if count > 1]
+        if twice:
+            raise self.file.error("the name is that of two columns", column=twice[0], hint="Rename one.")
+        if bool(s.target_columns) == bool(s.label_column):
+            known = ", ".join(columns)
+            raise UserError(
+                f"data=table: say what to predict by data.target_columns=[...] (numbers) or data.label_column=... (a "
+                f"class), one of the two; {self.file.shown} has the columns {known}."
+            )
+        self.targets.check_names()
+        keys = {
+            "target_columns": s.target_columns, "label_column": [s.label_column], "columns": s.columns,
+            "categorical_columns": s.categorical_columns, "split_column": [s.split_column],
+        }  # fmt: skip
+        for key, names in keys.items():
+            for name in names or ():
+                if name is not None and name not in columns:
+                    raise self.file.error(f"data.{key}={name} is no column", hint=choices(name, columns))
+        own = {*s.target_columns, s.label_column, s.split_column}
+        told = [name for name in s.columns or () if name in own]
+        if told:
+            raise UserError(f"data.columns: {told[0]} is a target, or the split; the network may not see it.")
+        self.seen = [name for name in s.columns or columns if name not in own]
+        if not self.seen:
+            raise self.file.error("no column is left for the network to see")
+        odd = [name for name in s.categorical_columns or () if name not in self.seen]
+        if odd:
+            near = choices(odd[0], self.seen)
+            raise UserError(f"data.categorical_columns: {odd[0]} is no column that the network sees; {near}")
+
+    def _columns(self, rows: Sequence[_Row]) -> tuple[Columns, list[Fault], list[Problem]]:
+        """Which columns are numbers and which categories, cells that are neither, and columns of no use."""
+        named = self.settings.categorical_columns
+        numbers: list[str] = []
+        categories: list[str] = []
+        faults: list[Fault] = []
+        empty: list[str] = []
+        for name in self.seen:
+            cells = [(row.line, row.cells[name]) for row in rows if not is_missing(row.cells[name])]
+            if not cells:
+                empty.append(name)
+            elif name in named if named is not None else of_text([cell for _, cell in cells]):
+                categories.append(name)
+            else:
+                numbers.append(name)
+                faults += [fault for line, cell in cells if (fault := self._no_number(line, name, cell))]
+        if not numbers and not categories:
+            raise self.file.error("all columns that the network could see are empty")
+        columns = {name: [row.cells[name] for row in rows] for name in (*numbers, *categories)}
+        problems = [*problem("columns are empty in all rows", "warning", empty, "left out"), *naming(columns, numbers)]
+        return Columns(tuple(numbers), tuple(categories), self.settings.rare), faults, problems
+
+    def _no_number(self, line: int, column: str, cell: str) -> Fault | None:
+        try:
+            number(cell)
+        except ValueError as error:
+            hint = "Accepted: a finite number; a column of categories is named in data.categorical_columns."
+            return self.file.fault("rows have a cell that is no number", str(error), line, column, hint)
+        return None
+
+    # --- rows
+
+    def _row(self, line: int, record: Record) -> _Row | Fault:
+        if None in record or None in record.values():
+            return self.file.fault("rows are too long or too short", "the row has not a cell for each column", line)
+        cells = {name: cell or "" for name, cell in record.items()}
+        numbers = self.targets.of(line, cells)
+        if isinstance(numbers, Fault):
+            return numbers
+        label = cells[self.settings.label_column].strip() if self.settings.label_column else ""
+        if self.settings.label_column and as_category(label) is None and self.settings.missing == "error":
+            hint = "data.missing=drop leaves such rows out and counts them."
+            return self.file.fault("rows lack a label", "the label is missing", line, self.settings.label_column, hint)
+        split = cells[self.settings.split_column].strip().lower() if self.settings.split_column else "train"
+        if split not in SPLIT_FOLDERS:
+            what, hint = f"split '{split}' is unknown", choices(split, SPLIT_FOLDERS)
+            return self.file.fault("rows have an unknown split", what, line, self.settings.split_column, hint)
+        return _Row(line, cells, numbers, label, SPLIT_FOLDERS[split])
+
+    def _without(self, rows: list[_Row], faults: list[Fault]) -> tuple[list[_Row], list[Fault]]:
+        """The rows that no fault names, and the first fault of each row."""
+        first = {fault.name: fault for fault in reversed(faults)}
+        return [row for row in rows if self.file.row(row.line) not in first], list(reversed(first.values()))
+
+    # --- targets
+
+    def _numbers(self, rows: list[_Row], faults: list[Fault], seed: int) -> Splits:
+        kept = [row for row in rows if None not in row.numbers]
+        targets = torch.tensor([row.numbers for row in kept], dtype=torch.float64)
+        train_rows = [place for place, row in enumerate(kept) if row.split == "train"]
+        self.targets.check([row.line for row in kept], train_rows, targets)
+        train, val, test, _ = self._parts(kept, targets.float(), seed)  # at random, as is meant with numbers
+        said = self.targets.dropped([row.numbers for row in rows])
+        return Splits(train, val, test, (), said, (), tuple(faults), self.targets.names)
+
+    def _classes(self, rows: list[_Row], faults: list[Fault], seed: int) -> Splits:
+        kept = [row for row in rows if as_category(row.label) is not None]
+        lost = len(rows) - len(kept)
+        said = (f"{lost} of {len(rows)} rows are left out, since the label is missing",) if lost else ()
+        numbers = numeric([row.label for row in kept])
+        odd = {row.line: odd_label(row.label, numbers) for row in kept}
+        column, kind = self.settings.label_column, "rows have a label that is none"
+        wrong = [self.file.fault(kind, why, line, column) for line, why in odd.items() if why]
+        kept, faults = self._without(kept, [*faults, *wrong])
+        classes = tuple(sorted({row.label for row in kept if row.split == "train"}, key=_in_order))
+        if len(classes) < 2:
+            shown = f"'{classes[0]}' in all rows" if classes else "missing in all rows"
+            what = f"the label of the train split is {shown}"
+            raise self.file.error(what, column=column, hint="There is nothing to tell apart.")
+        kind = "rows have a label that train has not"
+        new = [row for row in kept if row.label not in classes]
+        unknown = [
+            self.file.fault(kind, f"label '{r.label}' of split {r.split} is not in train", r.line, column) for r in new
+        ]
+        kept, faults = self._without(kept, [*faults, *unknown])
+        targets = torch.tensor([classes.index(row.label) for row in kept])
+        train, val, test, more = self._parts(kept, targets, seed)
+        odd_names = tuple(like_missing([row.label for row in kept]))
+        return Splits(train, val, test, classes, (*said, *more), odd_names, tuple(faults))
+
+    def _parts(
+        self, rows: list[_Row], targets: Tensor, seed: int
+    ) -> tuple[Samples, Samples | None, Samples | None, tuple[str, ...]]:
+        samples: dict[str, Samples | None] = {}
+        for split in SPLITS:
+            places = [place for place, row in enumerate(rows) if row.split == split]
+            names = [self.file.row(rows[place].line) for place in places]
+            samples[split] = Samples([rows[p].cells for p in places], targets[places], names) if places else None
+        if samples["train"] is None:
+            raise self.file.error("no row is of the train split", column=self.settings.split_column)
+        return complete(samples["train"], samples["val"], samples["test"], self.settings.split, seed)
+
+
+def _parted(found: Sequence[_Row | Fault]) -> tuple[list[_Row], list[Fault]]:
+    return [row for row in found if isinstance(row, _Row)], [row for row in found if isinstance(row, Fault)]
+
+
+def _in_order(label: str) -> tuple[float, str]:
+    """Labels that are numbers by their value (2 before 10), all others by their name."""
+    return (float(label), label) if like_number(label) else (math.inf, label)

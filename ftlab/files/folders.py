@@ -1,0 +1,73 @@
+"""Folders and files of a data set, found with errors that help."""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+from ftlab.errors import UserError
+from ftlab.files.paths import printable
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+)
+
+
+def existing_folder(root: str | os.PathLike[str], key: str = "data.root") -> Path:
+    """`root` as a path. Raises: UserError with the nearest sibling's name if it is not a folder."""
+    path = Path(root).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise UserError(f"{key}={printable(path)} is a file; a folder is needed.")
+    parent = path.absolute().parent
+    while not parent.is_dir():
+        parent = parent.parent
+    siblings = [entry.name for entry in visible(parent) if entry.is_dir()]
+    near = get_close_matches(path.name, siblings, n=3, cutoff=0.5)
+    hint = f" Did you mean {', '.join(repr(printable(name)) for name in near)}?" if near else ""
+    raise UserError(f"{key}={printable(path)} is not there; nearest existing folder: {printable(parent)}.{hint}")
+
+
+def visible(folder: Path) -> list[Path]:
+    """Entries in the order of their names, without hidden ones such as .ipynb_checkpoints."""
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def subfolders(folder: Path) -> list[Path]:
+    return [entry for entry in visible(folder) if entry.is_dir()]
+
+
+def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """(images, other files) anywhere below `folder`, sorted; hidden ones are left out, links are followed once."""
+    images: list[Path] = []
+    others: list[Path] = []
+    seen: set[str] = set()
+    for parent, names, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link back to a folder above would never end
+            names.clear()
+            continue
+        seen.add(real)
+        names[:] = [name for name in names if not name.startswith(".")]
+        for name in files:
+            if not name.startswith("."):
+                path = Path(parent, name)
+                (images if path.suffix.lower() in SUFFIXES else others).append(path)
+    return sorted(images), sorted(others)
+
+
+def hidden(root: Path) -> list[Path]:
+    """Hidden files and folders below `root`, sorted; not those inside hidden folders or behind links."""
+    found: list[Path] = []
+    for parent, names, files in os.walk(root):
+        found += [Path(parent, name) for name in (*names, *files) if name.startswith(".")]
+        names[:] = [name for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
+def skipped(files: list[Path]) -> tuple[str, ...]:
+    """The warning about files that are not images, with their count; none for none."""
+    if not files:
+        return ()
+    count = "1 file is not an image" if len(files) == 1 else f"{len(files)} files are not images"
+    return (f"{count} by its suffix and left out, for example {printable(files[0])}",)

@@ -1,0 +1,44 @@
+"""A table in a file, CSV or Parquet; what is wrong with it is told with file, row and column."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ftlab.errors import UserError
+from ftlab.files.csv_file import CsvFile, Record
+
+T = TypeVar("T")
+PARQUET = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class ParquetFile(CsvFile):
+    """Cells become texts as in a CSV file, so that both are read alike; rows count from 1."""
+
+    def rows(self, check_columns: Callable[[Sequence[str]], None], make: Callable[[int, Record], T]) -> list[T]:
+        """Raises: UserError if the file is not there, or is no Parquet file, or pyarrow is not installed."""
+        path = self.existing()
+        if find_spec("pyarrow") is None:
+            raise UserError(
+                f"{self.shown}: reading Parquet needs pyarrow: pip install 'ftlab[table]'; or give a CSV file"
+            )
+        from pyarrow import ArrowException, parquet
+
+        try:
+            table = parquet.read_table(path)
+        except (ArrowException, OSError, ValueError) as error:
+            raise self.error(f"not a Parquet file ({str(error).splitlines()[0]})") from error
+        check_columns(table.column_names)
+        return [make(n, {k: _text(v) for k, v in row.items()}) for n, row in enumerate(table.to_pylist(), start=1)]
+
+
+def _text(cell: Any) -> str:
+    """repr of a float is read back to the same bits."""
+    return "" if cell is None else repr(cell) if isinstance(cell, float) else str(cell)
+
+
+def table_file(name: str, folder: Path, key: str = "data.file") -> CsvFile:
+    """The file by its suffix; `key`: what the user typed its name after."""
+    return (ParquetFile if Path(name).suffix.lower() in PARQUET else CsvFile)(name, folder, key)

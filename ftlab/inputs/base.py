@@ -1,0 +1,116 @@
+"""What a kind of input must do: how a raw one becomes a network's, and what is kept of that in the bundle.
+
+Shapes: n samples.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Protocol
+
+from ftlab.batch import Fields
+from ftlab.inputs.augment import Augment
+
+
+class Transform(ABC):
+    """One raw input to its fields of a Batch, without the batch's dimension, in two steps.
+
+    Draws from torch's generator only, and in the second step only.
+    """
+
+    random: bool = False  # False: always the same result, no need to seed
+
+    def first(self, raw: Any) -> Any:
+        """What comes out the same each time, so that it may be kept; where there is no such step, the raw input."""
+        return raw
+
+    @abstractmethod
+    def then(self, first: Any) -> Fields:
+        """The rest; it leaves what it is given as it was."""
+
+    def __call__(self, raw: Any) -> Fields:
+        return self.then(self.first(raw))
+
+
+@dataclass(frozen=True)
+class Unread:
+    """One of the inputs of `ftlab predict`, which is read on demand."""
+
+    name: Mapping[str, Any]  # with what its line begins: {"file": ...}, or {"file": ..., "row": ...}
+    read: Callable[[], Any]  # gives the raw input; raises UserError where it is broken
+
+
+class InputPreprocessing(ABC):
+    """How a raw input becomes the network's; it travels in the bundle. A modality is a subclass, and a dataclass."""
+
+    kind: ClassVar[str]  # of the raw inputs, as in Splits.kind
+    plural: ClassVar[str]  # what a person calls them
+    one_size: ClassVar[bool] = True  # whether all have as many positions, so that a head can take each by itself
+
+    @abstractmethod
+    def transform(self, augment: Augment | None = None) -> Transform:
+        """As in evaluation, or varied at random as `augment` says.
+
+        Raises: UserError for an augmentation that raw inputs of this kind do not have.
+        """
+
+    @abstractmethod
+    def each(self, given: Any) -> Iterator[Any]:
+        """The raw inputs that Python gave, one or many. Raises: UserError, saying what is accepted."""
+
+    @abstractmethod
+    def listed(self, inputs: str | Sequence[str]) -> tuple[list[Unread], tuple[str, ...]]:
+        """What `input=` of `ftlab predict` names, in order, and warnings. Raises: UserError if it names nothing."""
+
+    @abstractmethod
+    def shown(self, raw: Any) -> dict[str, Any]:
+        """A raw input for the report: {"image": a small Pillow image} or {"cells": {column: text}}."""
+
+    @abstractmethod
+    def builds(self) -> dict[str, Any]:
+        """What a backbone must be told to take such inputs: keywords of its constructor."""
+
+    def first_shapes(self, inputs: "Inputs") -> Iterator[tuple[int, ...] | None]:
+        """Shape of what the first step of a transform makes of each input, uint8, found without loading it.
+
+        None where that is not known; nothing at all where the first step costs too little to keep what it gives.
+        """
+        return iter(())
+
+    def first_key(self) -> tuple[Any, ...]:
+        """All that the first step depends on, besides the raw input."""
+        return ()
+
+    def suited(self, fresh: "InputPreprocessing") -> "InputPreprocessing":
+        """This one, of an earlier run, for the data of `fresh`: where things lie there is taken over."""
+        return self
+
+    def remarks(self, parts: Mapping[str, "Inputs"]) -> tuple[str, ...]:
+        """What a person should know of the inputs of each split. Raises: UserError where they do not fit."""
+        return ()
+
+    def stored(self) -> dict[str, Any]:
+        """What bundle.json holds; preprocessing.restored reads it."""
+        return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]  # every subclass is a dataclass
+
+
+class Inputs(Protocol):
+    """Raw inputs, loaded on access: PIL images (RGB) or uint8 tensors (c, h, w), or the rows of a table."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+class Selected:
+    """Some of the inputs of another sequence, by index."""
+
+    def __init__(self, inputs: Inputs, indices: Sequence[int]) -> None:
+        self.inputs = inputs
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.inputs[self.indices[index]]

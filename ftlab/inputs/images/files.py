@@ -1,0 +1,133 @@
+"""Image files to RGB pixels, and the sequences of images that samples hold.
+
+Shapes: n images, h height, w width.
+"""
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ftlab.errors import UserError
+from ftlab.files.paths import printable
+
+ORIENTATION = 0x0112  # the tag of EXIF
+TURNED = (5, 6, 7, 8)  # by 90 degrees, mirrored or not
+MODES_WITH_ALPHA = frozenset(("RGBA", "RGBa", "LA", "La", "PA"))
+
+
+def load_image(path: str | os.PathLike[str]) -> Image.Image:
+    """The image of a file as RGB, upright as its EXIF orientation says.
+
+    16-bit values are scaled, transparent parts are shown on white.
+    Raises: UserError, naming the file, if it cannot be decoded to its end or is too large to be one image.
+    """
+    try:
+        with warnings.catch_warnings():
+            # A 21 kB file can ask for 0.8 GB; Pillow only warns between one and two times its limit.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return rgb(ImageOps.exif_transpose(image))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        limit = f"at most {Image.MAX_IMAGE_PIXELS:,} pixels are accepted"
+        raise UserError(f"{printable(path)}: the image is too large ({limit}); scale it down or remove it.") from error
+    except UserError as error:
+        raise UserError(f"{printable(path)}: {error}") from error
+    except (
+        Exception
+    ) as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, IndexError, ...
+        reason = str(error).replace(" " + repr(os.fspath(path)), "") or type(error).__name__
+        raise UserError(
+            f"{printable(path)}: not a readable image ({reason}); it may be truncated: replace or remove it."
+        ) from error
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """(height, width) of what `load_image` gives, by the head of the file; None where that says nothing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                width, height = image.size
+                turned = image.getexif().get(ORIENTATION, 1) in TURNED
+    except Exception:  # see load_image, which says what is wrong with it when it is its turn
+        return None
+    return (width, height) if turned else (height, width)
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """Any Pillow image as RGB: 16-bit grey scaled to 8 bit, transparency composed on white.
+
+    Raises: UserError for pixels without a known range (32-bit).
+    """
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    if image.mode == "F":
+        raise UserError("pixels are 32-bit floats of unknown range; save it with 8 or 16 bits.")
+    if image.mode in MODES_WITH_ALPHA or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise UserError("pixels are 32-bit integers of unknown range; save it with 8 or 16 bits.")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))  # 65535 / 255 = 257
+
+
+class ImageFiles:
+    """Image files that are decoded on access, as RGB Pillow images."""
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        self.paths = [os.fspath(path) for path in paths]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return load_image(self.paths[index])
+
+
+class ArrayImages:
+    """Images in memory, uint8 (n, h, w) grey or (n, h, w, 3) colour; on access a uint8 tensor (3, h, w)."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        if array.dtype != np.uint8 or array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3):
+            raise UserError(
+                f"images are {array.dtype} of shape {array.shape}; accepted: uint8 of (n, h, w) or (n, h, w, 3)."
+            )
+        channels_first = array[:, None] if array.ndim == 3 else array.transpose(0, 3, 1, 2)
+        self.pixels = torch.from_numpy(channels_first)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.pixels[index].expand(3, -1, -1)
+
+
+def pixels(image: Any) -> Image.Image | Tensor:
+    """An RGB Pillow image or a uint8 tensor (3, h, w). Raises: UserError for anything else."""
+    if isinstance(image, Image.Image):
+        return rgb(image)
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8:
+        return rgb(Image.fromarray(image))
+    if not isinstance(image, Tensor) or image.ndim != 3 or image.shape[0] not in (1, 3):
+        shape = tuple(getattr(image, "shape", ()))
+        raise UserError(
+            f"the image is a {type(image).__name__} {shape}; accepted: Pillow, tensor (3, h, w), uint8 array."
+        )
+    if image.dtype != torch.uint8:
+        if not image.is_floating_point() or image.min() < 0 or image.max() > 1:
+            raise UserError("the image's values are not 0 to 1; leave normalisation out, the network brings its own.")
+        image = (image * 255).round().to(torch.uint8)
+    return image.expand(3, -1, -1)

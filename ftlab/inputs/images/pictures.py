@@ -1,0 +1,109 @@
+"""Images as raw inputs: what Preprocessing does with files, Pillow images and tensors.
+
+Shapes: c channels, h height, w width.
+"""
+
+import glob
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import PIL
+import torchvision
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.transforms.v2 import functional as tvf
+
+from ftlab.batch import Fields
+from ftlab.errors import UserError
+from ftlab.files.folders import image_files, skipped
+from ftlab.files.paths import printable
+from ftlab.inputs.augment import Augment
+from ftlab.inputs.base import Inputs, Selected, Transform, Unread
+from ftlab.inputs.images.files import ArrayImages, ImageFiles, image_size, load_image, pixels
+from ftlab.inputs.images.transforms import Geometry, evaluation_transform, resized, resized_size, training_transform
+
+Picture = str | Path | Image.Image | Tensor  # a file, a PIL image, or a uint8 tensor (c, h, w)
+LONGEST = 160  # pixels of the longer side of an image in a gallery
+VERSIONS = (PIL.__version__, torchvision.__version__)  # of what decodes and resizes
+
+
+class PictureTransform(Transform):
+    """A raw image to uint8 (3, h, w) that covers the network's input, then to {"images": float32 (3, h, w)}."""
+
+    def __init__(self, preprocessing: Geometry, augment: Augment | None) -> None:
+        """Raises: UserError for an unknown interpolation or a crop_pct outside (0, 1]."""
+        plain = evaluation_transform(preprocessing)
+        self.one = plain if augment is None else training_transform(preprocessing, augment)
+        self.random = self.one.random
+        self.preprocessing = preprocessing
+
+    def first(self, raw: Any) -> Tensor:
+        return resized(raw, self.preprocessing)
+
+    def then(self, first: Tensor) -> Fields:
+        return {"images": self.one.then(first)}
+
+
+def first_shapes(preprocessing: Geometry, inputs: Inputs) -> Iterator[tuple[int, ...] | None]:
+    """(3, h, w) of files, and of images in memory that are not of the wanted size.
+
+    Not of a data set of the user's own, which may give another image each time.
+    """
+    return (_first_shape(preprocessing, inputs, index) for index in range(len(inputs)))
+
+
+def _first_shape(preprocessing: Geometry, inputs: Inputs, index: int) -> tuple[int, ...] | None:
+    match inputs:
+        case Selected():
+            return _first_shape(preprocessing, inputs.inputs, inputs.indices[index])
+        case ImageFiles():
+            found = image_size(inputs.paths[index])
+            return (3, *resized_size(found, preprocessing)[1]) if found else None
+        case ArrayImages():
+            have = inputs.pixels.shape[-2], inputs.pixels.shape[-1]
+            want = resized_size(have, preprocessing)[1]
+            return (3, *want) if want != have else None
+    return None
+
+
+def each(given: Picture | Iterable[Picture]) -> Iterator[Image.Image | Tensor]:
+    """Raises: UserError for a file that cannot be read, or a tensor that holds no RGB image."""
+    for one in [given] if isinstance(given, str | Path | Image.Image | Tensor) else given:
+        yield load_image(one) if isinstance(one, str | Path) else pixels(one)
+
+
+def listed(inputs: str | Sequence[str]) -> tuple[list[Unread], tuple[str, ...]]:
+    """The images that `files` finds, and its warnings."""
+    found, warnings = files(inputs)
+    return [Unread({"file": printable(path)}, partial(load_image, path)) for path in found], warnings
+
+
+def files(inputs: str | Sequence[str]) -> tuple[list[Path], tuple[str, ...]]:
+    """The files that FILES, a FOLDER or a GLOB name, in the order given, folders and globs sorted; and warnings.
+
+    In a folder only files with an image's suffix are taken, hidden ones never; the others are warned of.
+    Raises: UserError for an input that names nothing.
+    """
+    found: list[Path] = []
+    warnings: tuple[str, ...] = ()
+    for text in [inputs] if isinstance(inputs, str) else inputs:
+        path = Path(text)
+        if path.is_dir():
+            these, others = image_files(path)
+            warnings += skipped(others)
+        elif path.exists() or not glob.has_magic(text):
+            these = [path]
+        else:
+            these = [p for p in map(Path, sorted(glob.glob(text, recursive=True))) if p.is_file()]
+        if not these:
+            raise UserError(f"input={text}: names no image; give files, a folder or a glob such as 'photos/*.jpg'")
+        found += these
+    return found, warnings
+
+
+def thumbnail(raw: Any, longest: int = LONGEST) -> Image.Image:
+    """A copy of a raw image, `longest` pixels on its longer side."""
+    image = raw if isinstance(raw, Image.Image) else tvf.to_pil_image(raw)
+    return ImageOps.contain(image, (longest, longest))

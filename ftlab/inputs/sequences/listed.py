@@ -1,0 +1,76 @@
+"""The files of `ftlab predict` as sequences, in the form that the network was trained on."""
+
+import glob
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ftlab.errors import UserError, choices
+from ftlab.files.table_file import table_file
+from ftlab.inputs.base import Unread
+from ftlab.inputs.sequences.files import LongFile, NpzFile, windows
+from ftlab.inputs.sequences.steps import Layout, Steps
+from ftlab.problems import Fault
+
+
+def listed(
+    inputs: str | Sequence[str], layout: Layout, token: str | None, names: tuple[str, ...]
+) -> tuple[list[Unread], tuple[str, ...]]:
+    """token, names: the columns that the network reads.
+
+    One for each sequence, or window of one (the last ends it), in the order of the files and of their rows.
+    """
+    found: list[Unread] = []
+    for text in [inputs] if isinstance(inputs, str) else inputs:
+        paths = [text] if Path(text).exists() or not glob.has_magic(text) else sorted(glob.glob(text))
+        if not paths:
+            raise UserError(f"input={text}: names no file; give a CSV file of one row a step, or an .npz file")
+        for path in paths:
+            found += _of_arrays(path, token, names) if path.endswith(".npz") else _of_rows(path, layout, token, names)
+    return found, ()
+
+
+def _of_arrays(path: str, token: str | None, columns: tuple[str, ...]) -> list[Unread]:
+    file = NpzFile(path, Path(), "input")
+    arrays = file.arrays()
+    for name, wanted in (("tokens", token), ("series", columns)):
+        if wanted and name not in arrays:
+            raise file.error("the array is missing", column=name, hint="The network was trained with it.")
+    rows = file.sequences({name: array for name, array in arrays.items() if name != "series" or columns}, columns)
+    return [Unread({"file": file.shown, "row": n}, partial(_given, one)) for n, one in enumerate(rows, start=1)]
+
+
+def _of_rows(path: str, layout: Layout, token: str | None, names: tuple[str, ...]) -> list[Unread]:
+    file = table_file(path, Path(), "input")
+
+    def channels(columns: Sequence[str]) -> tuple[str, ...]:
+        for name in names:
+            if name not in columns:
+                raise file.error("the column is missing", column=name, hint=choices(name, columns))
+        return names
+
+    whole, faults = LongFile(file, layout, token, channels).read()
+    found: list[Unread] = []
+    for one in whole:
+        named: dict[str, Any] = {"file": file.shown, **({"series": one.name} if layout.series else {})}
+        window = layout.window or len(one.lines)
+        starts = windows(len(one.lines), window, layout.stride)
+        for start in starts:
+            rows = {"rows": [one.lines[start], one.lines[start + window - 1]]} if layout.window else {}
+            found.append(Unread({**named, **rows}, partial(_given, one.steps.part(start, start + window))))
+        if not starts:
+            what = f"the sequence has {len(one.lines)} steps, and a window has {window}"
+            short = file.fault("sequences are too short", what, one.lines[0], layout.series)
+            found.append(Unread(named, partial(_given, short)))
+    return found + [Unread({"file": file.shown, "row": _row(fault)}, partial(_given, fault)) for fault in faults]
+
+
+def _given(one: Steps | Fault) -> Steps:
+    if isinstance(one, Fault):
+        raise UserError(one.reason)
+    return one
+
+
+def _row(fault: Fault) -> int:
+    return int(fault.name.rpartition(" ")[2])

@@ -1,0 +1,60 @@
+"""What trains when, as tables: phase x stage x rate, before anything runs."""
+
+from typing import Any
+
+from ftlab.assembly import Parts
+from ftlab.backbones.base import Stage
+from ftlab.optimizers import groups
+
+Report = dict[str, Any]
+
+
+def layer_tables(parts: Parts, plan: list[Report]) -> tuple[list[Report], list[Report]]:
+    """The tables of stages and phases with every single layer in place of the stage that it belongs to."""
+    sizes = {name: parameter.numel() for name, parameter in parts.model.named_parameters()}
+    decay = {id(p): group["weight_decay"] for group in groups(parts.model, parts.optimizer) for p in group["params"]}
+    decays = {name: decay[id(parameter)] for name, parameter in parts.model.named_parameters()}
+    layers = parts.model.layers()
+    rows = [{"address": layer.name, "parameters": sum(sizes[n] for n in layer.parameters)} for _, layer in layers]
+
+    def settings(phase: Report, stage: str, layer: Stage) -> Report | None:
+        of_stage = phase["stages"][stage]
+        own = max(decays[name] for name in layer.parameters)
+        return of_stage and {**of_stage, "weight_decay": None if of_stage["rate"] is None else own}
+
+    return rows, [
+        {**phase, "stages": {layer.name: settings(phase, stage, layer) for stage, layer in layers}} for phase in plan
+    ]
+
+
+def stage_table(parts: Parts) -> list[Report]:
+    return [{"address": name, "parameters": count} for name, count in parts.model.sizes().items()]
+
+
+def plan_table(parts: Parts) -> list[Report]:
+    """One entry a phase: its epochs, and the rate and weight decay of each stage, None where it is frozen.
+
+    What a convex phase fits has neither: both are None.
+    """
+    decay: dict[str, float] = {}
+    for group in groups(parts.model, parts.optimizer):
+        decay[group["stage"]] = max(group["weight_decay"], decay.get(group["stage"], 0.0))
+    return [
+        {
+            "phase": phase.name,
+            "epochs": phase.epochs,
+            "fit": phase.fit,
+            "stages": {
+                stage: {
+                    "rate": parts.optimizer.lr * parts.rates[stage] * phase.rates[stage],
+                    "weight_decay": decay[stage],
+                }
+                if stage in phase.descending
+                else {"rate": None, "weight_decay": None}
+                if stage in phase.rates
+                else None
+                for stage in parts.model.addresses
+            },
+        }
+        for phase in parts.phases
+    ]
