@@ -12,7 +12,8 @@ from torch.nn import functional
 from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
-from ftlab.tasks.base import Task, class_weights, classes_of
+from ftlab.targets.classes import Classes
+from ftlab.tasks.base import Task, class_weights
 
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
@@ -31,6 +32,7 @@ class Classification(Task):
     """
 
     name = "classification"
+    takes = Classes
     objective = "accuracy"
     mode: Literal["max", "min"] = "max"
     class_weights: Tensor | None  # (k,)
@@ -44,12 +46,13 @@ class Classification(Task):
         class_weights: str | list[float] = "none",
     ) -> None:
         super().__init__(spec)
-        self.num_outputs = len(classes_of("classification", spec))
+        self.classes = spec.target.classes
+        self.num_outputs = len(self.classes)
         if self.num_outputs < 2:
             raise UserError(f"data: {self.num_outputs} class; a classification needs at least 2")
         self.focal_gamma = focal_gamma if loss == "focal" else 0.0
         self.label_smoothing = label_smoothing
-        self.register_buffer("class_weights", _weights(class_weights, spec), persistent=False)
+        self.register_buffer("class_weights", _weights(class_weights, spec.target.counts), persistent=False)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         outputs = outputs.float()  # half precision loses the small probabilities
@@ -140,7 +143,7 @@ class Classification(Task):
         return {"confusion": {"split": split, "matrix": diagnosis.tolist()}}
 
     def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:
-        classes = self.spec.classes
+        classes = self.classes
         top = predictions.topk(min(top_k, self.num_outputs), dim=1)
         return [
             {
@@ -159,8 +162,8 @@ class Classification(Task):
         return [
             {
                 "position": i,
-                "truth": self.spec.classes[targets[i]],
-                "prediction": self.spec.classes[prediction[i]],
+                "truth": self.classes[targets[i]],
+                "prediction": self.classes[prediction[i]],
                 "severity": float(confidence[i]),
                 "note": f"{confidence[i]:.1%}",
             }
@@ -168,6 +171,6 @@ class Classification(Task):
         ]
 
 
-def _weights(setting: str | list[float], spec: DataSpec) -> Tensor | None:
-    weights = class_weights(setting, spec.counts)
+def _weights(setting: str | list[float], counts: tuple[int, ...]) -> Tensor | None:
+    weights = class_weights(setting, counts)
     return None if weights is None else torch.tensor(weights)

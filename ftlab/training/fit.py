@@ -104,7 +104,7 @@ def prepare(
         task=parts.task,
         optimizer=parts.optimizer,
         plan=rate_plan(parts, settings, trainer.world_size),
-        mix=partial(mix, augment=parts.augment, num_classes=parts.task.num_outputs),
+        mix=partial(mix, augment=parts.augment, num_classes=parts.spec.target.one_hot),
         seed=settings["seed"],
         monitor=settings["monitor"],
         data=make_data,
@@ -178,8 +178,7 @@ class Fitted:
             "data": {
                 "name": parts.spec.name,
                 "sizes": dict(parts.spec.sizes),
-                "classes": list(parts.spec.classes),
-                "targets": list(parts.spec.targets),
+                **parts.spec.target.described(),
                 "warnings": list(parts.spec.warnings),
                 "skipped": [asdict(fault) for fault in parts.spec.skipped],
             },
@@ -223,7 +222,7 @@ class Fitted:
         preprocessing = self.parts.preprocessing
         return Description(
             task=report["task"],
-            targets=targets_of(self.parts.spec),
+            targets=targets_of(self.parts.spec.target),
             preprocessing=preprocessing.stored(),
             backbone={} if own_backbone else {**backbone, **preprocessing.builds()},
             head=dict(self.settings["head"]),

@@ -19,6 +19,7 @@ from ftlab.config import options
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation
+from ftlab.targets.classes import Classes
 from ftlab.tasks.classification import BINS, EXACT_AUROC, Classification
 
 K = 7
@@ -26,7 +27,7 @@ COUNTS = (50, 5, 20, 1, 9, 30, 10)
 
 
 def spec(classes: int = K, counts: Sequence[int] = COUNTS) -> DataSpec:
-    return DataSpec("test", tuple(f"class {i}" for i in range(classes)), {"train": sum(counts)}, tuple(counts))
+    return DataSpec("test", Classes(tuple(f"class {i}" for i in range(classes)), tuple(counts)), {"train": sum(counts)})
 
 
 def batch_of(targets: Tensor, first: int = 0) -> Batch:
