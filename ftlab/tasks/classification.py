@@ -3,6 +3,7 @@
 Shapes: b batch, k classes.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -14,6 +15,7 @@ from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.targets.classes import Classes
 from ftlab.tasks.base import Task, class_weights
+from ftlab.tasks.macro import COUNTS, means
 
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
@@ -26,7 +28,7 @@ ALONE = {"accuracy", "auroc", "accuracy_top5"}  # metrics that share no counts w
 
 
 class Classification(Task):
-    """Cross entropy or focal loss over classes; precision, recall and f1 are means over the classes (macro).
+    """Cross entropy or focal loss over classes; precision, recall, f1 and auroc are means over the classes (macro).
 
     Source of the focal loss: Lin et al. 2017, "Focal Loss for Dense Object Detection".
     """
@@ -115,24 +117,28 @@ class Classification(Task):
             MulticlassF1Score,
             MulticlassPrecision,
             MulticlassRecall,
+            MulticlassStatScores,
         )
 
         k = self.num_outputs
         bins = BINS if samples * k > EXACT_AUROC else None
         figures: dict[str, Any] = {
             "accuracy": MulticlassAccuracy(k, average="micro"),
-            "precision": MulticlassPrecision(k, average="macro"),
-            "recall": MulticlassRecall(k, average="macro"),
-            "f1": MulticlassF1Score(k, average="macro"),
-            "auroc": MulticlassAUROC(k, average="macro", thresholds=bins),
+            "precision": MulticlassPrecision(k, average=None),
+            "recall": MulticlassRecall(k, average=None),
+            "f1": MulticlassF1Score(k, average=None),
+            "auroc": MulticlassAUROC(k, average=None, thresholds=bins),
+            COUNTS: MulticlassStatScores(k, average=None),
         }
         if k > 5:
             figures["accuracy_top5"] = MulticlassAccuracy(k, average="micro", top_k=5)
         # Named groups: those that torchmetrics 1.9 finds by itself merge top-5 with f1 whenever the first batch is all
         # right (their counts broadcast to equal values), and then f1, precision and recall are top-5's.
-        return MetricCollection(
-            figures, compute_groups=[["precision", "recall", "f1"], *([n] for n in ALONE & set(figures))]
-        )
+        groups = [["precision", "recall", "f1", COUNTS], *([n] for n in ALONE & set(figures))]
+        return MetricCollection(figures, compute_groups=groups)
+
+    def figures(self, values: Mapping[str, Tensor]) -> dict[str, float | None]:
+        return means(values, self.classes, "classes")
 
     def diagnosis(self) -> "Metric":
         from torchmetrics.classification import MulticlassConfusionMatrix

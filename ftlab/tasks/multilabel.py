@@ -3,6 +3,7 @@
 Shapes: b batch, k labels.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -15,6 +16,8 @@ from ftlab.errors import UserError
 from ftlab.targets.labels import Labels
 from ftlab.tasks.base import Task
 from ftlab.tasks.classification import BINS, EXACT_AUROC
+from ftlab.tasks.counts import quality
+from ftlab.tasks.macro import COUNTS, means
 
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
@@ -78,6 +81,7 @@ class Multilabel(Task):
             MultilabelF1Score,
             MultilabelPrecision,
             MultilabelRecall,
+            MultilabelStatScores,
         )
 
         k = self.num_outputs
@@ -86,18 +90,22 @@ class Multilabel(Task):
         return MetricCollection(
             {
                 "accuracy": MultilabelAccuracy(average="macro", **at),
-                "precision": MultilabelPrecision(average="macro", **at),
-                "recall": MultilabelRecall(average="macro", **at),
-                "f1": MultilabelF1Score(average="macro", **at),
+                "precision": MultilabelPrecision(average=None, **at),
+                "recall": MultilabelRecall(average=None, **at),
+                "f1": MultilabelF1Score(average=None, **at),
                 "exact_match": MultilabelExactMatch(**at),
-                "auroc": MultilabelAUROC(k, average="macro", thresholds=bins),
+                "auroc": MultilabelAUROC(k, average=None, thresholds=bins),
+                COUNTS: MultilabelStatScores(average=None, **at),
             },
             compute_groups=[
-                ["accuracy", "precision", "recall", "f1"],
+                ["accuracy", "precision", "recall", "f1", COUNTS],
                 ["exact_match"],
                 ["auroc"],
             ],  # see classification
         )
+
+    def figures(self, values: Mapping[str, Tensor]) -> dict[str, float | None]:
+        return means(values, self.classes, "labels")
 
     def diagnosis(self) -> "Metric":
         from torchmetrics.classification import MultilabelConfusionMatrix
@@ -156,15 +164,6 @@ def _pos_weight(setting: str | list[float], spec: DataSpec) -> Tensor | None:
 
 def label_figures(label: str, matrix: list[list[int]]) -> dict[str, Any]:
     """Precision, recall and f1 of a label from its 2 by 2 counts; None where a figure is undefined."""
-    (_, false_positive), (false_negative, hits) = matrix
-
-    def ratio(count: int, total: int) -> float | None:
-        return count / total if total else None
-
-    return {
-        "label": label,
-        "precision": ratio(hits, hits + false_positive),
-        "recall": ratio(hits, hits + false_negative),
-        "f1": ratio(2 * hits, 2 * hits + false_positive + false_negative),
-        "support": hits + false_negative,
-    }
+    (_, alarms), (misses, hits) = matrix
+    precision, recall, f1 = quality(hits, hits + alarms, hits + misses)
+    return {"label": label, "precision": precision, "recall": recall, "f1": f1, "support": hits + misses}

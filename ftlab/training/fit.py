@@ -28,7 +28,7 @@ from ftlab.training.caching import Caching
 from ftlab.training.distributed.ranks import EqualRanks
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.phases.convex import ConvexFit
-from ftlab.training.phases.history import best_epoch, phase_records
+from ftlab.training.phases.history import best_epoch, phase_records, unmeasured
 from ftlab.training.phases.rates import RatePlan
 from ftlab.training.phases.unfreezing import Unfreezing
 from ftlab.training.progress import EpochLines
@@ -148,7 +148,7 @@ class Fitted:
         values = tuner.losses
         figures = {split: evaluation.figures() for split, evaluation in evaluations.items()}
         metrics = {split: found[0] for split, found in figures.items()}
-        undefined = {text: 1 for _, found in figures.values() for text in found} | tuner.warned
+        undefined = {f"{split}: {text}": 1 for split, (_, found) in figures.items() for text in found} | tuner.warned
         sizes = parts.model.sizes()
         judged = "val" if "val" in metrics else "test" if "test" in metrics else None
         return {
@@ -190,6 +190,7 @@ class Fitted:
                 *map(went_on, tuner.resumed),
                 *recovered(tuner.recovery.events),
                 *(f"{text} ({count} times)" for text, count in undefined.items()),
+                *unmeasured(tuner.history, values, self.settings["monitor"]),
             ],
         }
 
