@@ -53,9 +53,9 @@ class Predictor:
     def predictions(self, fields: Fields) -> Tensor:
         """Stacked fields (b, ...) of preprocessed inputs to what Task.predictions says of them."""
         device = next(self.model.parameters()).device
-        moved: dict[str, Any] = {name: values.to(device) for name, values in fields.items()}
+        moved = {name: values.to(device) for name, values in fields.items()}
         nothing = torch.zeros(len(next(iter(moved.values()))), dtype=torch.long, device=device)
-        return self.task.predictions(self.model(Batch(targets=nothing, index=nothing, **moved)))
+        return self.task.predictions(self.model(Batch(targets=None, index=nothing, inputs=moved)))
 
     def to_timm(self) -> torch.nn.Module:
         """The same network as a plain timm model with a classifier. Raises: UserError for a head that timm lacks."""

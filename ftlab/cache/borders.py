@@ -126,6 +126,4 @@ def first(batch: Batch) -> Tensor:
 
 def at_border(batch: Batch, values: Values) -> Batch:
     """The batch with these values in place of its inputs."""
-    return replace(
-        batch, border=values, images=None, tokens=None, series=None, mask=None, vectors=None, categories=None
-    )
+    return replace(batch, border=values, inputs={})

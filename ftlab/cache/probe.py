@@ -100,7 +100,7 @@ def timed(run: Callable[[], Any], batch: Batch) -> tuple[float, Any]:
     for _ in range(2):
         start = time.perf_counter()
         result = run()
-        if batch.targets.is_cuda:
+        if batch.index.is_cuda:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     return min(seconds), result
@@ -124,7 +124,7 @@ def is_steady(compute: Callable[[Batch], Values], batch: Batch, values: Values) 
     half = len(batch) // 2
     if not half:
         return True
-    again = compute(batch.each(lambda tensor: tensor[:half]))
+    again = compute(batch.select(torch.arange(half, device=batch.index.device)))
     return all(is_near(a, b[:half]) for a, b in zip(again, values, strict=True))
 
 

@@ -110,7 +110,7 @@ class FineTuner(LightningModule):
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Lightning's own looks through every field, also where they are there."""
-        return batch if batch.targets.device == device else batch.each(lambda part: part.to(device, non_blocking=True))
+        return batch if batch.index.device == device else batch.each(lambda part: part.to(device, non_blocking=True))
 
     def on_fit_start(self) -> None:
         self.peak = PeakMemory(self.device)
