@@ -3,6 +3,7 @@
 Shapes: b batch, k outputs.
 """
 
+import math
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -27,6 +28,12 @@ class Sums:
     def add(self, total: Tensor, weight: Tensor) -> None:
         wide = torch.float32 if total.device.type == "mps" else torch.float64  # MPS has no float64
         self.both = self.both.to(total.device, wide) + torch.stack([total.detach(), weight]).to(wide)
+
+
+def mean(total: float, weight: float, task: Task) -> float:
+    """The mean of losses; not a number where nothing was weighed."""
+    divisor = max(weight, task.least_weight)
+    return total / divisor if divisor else math.nan
 
 
 class Evaluation(nn.Module):
@@ -76,7 +83,7 @@ class Evaluation(nn.Module):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             values = self.task[0].figures(self.metrics.compute())
-        return {"loss": total / weight if weight else float("nan"), **values}, [str(w.message) for w in caught]
+        return {"loss": mean(total, weight, self.task[0]), **values}, [str(w.message) for w in caught]
 
 
 def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, keep: int = 24) -> Evaluation:

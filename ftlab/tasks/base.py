@@ -26,6 +26,9 @@ class Task(nn.Module, ABC):
     objective: str  # the metric that a sweep optimises
     mode: Literal["max", "min"]  # whether a larger objective is better
     num_outputs: int
+    # What a window of batches weighs at least: images without a box have a loss of their background and the weight 0,
+    # where a detector that divides by the number of boxes takes 1.
+    least_weight: float = 0.0
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
