@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
 from torch import Tensor
-from torch.utils._pytree import tree_map  # by its only name; torchvision's transforms stand on it too
+from torch.utils._pytree import tree_flatten, tree_map  # by its only name; torchvision's transforms stand on it too
 
 # What one raw input, or a stack of them, puts into a Batch, by the name of the field. Of the kinds that are shipped:
 # images (b, c, h, w) float32, normalised
@@ -71,3 +71,8 @@ def mapped(structure: Any, move: Callable[[Tensor], Tensor], of_column: Callable
         return leaf.each(move) if of_column is None else of_column(leaf)
 
     return tree_map(moved, structure)
+
+
+def leaves(structure: Any) -> tuple[list[Any], Any]:
+    """What lies at the ends of tuples, lists and mappings, in order, and their form, equal where all keys are."""
+    return tree_flatten(structure)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftlab.batch import Batch
+from ftlab.batch import Batch, mapped
 from ftlab.model import Model
 from ftlab.tasks.base import Task
 
@@ -63,8 +63,8 @@ class Evaluation(nn.Module):
             self.diagnosis.reset()
 
     @torch.no_grad()
-    def update(self, outputs: Tensor, batch: Batch) -> None:
-        """Take in the raw outputs (b, k) of a batch."""
+    def update(self, outputs: Any, batch: Batch) -> None:
+        """Take in the raw outputs of a batch."""
         task = self.task[0]
         total, weight = task.loss(outputs, batch)
         self.loss.add(total, weight)
@@ -73,7 +73,8 @@ class Evaluation(nn.Module):
         self.metrics.update(*compared)
         if self.diagnosis is not None:
             self.diagnosis.update(*compared)
-            found = task.worst(predictions.cpu(), batch.targets.cpu())[: self.keep]
+        if self.keep:
+            found = task.worst(*mapped((predictions, batch.targets), Tensor.cpu))[: self.keep]
             named = [{**w, "index": int(batch.index[w.pop("position")])} for w in found]
             self.worst = sorted([*self.worst, *named], key=lambda w: -w["severity"])[: self.keep]
 

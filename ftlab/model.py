@@ -6,7 +6,7 @@ Shapes: b batch, k outputs.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ftlab.backbones.base import Backbone, Stage
 from ftlab.backbones.pooling import NO_ONE_SIZE, as_positions
@@ -40,10 +40,10 @@ class Model(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
-        self.rest: Callable[[Batch], Tensor] | None = None  # what goes on from the values at a freeze border
+        self.rest: Callable[[Batch], Any] | None = None  # what goes on from the values at a freeze border
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Raw outputs (b, k) of inputs, or of the values at the freeze border that `rest` goes on from."""
+    def forward(self, batch: Batch) -> Any:
+        """Raw outputs of inputs, or of the values at the freeze border that `rest` goes on from."""
         if batch.border is not None and self.rest is not None:
             return self.rest(batch)
         return self.head(self.backbone(batch), batch)

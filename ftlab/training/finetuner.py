@@ -67,7 +67,7 @@ class FineTuner(LightningModule):
         self.recovery = recovery
         self.seen: list[tuple[Tensor, Tensor]] = []  # index (b,) and loss () of the window's batches
         self.supply = Supply(model)
-        self.compiled: Callable[[Batch], Tensor] | None = None  # the model, for training steps; see Compiling
+        self.compiled: Callable[[Batch], Any] | None = None  # the model, for training steps; see Compiling
         self.constant = float(batch_size)  # any would be right; this one keeps half precision in its range
 
     @property
