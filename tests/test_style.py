@@ -84,7 +84,7 @@ FLOORS = (
     "cache predictor",
     "reports",
     "assembly cache_command prediction sweep",
-    "plan",
+    "plan_tables",
     "training",
     "cli planning",
     "__main__ run",

@@ -142,7 +142,7 @@ class Fitted:
 
     def report(self, evaluations: Mapping[str, Evaluation]) -> Report:
         """What report.json says, but for times and config."""
-        from ftlab.plan import plan_table, stage_table
+        from ftlab.plan_tables import plan_table, stage_table
 
         tuner, parts = self.finetuner, self.parts
         values = tuner.losses
