@@ -79,7 +79,7 @@ def assemble(
     phases = _phases(config, model, task, has_validation=splits.val is not None)
     return Parts(
         splits=splits,
-        spec=replace(spec, warnings=(*spec.warnings, *remarks, *_at_random(backbone, phases))),
+        spec=replace(spec, warnings=(*spec.warnings, *remarks, *_at_random(model, phases))),
         preprocessing=preprocessing,
         augment=augment,
         model=model,
@@ -172,11 +172,11 @@ def _decided(settings: Mapping[str, Any], model: Model, task: Task) -> dict[str,
     return {key: auto[key] if value == "auto" and key in auto else value for key, value in settings.items()}
 
 
-def _at_random(backbone: Backbone, phases: Sequence[Phase]) -> tuple[str, ...]:
+def _at_random(model: Model, phases: Sequence[Phase]) -> tuple[str, ...]:
     """The warning about stages that stay as chance made them while others are trained upon them by gradient descent."""
-    if backbone.loaded.source != "random":
+    if model.backbone.loaded.source != "random":
         return ()
-    own = {f"backbone/{stage.name}" for stage in backbone.stages}
+    own = {address for address in model.addresses if address.startswith("backbone/")}
     gradient = [phase for phase in phases if phase.fit == "gradient"] or phases[-1:]
     frozen = {phase.name: len(own - set(phase.trainable)) for phase in gradient}
     worst = max(frozen, key=lambda name: frozen[name])
