@@ -37,6 +37,7 @@ class Samples:
     inputs: Inputs
     targets: Tensor  # (n,) int64 classes, or (n, k) float32 labels or numbers
     names: Sequence[str] = field(default_factory=list)  # file path, or "digits/17"
+    groups: Tensor | None = None  # (n,) int64: samples of one number belong together, and into one split
 
     def __len__(self) -> int:
         return len(self.targets)

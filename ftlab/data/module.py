@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from ftlab.batch import Batch
 from ftlab.data.base import DataSpec, Samples, Source, Splits
 from ftlab.data.checks.labels import class_counts, of_classes, wrong_targets
+from ftlab.data.groups import across
 from ftlab.data.sampling import Item, Key, KeyedBatchSampler, KeyedDataset, Slots
 from ftlab.data.splits import subset as take
 from ftlab.errors import UserError, choices
@@ -38,7 +39,9 @@ def describe(name: str, splits: Splits, seed: int, subset: str | float | int | N
     train, said = take(splits.train, subset, seed)
     taken = replace(splits, train=train)
     sizes = {split: len(samples) for split, samples in taken.parts().items()}
-    told = tuple(found.text for found in (*splits.problems, *of_classes(taken)) if found.severity == "warning")
+    told = tuple(
+        found.text for found in (*splits.problems, *of_classes(taken), *across(taken)) if found.severity == "warning"
+    )
     if splits.targets:  # drawn at random, as is meant with numbers: nothing to say of that
         warnings = (*splits.warnings, *told)
         means, stds = _moments(name, train.targets, splits.targets)
@@ -64,6 +67,8 @@ def _check_lengths(name: str, split: str, samples: Samples) -> None:
         raise UserError(f"data={name}: the {split} split is empty; fill it or leave it out.")
     if len(samples.inputs) != len(samples):
         raise UserError(f"data={name}, {split}: {len(samples.inputs)} inputs and {len(samples)} targets.")
+    if samples.groups is not None and samples.groups.shape != (len(samples),):
+        raise UserError(f"data={name}, {split}: groups have the shape {tuple(samples.groups.shape)}; accepted: (n,).")
 
 
 def _check_numbers(name: str, split: str, samples: Samples, names: tuple[str, ...]) -> None:

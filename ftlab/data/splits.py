@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ftlab.data.base import Samples
+from ftlab.data.groups import split_groups
 from ftlab.errors import UserError
 from ftlab.inputs.base import Selected
 
@@ -23,7 +24,8 @@ def select(samples: Samples, indices: Tensor) -> Samples:
     """The samples at `indices` (m,), in that order."""
     places = indices.tolist()
     names = [samples.names[place] for place in places] if len(samples.names) else []
-    return Samples(Selected(samples.inputs, places), samples.targets[indices], names)
+    groups = None if samples.groups is None else samples.groups[indices]
+    return Samples(Selected(samples.inputs, places), samples.targets[indices], names, groups)
 
 
 def complete(
@@ -40,7 +42,7 @@ def complete(
     if test is not None:
         both = shares[0] + shares[1]
         shares = (shares[0] / both, shares[1] / both, 0.0)
-    parts, warnings = split_indices(train.targets, shares, seed)
+    parts, warnings = split_indices(train.targets, shares, seed, train.groups)
     first, second, third = (select(train, part) if len(part) else None for part in parts)
     if first is None:
         raise UserError(f"data.split={list(split)} leaves nothing to train on: there are {len(train)} samples.")
@@ -59,23 +61,27 @@ def shares_of(split: Sequence[float]) -> tuple[float, float, float]:
 
 
 def split_indices(
-    targets: Tensor, shares: tuple[float, float, float], seed: int
+    targets: Tensor, shares: tuple[float, float, float], seed: int, groups: Tensor | None = None
 ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[str, ...]]:
     """Indices of train, val and test, each sorted, and warnings.
 
     targets: (n,) classes, cut class by class to the nearest whole number (at least one where there are three samples;
-    smaller classes go to train), or (n, k) labels or numbers, cut at random.
+    smaller classes go to train), or (n, k) labels or numbers, cut at random. groups: (n,), each stays whole.
     """
+    at_random = ("multilabel targets are split at random, not stratified",)
+    if groups is not None:
+        strata = targets if targets.ndim == 1 else torch.zeros(len(targets), dtype=torch.int64)
+        return split_groups(groups, strata, shares, seed), at_random if targets.ndim == 2 else ()
     generator = torch.Generator().manual_seed(seed)
     warnings: tuple[str, ...] = ()
     if targets.ndim == 2:
-        groups, warnings = [torch.arange(len(targets))], ("multilabel targets are split at random, not stratified",)
+        cells, warnings = [torch.arange(len(targets))], at_random
     else:
-        groups = [torch.where(targets == label)[0] for label in targets.unique()]
-        small = sum(len(group) < 3 for group in groups)
+        cells = [torch.where(targets == label)[0] for label in targets.unique()]
+        small = sum(len(cell) < 3 for cell in cells)
         if small:
-            warnings = (f"{small} of {len(groups)} classes have fewer than 3 samples and are in train only",)
-    cuts = [_cut(group[torch.randperm(len(group), generator=generator)], shares) for group in groups]
+            warnings = (f"{small} of {len(cells)} classes have fewer than 3 samples and are in train only",)
+    cuts = [_cut(cell[torch.randperm(len(cell), generator=generator)], shares) for cell in cells]
     train, val, test = (torch.cat(parts).sort().values for parts in zip(*cuts, strict=True))
     return (train, val, test), warnings
 

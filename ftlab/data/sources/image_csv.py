@@ -15,6 +15,8 @@ from torch import Tensor
 
 from ftlab.data.base import Samples, Source, Splits
 from ftlab.data.checks.labels import like_missing, numeric, odd_label
+from ftlab.data.groups import numbered
+from ftlab.data.sources.column_types import is_missing
 from ftlab.data.sources.image_folder import SPLIT_FOLDERS
 from ftlab.data.splits import complete
 from ftlab.errors import UserError, choices
@@ -35,6 +37,7 @@ class _Row:
     labels: tuple[str, ...]
     numbers: Numbers  # one a target column
     split: str
+    group: str
 
 
 class ImageCsv(Source):
@@ -57,6 +60,7 @@ class ImageCsv(Source):
         split: Sequence[float],
         target_columns: Sequence[str] | None = None,
         missing: Literal["error", "drop"] = "error",
+        group_column: str | None = None,
     ) -> None:
         self.root = root
         self.file = CsvFile(file, Path(root))
@@ -66,6 +70,7 @@ class ImageCsv(Source):
         self.label_separator = label_separator
         self.multilabel = multilabel
         self.split = split
+        self.group_column = group_column
         self.targets = TargetColumns(self.file, tuple(target_columns or ()), missing)
 
     def survey(self, seed: int) -> Splits:
@@ -105,7 +110,8 @@ class ImageCsv(Source):
     def _splits(
         self, rows: list[_Row], targets: Tensor, seed: int
     ) -> tuple[Samples, Samples | None, Samples | None, tuple[str, ...]]:
-        samples = {split: _samples(rows, targets, split) for split in SPLITS}
+        groups = numbered([row.group for row in rows]) if self.group_column else None
+        samples = {split: _samples(rows, targets, groups, split) for split in SPLITS}
         if samples["train"] is None:
             raise self.file.error("no row is of the train split", column=self.split_column)
         return complete(samples["train"], samples["val"], samples["test"], self.split, seed)
@@ -113,7 +119,8 @@ class ImageCsv(Source):
     def _check_columns(self, columns: Sequence[str]) -> None:
         labels = [] if self.targets.names else [("label_column", self.label_column)]
         targets = [("target_columns", column) for column in self.targets.names]
-        for key, column in [("path_column", self.path_column), *labels, *targets, ("split_column", self.split_column)]:
+        own = [("split_column", self.split_column), ("group_column", self.group_column)]
+        for key, column in [("path_column", self.path_column), *labels, *targets, *own]:
             if column is not None and column not in columns:
                 raise self.file.error(f"data.{key}={column} is no column", hint=choices(column, columns))
         self.targets.check_names()
@@ -134,7 +141,10 @@ class ImageCsv(Source):
         if split.lower() not in SPLIT_FOLDERS:
             what, hint = f"split '{split}' is unknown", choices(split, SPLIT_FOLDERS)
             return self.file.fault("rows have an unknown split", what, line, self.split_column, hint)
-        return _Row(line, root / path, labels, numbers, SPLIT_FOLDERS[split.lower()])
+        group = (record[self.group_column] or "").strip() if self.group_column else ""
+        if self.group_column and is_missing(group):
+            return self.file.fault("rows lack a group", "the group is missing", line, self.group_column)
+        return _Row(line, root / path, labels, numbers, SPLIT_FOLDERS[split.lower()], group)
 
     def _labels(self, text: str) -> tuple[str, ...]:
         parts = text.split(self.label_separator) if self.multilabel else [text]
@@ -191,8 +201,9 @@ def _multilabel_targets(rows: list[_Row], classes: tuple[str, ...]) -> Tensor:
     return targets
 
 
-def _samples(rows: list[_Row], targets: Tensor, split: str) -> Samples | None:
+def _samples(rows: list[_Row], targets: Tensor, groups: Tensor | None, split: str) -> Samples | None:
     """The rows of a split with their targets (n, ...), None where it has none."""
     places = [place for place, row in enumerate(rows) if row.split == split]
     paths = [rows[place].path for place in places]
-    return Samples(ImageFiles(paths), targets[places], [printable(path) for path in paths]) if places else None
+    own = None if groups is None else groups[places]
+    return Samples(ImageFiles(paths), targets[places], [printable(path) for path in paths], own) if places else None

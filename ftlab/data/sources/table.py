@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ftlab.data.base import Samples, Source, Splits
 from ftlab.data.checks.labels import like_missing, numeric, odd_label
+from ftlab.data.groups import numbered
 from ftlab.data.sources.column_types import is_missing, like_number, naming, of_text, repeated, typed
 from ftlab.data.sources.image_folder import SPLIT_FOLDERS
 from ftlab.data.splits import complete
@@ -37,6 +38,7 @@ class _Row:
     numbers: Numbers  # to predict, one a target column
     label: str
     split: str
+    group: str
 
 
 class Table(Source):
@@ -60,6 +62,7 @@ class Table(Source):
         rare: int,
         split_column: str | None,
         split: Sequence[float],
+        group_column: str | None = None,
     ) -> None:
         self.root = root
         self.file = file
@@ -71,6 +74,7 @@ class Table(Source):
         self.rare = rare
         self.split_column = split_column
         self.split = split
+        self.group_column = group_column
 
     def survey(self, seed: int) -> Splits:
         return _Reading(self, table_file(self.file, existing_folder(self.root))).splits(seed)
@@ -117,15 +121,18 @@ class _Reading:
         keys = {
             "target_columns": s.target_columns, "label_column": [s.label_column], "columns": s.columns,
             "categorical_columns": s.categorical_columns, "split_column": [s.split_column],
+            "group_column": [s.group_column],
         }  # fmt: skip
         for key, names in keys.items():
             for name in names or ():
                 if name is not None and name not in columns:
                     raise self.file.error(f"data.{key}={name} is no column", hint=choices(name, columns))
-        own = {*s.target_columns, s.label_column, s.split_column}
+        own = {*s.target_columns, s.label_column, s.split_column, s.group_column}
         told = [name for name in s.columns or () if name in own]
         if told:
-            raise UserError(f"data.columns: {told[0]} is a target, or the split; the network may not see it.")
+            raise UserError(
+                f"data.columns: {told[0]} is a target, the split, or the group; the network may not see it."
+            )
         self.seen = [name for name in s.columns or columns if name not in own]
         if not self.seen:
             raise self.file.error("no column is left for the network to see")
@@ -181,7 +188,10 @@ class _Reading:
         if split not in SPLIT_FOLDERS:
             what, hint = f"split '{split}' is unknown", choices(split, SPLIT_FOLDERS)
             return self.file.fault("rows have an unknown split", what, line, self.settings.split_column, hint)
-        return _Row(line, cells, numbers, label, SPLIT_FOLDERS[split])
+        group = cells[self.settings.group_column].strip() if self.settings.group_column else ""
+        if self.settings.group_column and is_missing(group):
+            return self.file.fault("rows lack a group", "the group is missing", line, self.settings.group_column)
+        return _Row(line, cells, numbers, label, SPLIT_FOLDERS[split], group)
 
     def _without(self, rows: list[_Row], faults: list[Fault]) -> tuple[list[_Row], list[Fault]]:
         """The rows that no fault names, and the first fault of each row."""
@@ -228,10 +238,12 @@ class _Reading:
         self, rows: list[_Row], targets: Tensor, seed: int
     ) -> tuple[Samples, Samples | None, Samples | None, tuple[str, ...]]:
         samples: dict[str, Samples | None] = {}
+        groups = numbered([row.group for row in rows]) if self.settings.group_column else None
         for split in SPLITS:
             places = [place for place, row in enumerate(rows) if row.split == split]
             names = [self.file.row(rows[place].line) for place in places]
-            samples[split] = Samples([rows[p].cells for p in places], targets[places], names) if places else None
+            inputs, own = [rows[p].cells for p in places], None if groups is None else groups[places]
+            samples[split] = Samples(inputs, targets[places], names, own) if places else None
         if samples["train"] is None:
             raise self.file.error("no row is of the train split", column=self.settings.split_column)
         return complete(samples["train"], samples["val"], samples["test"], self.settings.split, seed)
