@@ -4,14 +4,16 @@ Shapes: b batch, k outputs.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor, nn
 
 from ftlab.batch import Batch
+from ftlab.blocks import Block
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
+from ftlab.tasks.sections import blocks_of
 
 if TYPE_CHECKING:  # importing torchmetrics takes a second, which `ftlab plan` and `ftlab predict` do not need
     from torchmetrics import Metric, MetricCollection
@@ -26,6 +28,7 @@ class Task(nn.Module, ABC):
     objective: str  # the metric that a sweep optimises
     mode: Literal["max", "min"]  # whether a larger objective is better
     num_outputs: int
+    worst_title = "The worst samples"  # over those that `worst` gives, in report.html
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
@@ -80,6 +83,13 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
         """The part of report.json, in plain containers, that tells what `diagnosis` computed on `split`."""
+
+    def blocks(self, report: Mapping[str, Any]) -> Sequence[Block]:
+        """What report.html shows of `report` (report.json, the own section in it) below the table of all figures.
+
+        ftlab.blocks has what there is to give; by default the sections that ftlab knows, which nothing else needs.
+        """
+        return blocks_of(report)
 
     @abstractmethod
     def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:

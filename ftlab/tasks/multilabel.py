@@ -27,6 +27,7 @@ class Multilabel(Task):
     name = "multilabel"
     objective = "f1"
     mode: Literal["max", "min"] = "max"
+    worst_title = "The most confident mistakes"
     pos_weight: Tensor | None  # (k,)
 
     def __init__(

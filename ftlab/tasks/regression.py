@@ -40,6 +40,7 @@ class Regression(Task):
     name = "regression"
     objective = "r2"
     mode: Literal["max", "min"] = "max"
+    worst_title = "The largest errors"
     mean: Tensor  # (t,) of the training targets
     std: Tensor  # (t,)
 
