@@ -107,7 +107,8 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     description = fitted.description(report, own_backbone=backbone is not None, own_data=data is not None)
     bundles.save(folder / "bundle", parts.model, description)
     write_json(folder / "report.json", report)
-    write_page(report, fitted.blocks(report, evaluations, make_data()), folder / "report.html")
+    blocks = fitted.blocks(report, evaluations, make_data())
+    write_page(report, blocks, parts.task.scales, folder / "report.html")
     print_summary(report, console)
     if told:
         console.print(told, markup=False, highlight=False, soft_wrap=True)

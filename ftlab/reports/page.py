@@ -8,18 +8,20 @@ from ftlab.blocks import Block
 from ftlab.cache.decide import gib
 from ftlab.files.writing import write_text
 from ftlab.reports import frozen, numbers
+from ftlab.reports.figures import Scales, curves_figure, rates_figure
 
 
-def write_page(report: dict[str, Any], blocks: Sequence[Block], path: Path) -> None:
-    """Write the page of a run, atomically; `blocks`: its results beside the table of all figures.
+def write_page(report: dict[str, Any], blocks: Sequence[Block], scales: Scales, path: Path) -> None:
+    """Write the page of a run, atomically; see `render`."""
+    write_text(path, render(report, blocks, scales))
 
+
+def render(report: dict[str, Any], blocks: Sequence[Block], scales: Scales | None = None) -> str:
+    """The page as text; equal input gives equal text.
+
+    blocks: the results beside the table of all figures. scales: see Task.scales; None of a report without its task.
     Raises: UserError for a block that nothing draws.
     """
-    write_text(path, render(report, blocks))
-
-
-def render(report: dict[str, Any], blocks: Sequence[Block]) -> str:
-    """The page as text; equal input gives equal text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from ftlab.reports.blocks.draw import joined, told
@@ -36,7 +38,7 @@ def render(report: dict[str, Any], blocks: Sequence[Block]) -> str:
     environment.globals["epochs"] = numbers.epochs
     return environment.get_template("page.html").render(
         report=report,
-        figures=_figures(report),
+        figures=_figures(report, scales),
         blocks=joined(blocks),
         told=set(told(blocks)),
         frozen=frozen.rows(report["phases"]),
@@ -47,16 +49,15 @@ def render(report: dict[str, Any], blocks: Sequence[Block]) -> str:
     )
 
 
-def _figures(report: dict[str, Any]) -> dict[str, Any]:
+def _figures(report: dict[str, Any], scales: Scales | None) -> dict[str, Any]:
     """What there is to draw; a run that was interrupted early has no curves."""
     from markupsafe import Markup
 
-    from ftlab.reports.figures import curves_figure, rates_figure
     from ftlab.reports.grids import plan_figure
 
     figures = {"plan": plan_figure(report)} if report["plan"] else {}
     if report["history"]:
-        figures["curves"] = curves_figure(report)
+        figures["curves"] = curves_figure(report, scales)
     if any(rate for rates in report["rates"]["groups"].values() for rate in rates):
         figures["rates"] = rates_figure(report)
     return {name: Markup(figure) for name, figure in figures.items()}  # matplotlib has escaped their text

@@ -20,13 +20,14 @@ if TYPE_CHECKING:  # importing torchmetrics takes a second, which `ftlab plan` a
 
     from ftlab.convex.standardised import Layer
 
+Better = Literal["max", "min"]  # the larger, or the smaller
+
 
 class Task(nn.Module, ABC):
     """Built as TaskClass(spec, **settings); holds no trainable parameters."""
 
     name: str
     objective: str  # the metric that a sweep optimises
-    mode: Literal["max", "min"]  # whether a larger objective is better
     num_outputs: int
     worst_title = "The worst samples"  # over those that `worst` gives, in report.html
 
@@ -71,6 +72,28 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def metrics(self, samples: int) -> "MetricCollection":
         """Figures with dataset-level state, for a split of `samples`; each takes what `compared` gives."""
+
+    @property
+    def better(self) -> Mapping[str, Better]:
+        """Which way each figure is better, beside the loss: what monitor= may name.
+
+        By default as its metric says; one that does not say it is left out.
+        """
+        said = {name: metric.higher_is_better for name, metric in self.metrics(1).items()}
+        return {name: "max" if higher else "min" for name, higher in said.items() if higher is not None}
+
+    @property
+    def mode(self) -> Better:
+        """Which way the objective is better."""
+        return self.better[self.objective]
+
+    @property
+    def scales(self) -> Mapping[str, tuple[float, float]]:
+        """From where to where a figure goes; those of the objective's scale share its plot. By default as its metric
+        says; one without an end on either side is left out.
+        """
+        said = {name: (m.plot_lower_bound, m.plot_upper_bound) for name, m in self.metrics(1).items()}
+        return {name: (low, high) for name, (low, high) in said.items() if low is not None and high is not None}
 
     def figures(self, values: Mapping[str, Tensor]) -> dict[str, float | None]:
         """What the metrics have computed as numbers by name; None where a figure is undefined."""

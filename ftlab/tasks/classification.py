@@ -32,7 +32,6 @@ class Classification(Task):
 
     name = "classification"
     objective = "accuracy"
-    mode: Literal["max", "min"] = "max"
     worst_title = "The most confident mistakes"
     class_weights: Tensor | None  # (k,)
 

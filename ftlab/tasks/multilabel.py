@@ -3,7 +3,7 @@
 Shapes: b batch, k labels.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -26,7 +26,6 @@ class Multilabel(Task):
 
     name = "multilabel"
     objective = "f1"
-    mode: Literal["max", "min"] = "max"
     worst_title = "The most confident mistakes"
     pos_weight: Tensor | None  # (k,)
 

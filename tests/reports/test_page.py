@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ftlab.blocks import Gallery, Sample
-from ftlab.reports.figures import rates_figure
+from ftlab.reports.figures import curves_figure, rates_figure
 from ftlab.reports.grids import plan_figure
 from ftlab.reports.page import render, write_page
 from ftlab.tasks.sections import blocks_of
@@ -136,7 +136,7 @@ def test_names_that_matplotlib_would_typeset_or_cannot_draw_stay_as_they_are(rep
 
 def test_equal_reports_give_equal_pages(report: dict[str, Any], worst: list[Sample], tmp_path: Path) -> None:
     for name in ("a.html", "b.html"):
-        write_page(report, [*blocks_of(report), Gallery(worst)], tmp_path / name)
+        write_page(report, [*blocks_of(report), Gallery(worst)], {"accuracy": (0.0, 1.0)}, tmp_path / name)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
@@ -221,3 +221,36 @@ def test_groups_that_never_train_have_no_place_in_the_legend_of_rates(report: di
     assert "backbone/stem" not in text
     report["rates"]["groups"] = {"head/fc": [None] * len(ticks)}
     assert "head/fc" not in rates_figure(report)
+
+
+def curves(report: dict[str, Any], scales: dict[str, tuple[float, float]] | None) -> list[str]:
+    """The names in the legend of the metrics."""
+    drawn = curves_figure(report, scales)
+    names = {name for record in report["history"] for name in record["val"]} - {"loss"}
+    return [name for name in sorted(names) if f">{name}</text>" in drawn]
+
+
+def test_figures_share_the_plot_of_the_objective_where_the_task_gives_them_its_scale(report: dict[str, Any]) -> None:
+    for record in report["history"]:
+        record["val"] |= {"rmse": 0.5, "percent": 40.0, "recall": 60.0}
+    assert curves(report, None) == ["accuracy", "f1", "rmse"]  # by their values: of a page without its task
+    shares, percents = {"accuracy": (0.0, 1.0), "f1": (0.0, 1.0)}, {"percent": (0.0, 100.0), "recall": (0.0, 100.0)}
+    assert curves(report, {**shares, **percents}) == ["accuracy", "f1"]
+    report["objective"]["name"] = "percent"
+    assert curves(report, {**shares, **percents}) == ["percent", "recall"]
+    report["objective"]["name"] = "rmse"
+    assert curves(report, {**shares, **percents}) == ["rmse"]  # it has none
+    report["history"][0]["val"]["f1"] = -0.1
+    report["objective"]["name"] = "accuracy"
+    assert curves(report, shares) == ["accuracy"]
+
+
+def test_the_ring_of_the_best_epoch_is_on_the_curve_of_what_was_monitored_or_nowhere(report: dict[str, Any]) -> None:
+    def ringed() -> bool:
+        return "stroke-width: 1.2" in curves_figure(report)
+
+    assert ringed()
+    report["best"] |= {"monitor": "accuracy", "value": 0.97}
+    assert ringed()
+    report["best"] |= {"monitor": "mae", "value": 12345.0}  # it would make the axis of the others useless
+    assert not ringed()
