@@ -48,3 +48,9 @@ def test_an_import_that_fails_leaves_the_search_on() -> None:
     lines = ("import gc", "from ftlab.imports import uncollected", "try:", " with uncollected(): 1 / 0")
     out, _ = said(*lines, "except ZeroDivisionError: print(gc.isenabled())")
     assert out == "True"
+
+
+def test_every_public_name_is_where_it_is_said_to_be() -> None:
+    import ftlab
+
+    assert [name for name in ftlab.__all__ if not callable(getattr(ftlab, name))] == []

@@ -114,7 +114,7 @@ def collate(items: list[Item] | UserError) -> Batch | UserError:
     if isinstance(items, UserError):
         return items
     inputs, targets, index = zip(*items, strict=True)
-    return Batch(targets=torch.stack(targets), index=torch.tensor(index), **stacked(inputs))  # type: ignore[arg-type]  # no `border` among them
+    return Batch(targets=torch.stack(targets), index=torch.tensor(index), inputs=stacked(inputs))
 
 
 class Kept(Protocol):

@@ -30,13 +30,16 @@ class Task(nn.Module, ABC):
     objective: str  # the metric that a sweep optimises
     num_outputs: int
     worst_title = "The worst samples"  # over those that `worst` gives, in report.html
+    # What a window of batches weighs at least: images without a box have a loss of their background and the weight 0,
+    # where a detector that divides by the number of boxes takes 1.
+    least_weight: float = 0.0
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.spec = spec
 
     @abstractmethod
-    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def loss(self, outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """(sum of the losses, sum of their weights), both scalars; the caller divides.
 
         Dividing once, over the accumulation window and all ranks, is what makes class weights right there too.
@@ -62,11 +65,12 @@ class Task(nn.Module, ABC):
         return targets, None
 
     @abstractmethod
-    def predictions(self, outputs: Tensor) -> Tensor:
-        """Raw outputs (b, k) to what they say: probabilities (b, k), or numbers in the user's units (b, targets, m)."""
+    def predictions(self, outputs: Any) -> Any:
+        """Raw outputs to what they say, one a sample: probabilities (b, k), numbers in the user's units
+        (b, targets, m), or tuples, lists and mappings of what is of each sample."""
 
     @abstractmethod
-    def compared(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def compared(self, predictions: Any, targets: Any) -> tuple[Any, Any]:
         """What metrics and diagnosis take of a batch: predictions and targets of the form that they expect."""
 
     @abstractmethod
@@ -100,8 +104,11 @@ class Task(nn.Module, ABC):
         return {name: float(value) for name, value in values.items()}
 
     @abstractmethod
-    def diagnosis(self) -> "Metric":
-        """What the report draws of a split, gathered as a metric: confusion matrices, or predictions beside truths."""
+    def diagnosis(self) -> "Metric | None":
+        """What the report draws of a split, gathered as a metric: confusion matrices, or predictions beside truths.
+
+        None: nothing that `metrics` have not gathered.
+        """
 
     @abstractmethod
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
@@ -115,11 +122,11 @@ class Task(nn.Module, ABC):
         return blocks_of(report)
 
     @abstractmethod
-    def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:
+    def describe(self, predictions: Any, top_k: int) -> list[dict[str, Any]]:
         """One plain record a sample, as `ftlab predict` writes it."""
 
     @abstractmethod
-    def worst(self, predictions: Tensor, targets: Tensor) -> list[dict[str, Any]]:
+    def worst(self, predictions: Any, targets: Any) -> list[dict[str, Any]]:
         """The wrong samples, worst first: {position, truth, prediction, severity, note}.
 
         severity orders the samples of all batches, the highest first; note says it to a person.

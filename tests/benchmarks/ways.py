@@ -188,7 +188,7 @@ class Plain(LightningModule):
         self.accuracy = MulticlassAccuracy(len(CLASSES), average="micro")
 
     def loss(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        batch = Batch(targets=targets, index=torch.arange(len(targets)), images=images)
+        batch = Batch(targets=targets, index=torch.arange(len(targets)), inputs={"images": images})
         outputs = self.head(self.backbone(batch), batch)
         return functional.cross_entropy(outputs, targets, self.weights), outputs
 
@@ -214,7 +214,7 @@ class Plain(LightningModule):
         """Not shuffled, so that a resumed run meets the same samples: the kinder case."""
         parts, settings = ftlab_parts(self.job), ftlab_settings(self.job)
         made = list(loaders(parts, settings).loader(split, False))
-        tensors = TensorDataset(torch.cat([b.images for b in made]), torch.cat([b.targets for b in made]))
+        tensors = TensorDataset(torch.cat([b.inputs["images"] for b in made]), torch.cat([b.targets for b in made]))
         return DataLoader(tensors, batch_size=self.job.batch_size // self.job.world)
 
 

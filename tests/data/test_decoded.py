@@ -68,7 +68,7 @@ def epochs(made: DataModule, first=0, last=3, skip=0) -> list[torch.Tensor]:
     train.batch_sampler.skip(skip)
     for epoch in range(first, last):
         train.batch_sampler.set_epoch(epoch)
-        found += [batch.images for loader in (train, val) for batch in loader]
+        found += [batch.inputs["images"] for loader in (train, val) for batch in loader]
     return found
 
 
@@ -94,12 +94,12 @@ def test_the_second_epoch_reads_no_file(tmp_path, workers, settings, monkeypatch
     with Decoded(settings, PREPROCESSING, workers, 3) as decoded:
         made = data(paths, decoded, workers=workers)
         train, val = made.loader("train", True), made.loader("val", False)
-        found = [batch.images for loader in (train, val) for batch in loader]
+        found = [batch.inputs["images"] for loader in (train, val) for batch in loader]
         for path in paths:
             path.unlink()
         for epoch in (1, 2):
             train.batch_sampler.set_epoch(epoch)
-            found += [batch.images for loader in (train, val) for batch in loader]
+            found += [batch.inputs["images"] for loader in (train, val) for batch in loader]
     assert equal(plain, found)
 
 

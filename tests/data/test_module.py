@@ -30,7 +30,7 @@ def module(workers: int = 0, train: Samples | None = None, augment: Augment = VA
 
 
 def by_index(loader) -> dict[int, torch.Tensor]:
-    return {int(i): image for batch in loader for i, image in zip(batch.index, batch.images, strict=True)}
+    return {int(i): image for batch in loader for i, image in zip(batch.index, batch.inputs["images"], strict=True)}
 
 
 def test_augmented_images_do_not_depend_on_workers_batches_or_the_global_generator():
@@ -44,7 +44,7 @@ def test_augmented_images_do_not_depend_on_workers_batches_or_the_global_generat
         for a, b in zip(first, second, strict=True):
             assert torch.equal(a.index, b.index)
             assert torch.equal(a.targets, b.targets)
-            assert torch.equal(a.images, b.images)
+            assert torch.equal(a.inputs["images"], b.inputs["images"])
     ranks = [by_index(module(rank=rank, world=2, batch_size=8).loader("train", True)) for rank in (0, 1)]
     whole = by_index(module().loader("train", True))
     assert ranks[0].keys() | ranks[1].keys() == whole.keys()
@@ -76,8 +76,8 @@ def test_only_shuffled_training_batches_are_augmented():
 
 def test_a_batch_holds_images_targets_and_places():
     batch = next(iter(module().loader("val", False)))
-    assert batch.images.shape == (4, 3, 16, 16)
-    assert batch.images.dtype == torch.float32
+    assert batch.inputs["images"].shape == (4, 3, 16, 16)
+    assert batch.inputs["images"].dtype == torch.float32
     assert batch.targets.tolist() == [0, 1, 0, 1]
     assert batch.targets.dtype == torch.int64
     assert batch.index.tolist() == [0, 1, 2, 3]

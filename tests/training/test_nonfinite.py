@@ -41,8 +41,7 @@ class Poison(Callback):
         self.count += 1
         if self.count in self.batches:
             self.index = batch.index.tolist()
-            assert batch.images is not None
-            batch.images.fill_(math.nan)
+            batch.inputs["images"].fill_(math.nan)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
         self.rates.append(pl_module.optimizers(use_pl_optimizer=False).param_groups[0]["lr"])

@@ -193,10 +193,10 @@ def mix(batch: Batch, augment: Augment, num_classes: int) -> Batch:
     (arXiv:1710.09412), Yun et al. 2019 (arXiv:1905.04899).
     """
     ways = [way for way, alpha in ((v2.MixUp, augment.mixup), (v2.CutMix, augment.cutmix)) if alpha]
-    if not ways or batch.images is None:
+    if not ways or "images" not in batch.inputs:
         return batch
     way = ways[int(torch.randint(len(ways), ()))]
     alpha = augment.mixup if way is v2.MixUp else augment.cutmix
     classes = num_classes if batch.targets.ndim == 1 else None  # a network may have several outputs for one number
-    images, targets = way(alpha=alpha, num_classes=classes)(batch.images, batch.targets)
-    return replace(batch, images=images, targets=targets)
+    images, targets = way(alpha=alpha, num_classes=classes)(batch.inputs["images"], batch.targets)
+    return replace(batch, inputs={**batch.inputs, "images": images}, targets=targets)
