@@ -53,7 +53,7 @@ class Evaluation(nn.Module):
             # Both: torchmetrics reads the second, which its constructor copies from the first.
             metric.sync_on_compute = metric._to_sync = shared
         self.loss = Sums()
-        self.worst: list[dict[str, Any]] = []
+        self.worst: list[dict[str, Any]] = []  # what Task.worst told, with the sample's index, answer and target
 
     def reset(self) -> None:
         self.metrics.reset()
@@ -74,9 +74,12 @@ class Evaluation(nn.Module):
         if self.diagnosis is not None:
             self.diagnosis.update(*compared)
         if self.keep:
-            found = task.worst(*mapped((predictions, batch.targets), Tensor.cpu))[: self.keep]
-            named = [{**w, "index": int(batch.index[w.pop("position")])} for w in found]
+            here = mapped((predictions, batch.targets), Tensor.cpu)
+            named = [{**w, "index": int(batch.index[w["position"]])} for w in task.worst(*here)[: self.keep]]
             self.worst = sorted([*self.worst, *named], key=lambda w: -w["severity"])[: self.keep]
+            for one in self.worst:
+                if "answer" not in one:  # of this batch, which is let go; only what is drawn of it stays
+                    one["answer"], one["target"] = _of_one(here, one["position"])
 
     def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float | None], list[str]]:
         """(metrics by name, warnings about those that are undefined); `loss` replaces the own sums, for all ranks'."""
@@ -85,6 +88,11 @@ class Evaluation(nn.Module):
             warnings.simplefilter("always")
             values = self.task[0].figures(self.metrics.compute())
         return {"loss": mean(total, weight, self.task[0]), **values}, [str(w.message) for w in caught]
+
+
+def _of_one(structure: Any, place: int) -> Any:
+    """The part of one sample, with memory of its own: (...) of tensors (b, ...), and a Column of it alone."""
+    return mapped(structure, lambda t: t[place].clone(), lambda column: column.select(torch.tensor([place])))
 
 
 def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, keep: int = 24) -> Evaluation:

@@ -1,9 +1,13 @@
 """One's own head in one's own module: named by trusted_modules, from training to prediction; else refused."""
 
+import base64
+import io
 import json
+import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import ftlab
 from ftlab.cli import main
@@ -51,6 +55,8 @@ def test_an_own_head_is_refused_where_its_module_is_not_trusted(place, importabl
 
 
 TASK = """
+from dataclasses import replace
+
 from ftlab.blocks import Axes, Bars, Chart, Heading, Table
 from ftlab.tasks.classification import Classification
 
@@ -59,6 +65,12 @@ class Counted(Classification):
 
     def section(self, diagnosis, split):
         return {"answers": {"split": split, "counts": diagnosis.sum(dim=0).tolist()}}
+
+    def drawn(self, sample, worst):
+        mark = int(255 * worst["answer"][worst["target"]])  # the truth's probability as a shade
+        image = sample.image.resize((8, 8))
+        image.paste((mark, mark, mark), (0, 0, 8, 8))
+        return replace(sample, image=image, note=f"truth {mark}")
 
     def blocks(self, report):
         counts = report["answers"]["counts"]
@@ -82,3 +94,7 @@ def test_an_own_task_has_a_section_of_its_own_in_the_page(place, importable, cap
     assert 'aria-label="Answers of each class"' in page
     assert "<h2>Digits that fooled it</h2>" in page
     assert "Confusion, " not in page
+    assert page.count("<img ") == page.count("</b> truth ") > 0
+    shade = int(re.search("</b> truth ([0-9]+)", page)[1])
+    picture = base64.b64decode(re.search('src="data:image/png;base64,([^"]+)"', page)[1])
+    assert Image.open(io.BytesIO(picture)).convert("RGB").getpixel((0, 0)) == pytest.approx((shade,) * 3, abs=1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor, nn
 
 from ftlab.batch import Batch
-from ftlab.blocks import Block
+from ftlab.blocks import Block, Sample
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.tasks.sections import blocks_of
@@ -131,6 +131,13 @@ class Task(nn.Module, ABC):
 
         severity orders the samples of all batches, the highest first; note says it to a person.
         """
+
+    def drawn(self, sample: Sample, worst: Mapping[str, Any]) -> Sample:
+        """One of the worst samples as the gallery shows it: with its raw input and what `worst` said, or drawn upon.
+
+        worst: of `worst`, and beside it `answer` (what `predictions` gave, of this sample) and `target`, on the CPU.
+        """
+        return sample
 
 
 def classes_of(task: str, spec: DataSpec) -> tuple[str, ...]:

@@ -216,20 +216,13 @@ class Fitted:
         return [*own, Heading(self.parts.task.worst_title, level=2), worst] if worst.samples else [*own]
 
     def _gallery(self, evaluation: Evaluation, data: DataModule, split: str) -> Gallery:
-        """The worst samples, each with its image or its cells."""
-        names = data.samples(split).name
-        return Gallery(
-            [
-                Sample(
-                    names(one["index"]),
-                    one["prediction"],
-                    one["truth"],
-                    one["note"],
-                    **data.shown(split, one["index"]),
-                )
-                for one in evaluation.worst
-            ]
-        )
+        """The worst samples, each with its image or its cells, as the task draws them."""
+        names, found = data.samples(split).name, []
+        for one in evaluation.worst:
+            texts = {key: one[key] for key in ("prediction", "truth", "note")}
+            sample = Sample(names(one["index"]), **texts, **data.shown(split, one["index"]))
+            found.append(self.parts.task.drawn(sample, one))
+        return Gallery(found)
 
     def description(self, report: Report, own_backbone: bool, own_data: bool) -> Description:
         """bundle.json of the run. The backbone's weights are in the bundle, so it is built without any."""
