@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftlab.batch import Batch, mapped
+from ftlab.batch import Batch, mapped, of_one
 from ftlab.model import Model
 from ftlab.tasks.base import Task
 
@@ -79,7 +79,7 @@ class Evaluation(nn.Module):
             self.worst = sorted([*self.worst, *named], key=lambda w: -w["severity"])[: self.keep]
             for one in self.worst:
                 if "answer" not in one:  # of this batch, which is let go; only what is drawn of it stays
-                    one["answer"], one["target"] = _of_one(here, one["position"])
+                    one["answer"], one["target"] = mapped(of_one(here, one["position"]), Tensor.clone)
 
     def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float | None], list[str]]:
         """(metrics by name, warnings about those that are undefined); `loss` replaces the own sums, for all ranks'."""
@@ -88,11 +88,6 @@ class Evaluation(nn.Module):
             warnings.simplefilter("always")
             values = self.task[0].figures(self.metrics.compute())
         return {"loss": mean(total, weight, self.task[0]), **values}, [str(w.message) for w in caught]
-
-
-def _of_one(structure: Any, place: int) -> Any:
-    """The part of one sample, with memory of its own: (...) of tensors (b, ...), and a Column of it alone."""
-    return mapped(structure, lambda t: t[place].clone(), lambda column: column.select(torch.tensor([place])))
 
 
 def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, keep: int = 24) -> Evaluation:

@@ -81,7 +81,7 @@ FLOORS = (
     "model tasks",
     "bundle evaluation freezing optimizers",
     "cache predictor",
-    "reports",
+    "reports writers",
     "assembly cache_command prediction sweep",
     "plan",
     "training",

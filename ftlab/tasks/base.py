@@ -5,6 +5,7 @@ Shapes: b batch, k outputs.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from ftlab.batch import Batch
 from ftlab.blocks import Block, Sample
 from ftlab.data.base import DataSpec
-from ftlab.errors import UserError
+from ftlab.errors import UserError, choices
 from ftlab.tasks.sections import blocks_of
 
 if TYPE_CHECKING:  # importing torchmetrics takes a second, which `ftlab plan` and `ftlab predict` do not need
@@ -29,6 +30,7 @@ class Task(nn.Module, ABC):
     name: str
     objective: str  # the metric that a sweep optimises
     num_outputs: int
+    predict_settings: Mapping[str, Any] = MappingProxyType({})  # with their defaults: what `describe` takes by name
     worst_title = "The worst samples"  # over those that `worst` gives, in report.html
     # What a window of batches weighs at least: images without a box have a loss of their background and the weight 0,
     # where a detector that divides by the number of boxes takes 1.
@@ -121,9 +123,24 @@ class Task(nn.Module, ABC):
         """
         return blocks_of(report)
 
+    def at_predict(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of `describe`: `given` over the defaults.
+
+        Raises: UserError for one that the task does not read, or a value that it does not take.
+        """
+        from ftlab.settings import mismatch  # pydantic: a quarter of a second
+
+        for name, value in given.items():
+            if name not in self.predict_settings:
+                near = choices(name, self.predict_settings)
+                raise UserError(f"{name}={value}: task={self.name} has no such setting when it predicts; {near}")
+            if wrong := mismatch(name, value, [self.predict_settings[name]]):
+                raise UserError(f"{name}={value}: {wrong}")
+        return {**self.predict_settings, **given}
+
     @abstractmethod
-    def describe(self, predictions: Any, top_k: int) -> list[dict[str, Any]]:
-        """One plain record a sample, as `ftlab predict` writes it."""
+    def describe(self, predictions: Any, *args: Any, **settings: Any) -> list[dict[str, Any]]:
+        """One plain record a sample, as `ftlab predict` writes it; `settings`: all of `predict_settings`, by name."""
 
     @abstractmethod
     def worst(self, predictions: Any, targets: Any) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 Shapes: b batch, k classes.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -32,6 +34,7 @@ class Classification(Task):
 
     name = "classification"
     objective = "accuracy"
+    predict_settings: Mapping[str, Any] = MappingProxyType({"top_k": 5})  # most probable classes to list
     worst_title = "The most confident mistakes"
     class_weights: Tensor | None  # (k,)
 

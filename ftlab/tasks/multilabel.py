@@ -3,6 +3,8 @@
 Shapes: b batch, k labels.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,6 +28,7 @@ class Multilabel(Task):
 
     name = "multilabel"
     objective = "f1"
+    predict_settings: Mapping[str, Any] = MappingProxyType({"top_k": 5})  # most probable classes to list
     worst_title = "The most confident mistakes"
     pos_weight: Tensor | None  # (k,)
 

@@ -176,7 +176,7 @@ class Regression(Task):
         columns = zip(self.spec.targets, diagnosis.cpu().unbind(dim=1), strict=True)
         return {"residuals": {"split": split, "targets": [{"target": t, **residuals(pairs)} for t, pairs in columns]}}
 
-    def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:
+    def describe(self, predictions: Tensor) -> list[dict[str, Any]]:
         """{target: value}, and beside it std: {target: ...}, or quantiles: {target: {level: ...}}."""
         return [self._record(row) for row in predictions.tolist()]
 
