@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
+import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map  # by its only name; torchvision's transforms stand on it too
 
@@ -71,6 +72,11 @@ def mapped(structure: Any, move: Callable[[Tensor], Tensor], of_column: Callable
         return leaf.each(move) if of_column is None else of_column(leaf)
 
     return tree_map(moved, structure)
+
+
+def of_one(structure: Any, place: int) -> Any:
+    """The part of one sample: (...) of tensors (b, ...), and a Column of it alone."""
+    return mapped(structure, lambda tensor: tensor[place], lambda column: column.select(torch.tensor([place])))
 
 
 def leaves(structure: Any) -> tuple[list[Any], Any]:
