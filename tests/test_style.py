@@ -80,6 +80,7 @@ FLOORS = (
     "heads survey",
     "model tasks",
     "bundle evaluation freezing optimizers",
+    "earlier",
     "cache predictor",
     "reports",
     "assembly cache_command prediction sweep",

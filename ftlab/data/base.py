@@ -30,6 +30,16 @@ class DataSpec:
     stds: tuple[float, ...] = ()  # standard deviations of the same, of all samples (no n - 1)
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Where the samples of a split come from that a seed chose, so that another choice can take its place."""
+
+    whole: "Samples"  # of all splits that were drawn together
+    places: Tensor  # (n,) of the split's samples in it
+    shares: tuple[float, float, float]  # of train, val and test
+    groups: tuple[int, ...] = ()  # of each sample of `whole`: those of one group stay together; (): each is its own
+
+
 @dataclass
 class Samples:
     """One split: inputs that are loaded on access, their targets and names."""
@@ -37,6 +47,7 @@ class Samples:
     inputs: Inputs
     targets: Tensor  # (n,) int64 classes, or (n, k) float32 labels or numbers
     names: Sequence[str] = field(default_factory=list)  # file path, or "digits/17"
+    drawn: Drawn | None = None  # None: the data itself says what is in this split
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -8,11 +8,12 @@ Shapes: n samples, k classes.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ftlab.data.base import Samples
+from ftlab.data.base import Drawn, Samples
 from ftlab.errors import UserError
 from ftlab.inputs.base import Selected
 
@@ -35,13 +36,17 @@ def complete(
     of its first two counts; where there is a val split, train stays whole.
     """
     shares = shares_of(split)
-    if val is not None or shares[0] == 1:
+    if val is not None:
         return train, val, test, ()
+    if shares[0] == 1:
+        return replace(train, drawn=Drawn(train, torch.arange(len(train)), shares)), val, test, ()
     if test is not None:
         both = shares[0] + shares[1]
         shares = (shares[0] / both, shares[1] / both, 0.0)
     parts, warnings = split_indices(train.targets, shares, seed)
-    first, second, third = (select(train, part) if len(part) else None for part in parts)
+    first, second, third = (
+        replace(select(train, part), drawn=Drawn(train, part, shares)) if len(part) else None for part in parts
+    )
     if first is None:
         raise UserError(f"data.split={list(split)} leaves nothing to train on: there are {len(train)} samples.")
     return first, second, third if test is None else test, warnings
