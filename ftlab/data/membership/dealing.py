@@ -149,6 +149,8 @@ def partners(now: Membership, kept: Membership, given: np.ndarray) -> np.ndarray
         (np.ones_like(given), ("samples",)),
     ):
         ours, theirs = np.flatnonzero((found < 0) & asked), np.flatnonzero(free)
+        if not len(ours):
+            continue
         there: dict[tuple[int, ...], deque[int]] = defaultdict(deque)
         for place, key in zip(theirs.tolist(), _keys(kept, columns, theirs), strict=True):
             there[key].append(place)

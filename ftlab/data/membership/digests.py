@@ -5,6 +5,7 @@ Shapes: n samples, k labels or numbers.
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -116,9 +117,16 @@ def _values(raw: Any) -> bytes | None:
 
 def _cell(cell: Any) -> Any:
     """A number however it is written: one text more in a column makes texts of all its cells."""
+    if type(cell) is float:  # most are
+        return cell
     if isinstance(cell, str):
-        try:
-            return number(cell)
-        except ValueError:
-            return cell
-    return float(cell) if isinstance(cell, int | float | np.generic) else cell
+        return _text(cell)
+    return float(cell) if isinstance(cell, int | float | np.number) else cell
+
+
+@lru_cache(maxsize=2**16)
+def _text(cell: str) -> float | str | None:
+    try:
+        return number(cell)
+    except ValueError:
+        return cell
