@@ -16,6 +16,8 @@ from ftlab.cache.settings import CacheSettings
 from ftlab.config import instantiate, named, options
 from ftlab.data.base import DataSpec, Splits
 from ftlab.data.checks.targets import small
+from ftlab.data.membership.holding import Hold
+from ftlab.data.membership.record import Membership
 from ftlab.data.module import collate, describe
 from ftlab.errors import UserError
 from ftlab.gradients import CannotTellError, unused
@@ -28,7 +30,7 @@ from ftlab.optimizers import OptimizerSettings
 from ftlab.schedules.base import Schedule
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.base import check as check_phases
-from ftlab.survey import option_of, surveyed
+from ftlab.survey import FRESH, option_of, surveyed
 from ftlab.tasks.base import Task
 
 BACKBONES = {"image": "timm", "table": "table", "sequence": "sequence"}  # the option for each kind of raw inputs
@@ -49,6 +51,7 @@ class Parts:
     schedule: Schedule
     optimizer: OptimizerSettings
     cache: CacheSettings
+    membership: Membership | None = None  # which sample is in which split, where `hold` asks for it
 
 
 def assemble(
@@ -56,12 +59,13 @@ def assemble(
     data: Splits | None = None,
     backbone: Backbone | None = None,
     describe_only: bool = False,
+    hold: Hold = FRESH,
 ) -> Parts:
-    """Build every part. `describe_only`: a network without weights, for the plan.
+    """Build every part. `describe_only`: a network without weights, for the plan; `hold`: what data are held against.
 
     Raises: UserError for anything in the config or the data that cannot work.
     """
-    splits, spec = _data(config, data)
+    splits, spec, membership = _data(config, data, hold)
     make = partial(instantiate, trusted_modules=config["trusted_modules"])
     task: Task = make(config["task"], spec=spec)
     fitted = _fitted(config["backbone"], splits, config["trusted_modules"])
@@ -95,16 +99,17 @@ def assemble(
         schedule=_schedule(config, has_validation=splits.val is not None),
         optimizer=make(config["optimizer"]),
         cache=make(config["cache"]),
+        membership=membership,
     )
 
 
-def _data(config: Mapping[str, Any], data: Splits | None) -> tuple[Splits, DataSpec]:
+def _data(config: Mapping[str, Any], data: Splits | None, hold: Hold) -> tuple[Splits, DataSpec, Membership | None]:
     node = config["data"]
-    whole = surveyed(node, config["seed"], data, config["trusted_modules"])
+    whole = surveyed(node, config["seed"], data, config["trusted_modules"], hold)
     name = option_of(node) if data is None else "your own"
-    checked, spec = describe(name, whole, config["seed"], config["subset"])
+    checked, spec = describe(name, whole.splits, config["seed"], config["subset"])
     few = [found.text for found in small(len(checked.train), node["batch_size"])]
-    return checked, replace(spec, warnings=(*spec.warnings, *few))
+    return checked, replace(spec, warnings=(*whole.said, *spec.warnings, *few)), whole.membership
 
 
 def _fitted(node: Mapping[str, Any], splits: Splits, trusted_modules: Sequence[str]) -> InputPreprocessing | None:

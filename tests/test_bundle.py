@@ -144,7 +144,7 @@ def test_to_timm_says_what_timm_lacks() -> None:
 
 def test_nothing_in_a_bundle_is_a_pickle(trained: Trained) -> None:
     bundle = trained[0] / "bundle"
-    assert {file.name for file in bundle.iterdir()} == {"model.safetensors", "bundle.json"}
+    assert {file.name for file in bundle.iterdir()} == {"model.safetensors", "bundle.json", "split.safetensors"}
     content = (bundle / "model.safetensors").read_bytes()
     assert not zipfile.is_zipfile(bundle / "model.safetensors")
     header = int.from_bytes(content[:8], "little")

@@ -81,6 +81,7 @@ FLOORS = (
     "heads survey",
     "model tasks",
     "bundle evaluation freezing gradients optimizers",
+    "earlier",
     "cache predictor",
     "reports writers",
     "assembly cache_command prediction sweep",
