@@ -17,7 +17,7 @@ _HOMES = {
     "load": "ftlab.predictor",
     "from_datasets": "ftlab.data.datasets",
     "ModuleBackbone": "ftlab.backbones.module",
-    "Preprocessing": "ftlab.data.base",
+    "Preprocessing": "ftlab.inputs.images.preprocessing",
     "UserError": "ftlab.errors",
 }
 __all__ = [

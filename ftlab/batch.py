@@ -4,39 +4,75 @@ Shapes: b batch, c channels, h height, w width, t steps, k classes or named numb
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
 
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_map  # by its only name; torchvision's transforms stand on it too
 
-Fields = dict[str, Tensor]  # what one raw input, or a stack of them, puts into a Batch, by the name of the field
+# What one raw input, or a stack of them, puts into a Batch, by the name of the field. Of the kinds that are shipped:
+# images (b, c, h, w) float32, normalised
+# vectors (b, d) float32 and categories (b, m) int64, of m columns, each with its own numbering
+# tokens (b, t) int64, series (b, t, c) float32 and mask (b, t) bool, False where a step only fills the batch
+Fields = dict[str, Tensor]
+
+
+class Column(Protocol):
+    """Values of several samples that are no tensor (b, ...), such as boxes, of which each has its own number."""
+
+    def each(self, move: Callable[[Tensor], Tensor], /) -> Self:
+        """The same with `move` done to every tensor."""
+
+    def select(self, places: Tensor, /) -> Self:
+        """Of the samples at these places only, in this order."""
 
 
 @dataclass
 class Batch:
-    """What one step sees. Fields of modalities that a data source does not have stay None."""
+    """What one step sees; the samples lie in the same order everywhere."""
 
-    targets: Tensor  # (b,) int64 classes, (b, k) float32 labels, mixed classes or numbers
-    index: Tensor  # (b,) int64, place of each sample in its split
-    images: Tensor | None = None  # (b, c, h, w) float32, normalised
-    tokens: Tensor | None = None  # (b, t) int64
-    series: Tensor | None = None  # (b, t, c) float32
-    mask: Tensor | None = None  # (b, t) bool, True where there is a step, False where one only fills the batch
-    vectors: Tensor | None = None  # (b, d) float32
-    categories: Tensor | None = None  # (b, m) int64, of m columns, each with its own numbering
+    targets: (
+        Any  # (b,) int64 classes, (b, k) float32 labels, mixed classes or numbers; or a Column; None: there are none
+    )
+    index: Tensor  # (b,) int64, place of each sample in its split; it also tells the device of the whole
+    inputs: Fields = field(default_factory=dict)  # each (b, ...); none at the freeze border
     border: tuple[Tensor, ...] | None = None  # values at the freeze border (b, ...), in place of the inputs
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.index)
 
     def each(self, move: Callable[[Tensor], Tensor]) -> "Batch":
         """The same batch with `move` done to every tensor."""
+        targets, index, inputs, border = mapped((self.targets, self.index, self.inputs, self.border), move)
+        return replace(self, targets=targets, index=index, inputs=inputs, border=border)
 
-        def moved(part: Any) -> Any:
-            return tuple(map(move, part)) if isinstance(part, tuple) else part if part is None else move(part)
-
-        return Batch(**{f.name: moved(getattr(self, f.name)) for f in fields(self)})
+    def select(self, places: Tensor) -> "Batch":
+        """The samples at `places` only, in this order; a place may come several times."""
+        whole = (self.targets, self.index, self.inputs, self.border)
+        targets, index, inputs, border = mapped(whole, lambda tensor: tensor[places], lambda one: one.select(places))
+        return replace(self, targets=targets, index=index, inputs=inputs, border=border)
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory; a DataLoader pins only what it knows or what has this method."""
         return self.each(Tensor.pin_memory)
+
+
+def mapped(structure: Any, move: Callable[[Tensor], Tensor], of_column: Callable[[Any], Any] | None = None) -> Any:
+    """Tuples, lists and mappings of tensors and Columns, with `move` done to each tensor; what else is there stays.
+
+    of_column: what is done to each Column; None: `move` to each of its tensors.
+    """
+
+    def moved(leaf: Any) -> Any:
+        if isinstance(leaf, Tensor):
+            return move(leaf)
+        if not hasattr(leaf, "each"):
+            return leaf
+        return leaf.each(move) if of_column is None else of_column(leaf)
+
+    return tree_map(moved, structure)
+
+
+def leaves(structure: Any) -> tuple[list[Any], Any]:
+    """What lies at the ends of tuples, lists and mappings, in order, and their form, equal where all keys are."""
+    return tree_flatten(structure)

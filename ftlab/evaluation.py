@@ -3,6 +3,7 @@
 Shapes: b batch, k outputs.
 """
 
+import math
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftlab.batch import Batch
+from ftlab.batch import Batch, mapped
 from ftlab.model import Model
 from ftlab.tasks.base import Task
 
@@ -27,6 +28,12 @@ class Sums:
     def add(self, total: Tensor, weight: Tensor) -> None:
         wide = torch.float32 if total.device.type == "mps" else torch.float64  # MPS has no float64
         self.both = self.both.to(total.device, wide) + torch.stack([total.detach(), weight]).to(wide)
+
+
+def mean(total: float, weight: float, task: Task) -> float:
+    """The mean of losses; not a number where nothing was weighed."""
+    divisor = max(weight, task.least_weight)
+    return total / divisor if divisor else math.nan
 
 
 class Evaluation(nn.Module):
@@ -56,8 +63,8 @@ class Evaluation(nn.Module):
             self.diagnosis.reset()
 
     @torch.no_grad()
-    def update(self, outputs: Tensor, batch: Batch) -> None:
-        """Take in the raw outputs (b, k) of a batch."""
+    def update(self, outputs: Any, batch: Batch) -> None:
+        """Take in the raw outputs of a batch."""
         task = self.task[0]
         total, weight = task.loss(outputs, batch)
         self.loss.add(total, weight)
@@ -66,17 +73,25 @@ class Evaluation(nn.Module):
         self.metrics.update(*compared)
         if self.diagnosis is not None:
             self.diagnosis.update(*compared)
-            found = task.worst(predictions.cpu(), batch.targets.cpu())[: self.keep]
+        if self.keep:
+            found = task.worst(*mapped((predictions, batch.targets), Tensor.cpu))[: self.keep]
             named = [{**w, "index": int(batch.index[w.pop("position")])} for w in found]
             self.worst = sorted([*self.worst, *named], key=lambda w: -w["severity"])[: self.keep]
+
+    def better(self) -> dict[str, bool]:
+        """The figures by name, and whether a higher one is better."""
+        signs = {name: metric.higher_is_better for name, metric in self.metrics.items()}
+        return {"loss": False, **{name: sign for name, sign in signs.items() if sign is not None}}  # None: counts
 
     def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float | None], list[str]]:
         """(metrics by name, warnings about those that are undefined); `loss` replaces the own sums, for all ranks'."""
         total, weight = (self.loss.both if loss is None else loss).tolist()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            # torchmetrics does not say of which class; the task does.
+            warnings.filterwarnings("ignore", "No (positive|negative) samples in targets")
             values = self.task[0].figures(self.metrics.compute())
-        return {"loss": total / weight if weight else float("nan"), **values}, [str(w.message) for w in caught]
+        return {"loss": mean(total, weight, self.task[0]), **values}, [str(w.message) for w in caught]
 
 
 def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, keep: int = 24) -> Evaluation:

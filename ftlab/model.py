@@ -6,9 +6,9 @@ Shapes: b batch, k outputs.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from ftlab.backbones.base import Backbone, Stage
+from ftlab.backbones.base import Backbone, Features, Stage
 from ftlab.backbones.pooling import NO_ONE_SIZE, as_positions
 from ftlab.backbones.surgery import probe
 from ftlab.batch import Batch
@@ -40,13 +40,18 @@ class Model(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
-        self.rest: Callable[[Batch], Tensor] | None = None  # what goes on from the values at a freeze border
+        self.rest: Callable[[Batch], Features] | None = None  # what goes on from the values at a freeze border
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Raw outputs (b, k) of inputs, or of the values at the freeze border that `rest` goes on from."""
+    def features(self, batch: Batch) -> Features:
+        """What the head gets, of inputs or of the values at the freeze border that `rest` goes on from."""
         if batch.border is not None and self.rest is not None:
             return self.rest(batch)
-        return self.head(self.backbone(batch), batch)
+        found: Features = self.backbone(batch)
+        return found
+
+    def forward(self, batch: Batch) -> Any:
+        """Raw outputs."""
+        return self.head(self.features(batch), batch)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

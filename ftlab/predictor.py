@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ftlab.backbones.base import Backbone
 from ftlab.backbones.hub import cache_only
-from ftlab.batch import Batch, Fields
+from ftlab.batch import Batch, Fields, mapped
 from ftlab.bundle import DESCRIPTION, device_of, head_name, read, restore, spec_of, tensors
 from ftlab.config import instantiate
 from ftlab.errors import UserError
@@ -33,7 +33,7 @@ class Predictor:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self.task.spec.classes
+        return self.task.spec.target.classes
 
     def predict(self, inputs: Any, batch_size: int = 32, top_k: int = 5) -> list[dict[str, Any]]:
         """One record an input, in order: {class, probability, top: [{class, probability}]}; labels where several fit;
@@ -47,15 +47,15 @@ class Predictor:
 
     def records(self, fields: Fields, top_k: int) -> list[dict[str, Any]]:
         """Stacked fields (b, ...) of preprocessed inputs to one record each."""
-        return self.task.describe(self.predictions(fields).cpu(), top_k)
+        return self.task.describe(mapped(self.predictions(fields), Tensor.cpu), top_k)
 
     @torch.inference_mode()
-    def predictions(self, fields: Fields) -> Tensor:
+    def predictions(self, fields: Fields) -> Any:
         """Stacked fields (b, ...) of preprocessed inputs to what Task.predictions says of them."""
         device = next(self.model.parameters()).device
-        moved: dict[str, Any] = {name: values.to(device) for name, values in fields.items()}
+        moved = {name: values.to(device) for name, values in fields.items()}
         nothing = torch.zeros(len(next(iter(moved.values()))), dtype=torch.long, device=device)
-        return self.task.predictions(self.model(Batch(targets=nothing, index=nothing, **moved)))
+        return self.task.predictions(self.model(Batch(targets=None, index=nothing, inputs=moved)))
 
     def to_timm(self) -> torch.nn.Module:
         """The same network as a plain timm model with a classifier. Raises: UserError for a head that timm lacks."""
@@ -81,7 +81,7 @@ def load(
     folder = Path(bundle)
     description, weights = read(folder, trusted_modules)
     make = partial(build, folder=folder, trusted_modules=trusted_modules)
-    task = make(description.task_settings, spec=spec_of(description))
+    task = make(description.task_settings, spec=spec_of(description, trusted_modules))
     preprocessing = restored(description.preprocessing)
     if backbone is None:
         if not description.backbone:

@@ -9,10 +9,11 @@ from ftlab.data.base import DataSpec
 from ftlab.evaluation import Evaluation, evaluate, on_device
 from ftlab.heads.linear import Linear
 from ftlab.model import Model
+from ftlab.targets.classes import Classes
 from ftlab.tasks.classification import Classification
 from tests.training.tiny import CLASSES, tiny_backbone
 
-SPEC = DataSpec("test", CLASSES, {"train": 8}, (2, 2, 2, 2))
+SPEC = DataSpec("test", Classes(CLASSES, (2, 2, 2, 2)), {"train": 8})
 
 
 def model() -> Model:
@@ -26,7 +27,9 @@ def batches(sizes: tuple[int, ...]) -> list[Batch]:
     images = torch.randn(n, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     index, targets = torch.arange(n), torch.arange(n) % 4
     ends = torch.tensor(sizes).cumsum(0).tolist()
-    return [Batch(targets[a:b], index[a:b], images[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+    return [
+        Batch(targets[a:b], index[a:b], {"images": images[a:b]}) for a, b in zip([0, *ends[:-1]], ends, strict=True)
+    ]
 
 
 def test_a_split_has_the_same_figures_in_batches_of_any_size() -> None:
@@ -89,8 +92,8 @@ def test_the_tasks_weights_are_not_in_the_state_of_an_evaluation() -> None:
 def test_a_batch_moves_with_all_its_tensors() -> None:
     (batch,) = batches((3,))
     there = on_device(batch, torch.device("meta"))
-    assert {v.device.type for v in vars(there).values() if v is not None} == {"meta"}
-    assert there.tokens is None
+    assert there.targets.device == there.index.device == there.inputs["images"].device == torch.device("meta")
+    assert there.border is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

@@ -30,6 +30,7 @@ class Features:
     prefix_tokens: int = 0
     mask: Tensor | None = None  # (b, t - prefix_tokens) bool, False where a token only fills the batch; None: all count
     vector: Tensor | None = None  # (b, c)
+    pooled: Tensor | None = None  # (b, d), what a head that learns from one vector has pooled already: see VectorHead
     # What the pretrained network does after its own pooling (the norm of convnext, conv_head of mobilenetv3):
     # (b, c) -> (b, d). It owns parameters of the last stage; a head calls it on what it has pooled.
     neck: Callable[[Tensor], Tensor] = identity

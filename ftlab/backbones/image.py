@@ -115,14 +115,14 @@ class TimmBackbone(Backbone):
             return super().forward(batch)
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
-        """batch.images (b, 3, height, width).
+        """The field "images" (b, 3, height, width).
 
         Raises: UserError if the network takes one image size only and this is another.
         """
-        if batch.images is None:
+        if "images" not in batch.inputs:
             raise UserError(f"The backbone '{self.name}' takes images, and the batch holds none.")
-        self._check_size(batch.images)
-        return (batch.images,)
+        self._check_size(batch.inputs["images"])
+        return (batch.inputs["images"],)
 
     def traced(self) -> Traced:
         if self._first_pass:

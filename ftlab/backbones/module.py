@@ -11,6 +11,8 @@ from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.inputs.images.preprocessing import Preprocessing
 
+USUAL = ("images", "vectors", "tokens")  # the fields that a module is given of what is shipped
+
 
 class ModuleBackbone(Backbone):
     """Wraps `module`; its output (b, c, h, w) is maps, (b, t, c) tokens, (b, c) one vector."""
@@ -43,10 +45,15 @@ class ModuleBackbone(Backbone):
 
 
 def the_input(batch: Batch) -> Tensor:
-    for value in (batch.images, batch.vectors, batch.tokens):
-        if value is not None:
-            return value
-    raise UserError("The batch holds no images, vectors or tokens for the backbone.")
+    """Images, vectors or tokens, whatever lies beside them; of other inputs the only field.
+
+    Raises: UserError where none of these is there, and it is not one field.
+    """
+    names = [name for name in USUAL if name in batch.inputs][:1] or list(batch.inputs)
+    if len(names) == 1:
+        return batch.inputs[names[0]]
+    held = ", ".join(batch.inputs) or "no inputs"
+    raise UserError(f"A module is given images, vectors, tokens or the only field of a batch; this one holds {held}.")
 
 
 def as_features(output: Tensor) -> Features:

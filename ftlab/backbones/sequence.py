@@ -55,10 +55,10 @@ class SequenceBackbone(Backbone):
         self.stages = listed_stages(self.model, {"embedding": ["embedding"], **layers}, "model")
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
-        """batch.tokens (b, t), batch.series (b, t, c) and batch.mask (b, t)."""
-        if batch.tokens is None or batch.series is None or batch.mask is None:
+        """The fields "tokens" (b, t), "series" (b, t, c) and "mask" (b, t)."""
+        if not batch.inputs.keys() >= {"tokens", "series", "mask"}:
             raise UserError("The backbone 'sequence' takes sequences, and the batch holds none.")
-        return batch.tokens, batch.series, batch.mask
+        return batch.inputs["tokens"], batch.inputs["series"], batch.inputs["mask"]
 
     def features(self, output: tuple[Tensor, Tensor]) -> Features:
         return Features(tokens=output[0], mask=output[1])

@@ -71,7 +71,7 @@ def probe(backbone: Backbone, size: tuple[int, int]) -> Features:
     nothing = torch.zeros(1, dtype=torch.long, device=device)
     backbone.eval()
     try:
-        return backbone(Batch(targets=nothing, index=nothing, images=torch.zeros(1, 3, *size, device=device)))
+        return backbone(Batch(None, nothing, {"images": torch.zeros(1, 3, *size, device=device)}))
     finally:
         for module, training in modes:
             module.training = training

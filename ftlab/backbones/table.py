@@ -59,10 +59,10 @@ class TableBackbone(Backbone):
         self.stages = listed_stages(self.model, {"embedding": ["embedding"], **hidden}, "model")
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
-        """batch.vectors (b, d) and batch.categories (b, m)."""
-        if batch.vectors is None or batch.categories is None:
+        """The fields "vectors" (b, d) and "categories" (b, m)."""
+        if not batch.inputs.keys() >= {"vectors", "categories"}:
             raise UserError("The backbone 'table' takes rows of a table, and the batch holds none.")
-        return batch.vectors, batch.categories
+        return batch.inputs["vectors"], batch.inputs["categories"]
 
     def features(self, output: Tensor) -> Features:
         return Features(vector=output)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ftlab.backbones.base import Features
 from ftlab.backbones.border import Part, update
 from ftlab.batch import Batch
 from ftlab.freezing import resting
@@ -28,7 +29,7 @@ class Border:
     """The freeze border of a phase."""
 
     names: tuple[str, ...]  # of its values, in their order
-    rest: Callable[[Batch], Tensor]  # raw outputs (b, k) of a batch whose `border` holds the values
+    rest: Callable[[Batch], Features]  # of a batch whose `border` holds the values
     stages: frozenset[str]  # addresses of the stages that the values are computed by
 
 
@@ -58,17 +59,17 @@ class Borders:
         thawed = frozenset(trainable).intersection(stages)
         prefix, suffix = self._cut(thawed)
         if not thawed and isinstance(model.head, VectorHead):
-            head = model.head
-            return Border((POOLED,), lambda batch: head.outputs(first(batch)), frozenset(stages))
+            return Border((POOLED,), lambda batch: Features(pooled=first(batch)), frozenset(stages))
         own = {f"backbone.model.{name}" for name in self.traced.parameters(prefix.names)}
         upstream = frozenset(stage for stage, parameters in stages.items() if own & set(parameters))
         if not upstream:
             return None
         return Border(prefix.names, lambda batch: self._go_on(suffix, batch), upstream)
 
-    def _go_on(self, suffix: nn.Module, batch: Batch) -> Tensor:
+    def _go_on(self, suffix: nn.Module, batch: Batch) -> Features:
         suffix.train(self.model.training)  # picks the trace; the layers follow their own modes
-        return self.model.head(suffix(*batch.border or ()), batch)
+        found: Features = suffix(*batch.border or ())
+        return found
 
     def values(self, names: Sequence[str]) -> Callable[[Batch], Values]:
         """What computes the values `names` of a batch: a fast copy of the frozen part, with the weights of now.
@@ -126,6 +127,4 @@ def first(batch: Batch) -> Tensor:
 
 def at_border(batch: Batch, values: Values) -> Batch:
     """The batch with these values in place of its inputs."""
-    return replace(
-        batch, border=values, images=None, tokens=None, series=None, mask=None, vectors=None, categories=None
-    )
+    return replace(batch, border=values, inputs={})

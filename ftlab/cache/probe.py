@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ftlab.batch import Batch
+from ftlab.batch import Batch, leaves
 from ftlab.cache.borders import Border, Borders, Values, at_border
 from ftlab.cache.decide import Need
 from ftlab.cache.rows import Rows, bytes_of
@@ -24,6 +24,7 @@ from ftlab.strategies.base import Phase
 
 SAMPLES = 4
 TOLERANCE = 0.02  # of the largest output: far above rounding, half precision included, far below another network's
+PLAIN = (bool, int, float, str, type(None))
 
 
 @dataclass
@@ -100,7 +101,7 @@ def timed(run: Callable[[], Any], batch: Batch) -> tuple[float, Any]:
     for _ in range(2):
         start = time.perf_counter()
         result = run()
-        if batch.targets.is_cuda:
+        if batch.index.is_cuda:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     return min(seconds), result
@@ -124,7 +125,7 @@ def is_steady(compute: Callable[[Batch], Values], batch: Batch, values: Values) 
     half = len(batch) // 2
     if not half:
         return True
-    again = compute(batch.each(lambda tensor: tensor[:half]))
+    again = compute(batch.select(torch.arange(half, device=batch.index.device)))
     return all(is_near(a, b[:half]) for a, b in zip(again, values, strict=True))
 
 
@@ -138,7 +139,18 @@ def is_same(model: Any, border: Border, batch: Batch, values: Values) -> bool:
         model.rest = rest
 
 
-def is_near(found: Tensor, wanted: Tensor) -> bool:
+def is_near(found: Any, wanted: Any) -> bool:
+    """Whether tensors, or structures of them, are of one form and nearly equal; what is neither tensor nor a plain
+    value cannot be compared and counts as unlike."""
+    (ours, form), (theirs, other) = leaves(found), leaves(wanted)
+    return form == other and all(map(_is_near, ours, theirs))
+
+
+def _is_near(found: Any, wanted: Any) -> bool:
+    if not (isinstance(found, Tensor) and isinstance(wanted, Tensor)):
+        return isinstance(wanted, PLAIN) and type(found) is type(wanted) and found == wanted
+    if found.shape != wanted.shape or not wanted.numel():
+        return found.shape == wanted.shape
     limit = TOLERANCE * wanted.abs().max() + 1e-4 if wanted.is_floating_point() else 0
     return bool(((found.double() - wanted.double()).abs() <= limit).all())
 

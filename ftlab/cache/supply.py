@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from torch import Tensor
-
+from ftlab.backbones.base import Features
 from ftlab.batch import Batch
 from ftlab.cache.borders import Values, at_border
 from ftlab.cache.decide import Choice
@@ -34,11 +33,11 @@ class Supply:
 
     def switch(
         self,
-        rest: Callable[[Batch], Tensor] | None = None,
+        rest: Callable[[Batch], Features] | None = None,
         kept: Mapping[str, Kept] | None = None,
         live: Callable[[Batch], Values] | None = None,
     ) -> None:
-        """From now on the model is `rest`, on values at the freeze border: those `kept` of a split, else `live` ones.
+        """From now on the head follows `rest`, on values at the freeze border: a split's `kept` ones, else `live` ones.
 
         Without any: the whole model, on inputs.
         """

@@ -4,8 +4,9 @@ Shapes: b batch, c channels, h height, w width, t tokens, k outputs.
 """
 
 from abc import ABC, abstractmethod
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ftlab.backbones.base import Features, Stage
 from ftlab.batch import Batch
@@ -15,8 +16,9 @@ class Head(nn.Module, ABC):
     """Built as HeadClass(num_features, num_outputs, default_pool, **settings)."""
 
     @abstractmethod
-    def forward(self, features: Features, batch: Batch) -> Tensor:
-        """Raw outputs (b, k); the batch is there for heads that need the targets (teacher forcing)."""
+    def forward(self, features: Features, batch: Batch) -> Any:
+        """Raw outputs, (b, k) or any tuples, lists and mappings of tensors; the batch is there for heads that need the
+        targets (teacher forcing), which are None in a prediction."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:

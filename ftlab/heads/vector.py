@@ -27,7 +27,7 @@ class VectorHead(Head):
 
     def pooled(self, features: Features) -> Tensor:
         """(b, d); no parameter of the head is used."""
-        return pool(features, self.pool, self.own_pool)
+        return features.pooled if features.pooled is not None else pool(features, self.pool, self.own_pool)
 
     @abstractmethod
     def outputs(self, vector: Tensor) -> Tensor:

@@ -5,13 +5,14 @@ Shapes: b batch, k outputs.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
+from ftlab.targets.base import Target
 
 if TYPE_CHECKING:  # importing torchmetrics takes a second, which `ftlab plan` and `ftlab predict` do not need
     from torchmetrics import Metric, MetricCollection
@@ -25,14 +26,23 @@ class Task(nn.Module, ABC):
     name: str
     objective: str  # the metric that a sweep optimises
     mode: Literal["max", "min"]  # whether a larger objective is better
+    takes: ClassVar[type[Target]]  # the kind of target that it is of
     num_outputs: int
+    # What a window of batches weighs at least: images without a box have a loss of their background and the weight 0,
+    # where a detector that divides by the number of boxes takes 1.
+    least_weight: float = 0.0
 
     def __init__(self, spec: DataSpec) -> None:
+        """Raises: UserError for data with targets of another kind."""
         super().__init__()
+        if not isinstance(spec.target, self.takes):
+            what = f"needs {self.takes.plural} as targets, and data={spec.name} has {spec.target.plural}"
+            ways = [f"choose task={spec.target.task}", *filter(None, [self.takes.given])]
+            raise UserError(f"task={self.name}: {what}; {', or '.join(ways)}")
         self.spec = spec
 
     @abstractmethod
-    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def loss(self, outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """(sum of the losses, sum of their weights), both scalars; the caller divides.
 
         Dividing once, over the accumulation window and all ranks, is what makes class weights right there too.
@@ -58,11 +68,12 @@ class Task(nn.Module, ABC):
         return targets, None
 
     @abstractmethod
-    def predictions(self, outputs: Tensor) -> Tensor:
-        """Raw outputs (b, k) to what they say: probabilities (b, k), or numbers in the user's units (b, targets, m)."""
+    def predictions(self, outputs: Any) -> Any:
+        """Raw outputs to what they say, one a sample: probabilities (b, k), numbers in the user's units
+        (b, targets, m), or tuples, lists and mappings of what is of each sample."""
 
     @abstractmethod
-    def compared(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def compared(self, predictions: Any, targets: Any) -> tuple[Any, Any]:
         """What metrics and diagnosis take of a batch: predictions and targets of the form that they expect."""
 
     @abstractmethod
@@ -74,31 +85,26 @@ class Task(nn.Module, ABC):
         return {name: float(value) for name, value in values.items()}
 
     @abstractmethod
-    def diagnosis(self) -> "Metric":
-        """What the report draws of a split, gathered as a metric: confusion matrices, or predictions beside truths."""
+    def diagnosis(self) -> "Metric | None":
+        """What the report draws of a split, gathered as a metric: confusion matrices, or predictions beside truths.
+
+        None: nothing that `metrics` have not gathered.
+        """
 
     @abstractmethod
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
         """The part of report.json, in plain containers, that tells what `diagnosis` computed on `split`."""
 
     @abstractmethod
-    def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:
+    def describe(self, predictions: Any, top_k: int) -> list[dict[str, Any]]:
         """One plain record a sample, as `ftlab predict` writes it."""
 
     @abstractmethod
-    def worst(self, predictions: Tensor, targets: Tensor) -> list[dict[str, Any]]:
+    def worst(self, predictions: Any, targets: Any) -> list[dict[str, Any]]:
         """The wrong samples, worst first: {position, truth, prediction, severity, note}.
 
         severity orders the samples of all batches, the highest first; note says it to a person.
         """
-
-
-def classes_of(task: str, spec: DataSpec) -> tuple[str, ...]:
-    """Raises: UserError for data whose targets are numbers."""
-    if spec.targets:
-        what = f"data={spec.name} has numbers as targets ({', '.join(spec.targets[:5])})"
-        raise UserError(f"task={task}: needs classes, and {what}; choose task=regression")
-    return spec.classes
 
 
 def class_weights(setting: str | list[float], counts: tuple[int, ...]) -> list[float] | None:

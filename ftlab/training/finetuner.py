@@ -3,7 +3,6 @@
 Shapes: b batch, k outputs.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from ftlab.cache.supply import Supply
 from ftlab.data.module import DataModule, Loader
 from ftlab.data.sampling import key, seed_all
 from ftlab.errors import UserError
-from ftlab.evaluation import Evaluation, Sums
+from ftlab.evaluation import Evaluation, Sums, mean
 from ftlab.model import Model
 from ftlab.optimizers import OptimizerSettings
 from ftlab.strategies.base import Phase, current, is_over
@@ -68,7 +67,7 @@ class FineTuner(LightningModule):
         self.recovery = recovery
         self.seen: list[tuple[Tensor, Tensor]] = []  # index (b,) and loss () of the window's batches
         self.supply = Supply(model)
-        self.compiled: Callable[[Batch], Tensor] | None = None  # the model, for training steps; see Compiling
+        self.compiled: Callable[[Batch], Any] | None = None  # the model, for training steps; see Compiling
         self.constant = float(batch_size)  # any would be right; this one keeps half precision in its range
 
     @property
@@ -110,7 +109,7 @@ class FineTuner(LightningModule):
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Lightning's own looks through every field, also where they are there."""
-        return batch if batch.targets.device == device else batch.each(lambda part: part.to(device, non_blocking=True))
+        return batch if batch.index.device == device else batch.each(lambda part: part.to(device, non_blocking=True))
 
     def on_fit_start(self) -> None:
         self.peak = PeakMemory(self.device)
@@ -192,8 +191,10 @@ class FineTuner(LightningModule):
             return self.recovery.act(self.trainer, self, bad, self.trainer.fit_loop.batch_idx, self._first(seen))
         self.recovery.good()
         self.train_loss.add(*window.both)
-        # All samples of a window may have the class weight 0: their gradient is 0, and must not become 0 / 0.
-        scale = self.constant * self.trainer.world_size / weight if weight > 0 else 0.0
+        # The least is of the sum, not of each batch or rank, else their number would count: see Task.least_weight.
+        # Where all samples have the class weight 0 their gradient is 0, and must not become 0 / 0.
+        divisor = max(weight, self.task.least_weight)
+        scale = self.constant * self.trainer.world_size / divisor if divisor > 0 else 0.0
         if scale != 1:
             torch._foreach_mul_(gradients, scale)
 
@@ -220,7 +221,7 @@ class FineTuner(LightningModule):
             "steps": self.batches,
             "step_seconds": self.step_seconds,
             "peak_memory_bytes": self.peak.increase(),
-            "train": {"loss": total / weight if weight else math.nan},  # none: all steps were left out
+            "train": {"loss": mean(total, weight, self.task)},  # nan: all steps were left out
             "val": self.figures,
             **({"convex": self.convex} if self.convex else {}),
         }
@@ -248,7 +249,7 @@ class FineTuner(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.figures, caught = self.evaluation.figures(self._over_ranks(self.evaluation.loss.both))
-        for text in caught:
+        for text in (f"val: {one}" for one in caught):
             self.warned[text] = self.warned.get(text, 0) + 1
 
     # --- state
@@ -290,7 +291,7 @@ def monitor_sign(monitor: str, evaluation: Evaluation) -> float:
     """1 if a lower value of `monitor` is better, -1 if a higher one is. Raises: UserError for an unknown name."""
     from ftlab.errors import choices
 
-    better = {"loss": False, **{name: metric.higher_is_better for name, metric in evaluation.metrics.items()}}
+    better = evaluation.better()
     if monitor not in better:
         raise UserError(f"monitor={monitor}: no such figure of the validation split; {choices(monitor, better)}")
     return -1.0 if better[monitor] else 1.0

@@ -47,7 +47,7 @@ def test_gradients_past_the_freeze_border_equal_the_whole_networks(name: str, si
     prefix, suffix = backbone.cut(trainable)
     prefix.eval()
     suffix.eval()
-    values = prefix(batch.images)
+    values = prefix(batch.inputs["images"])
     assert all(isinstance(value, Tensor) and len(value) == 2 and not value.requires_grad for value in values)
     kept = [value.clone() for value in values]
     loss_of(suffix(*values)).backward()
@@ -67,7 +67,7 @@ def test_values_kept_for_two_images_serve_a_batch_of_any_size() -> None:
     prefix.eval()
     suffix.eval()
     batch = batch_of(64, count=3)
-    values = prefix(batch.images)
+    values = prefix(batch.inputs["images"])
     with torch.no_grad():
         part = suffix(*(value[1:2] for value in values)).maps
         torch.testing.assert_close(part, backbone(batch).maps[1:2], atol=1e-5, rtol=1e-4)
@@ -202,7 +202,7 @@ def test_everything_frozen_puts_the_border_at_the_output() -> None:
     backbone = TimmBackbone("resnet18", pretrained=False).eval()
     batch = batch_of(32)
     prefix, suffix = backbone.cut(set())
-    (value,) = prefix(batch.images)
+    (value,) = prefix(batch.inputs["images"])
     with torch.no_grad():
         expected = backbone(batch).maps
     assert torch.equal(value, expected)
@@ -241,5 +241,5 @@ def test_a_users_module_has_the_stages_of_its_dict_and_says_what_is_left() -> No
 @pytest.mark.parametrize(("shape", "kind"), [((2, 5, 8), "tokens"), ((2, 8), "vector")])
 def test_a_users_module_may_give_tokens_or_a_vector(shape: tuple[int, ...], kind: str) -> None:
     backbone = ModuleBackbone(nn.LayerNorm(8), {"all": ["weight", "bias"]}, num_features=8)
-    batch = Batch(targets=torch.zeros(2), index=torch.arange(2), vectors=torch.randn(shape))
+    batch = Batch(targets=torch.zeros(2), index=torch.arange(2), inputs={"vectors": torch.randn(shape)})
     assert getattr(backbone(batch), kind).shape == shape

@@ -201,7 +201,7 @@ def test_a_network_that_is_cut_at_the_freeze_border_keeps_them_whole() -> None:
     plain = loss_of(backbone(images))
     with by_taps(backbone):
         prefix, suffix = backbone.cut(last)
-        assert torch.equal(loss_of(suffix(*prefix(images.images))), plain)
+        assert torch.equal(loss_of(suffix(*prefix(images.inputs["images"]))), plain)
 
 
 def test_their_pickled_copy_is_of_the_same_class(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ POOLS_ITSELF = {"deit_tiny_distilled_patch16_224": 64, "vit_base_patch16_siglip_
 
 def batch_of(size: int, count: int = 2) -> Batch:
     images = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
-    return Batch(targets=torch.zeros(count, dtype=torch.int64), index=torch.arange(count), images=images)
+    return Batch(targets=torch.zeros(count, dtype=torch.int64), index=torch.arange(count), inputs={"images": images})
 
 
 def plain_timm(name: str, size: int) -> nn.Module:
@@ -53,7 +53,7 @@ def test_backbone_pooling_neck_and_a_linear_head_give_timms_own_logits(name: str
     backbone.model.load_state_dict(state)  # strict: the names are timm's own
     batch = batch_of(size)
     with torch.no_grad():
-        expected = model(batch.images)
+        expected = model(batch.inputs["images"])
         features = backbone(batch)
         logits = head(features, batch)
     assert features.vector is None
@@ -70,7 +70,7 @@ def test_a_network_whose_pooling_is_part_of_its_weights_gives_one_vector(name: s
 
 
 def batch_of_meta(size: int) -> Batch:
-    return Batch(targets=torch.zeros(2), index=torch.arange(2), images=torch.zeros(2, 3, size, size))
+    return Batch(targets=torch.zeros(2), index=torch.arange(2), inputs={"images": torch.zeros(2, 3, size, size)})
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, *POOLS_ITSELF, "densenet121", "rdnet_tiny"])

@@ -20,15 +20,15 @@ def batch_of(*lengths: int, longest: int, seed: int = 0) -> Batch:
     mask = torch.arange(longest)[None, :] < torch.tensor(lengths)[:, None]
     tokens = torch.randint(0, 9, (len(lengths), longest), generator=generator)
     series = torch.randn(len(lengths), longest, 2, generator=generator)
-    return Batch(torch.zeros(len(lengths)), torch.arange(len(lengths)), tokens=tokens, mask=mask,
-                 series=torch.where(mask[:, :, None], series, 1e4))  # fmt: skip
+    series = torch.where(mask[:, :, None], series, 1e4)
+    inputs = {"tokens": tokens, "series": series, "mask": mask}
+    return Batch(torch.zeros(len(lengths)), torch.arange(len(lengths)), inputs)
 
 
 def alone(batch: Batch, place: int, length: int) -> Batch:
-    assert batch.tokens is not None and batch.series is not None and batch.mask is not None  # noqa: PT018
     one = slice(place, place + 1)
-    return Batch(batch.targets[one], batch.index[one], tokens=batch.tokens[one, :length],
-                 series=batch.series[one, :length], mask=batch.mask[one, :length])  # fmt: skip
+    inputs = {name: values[one, :length] for name, values in batch.inputs.items()}
+    return Batch(batch.targets[one], batch.index[one], inputs)
 
 
 @pytest.mark.parametrize("with_gradient", [False, True])
@@ -47,9 +47,8 @@ def test_padding_does_not_change_the_outputs(how: str, with_gradient: bool) -> N
 def test_the_place_of_a_step_matters() -> None:
     network = backbone().eval()
     batch = batch_of(4, longest=4)
-    turned = Batch(
-        batch.targets, batch.index, tokens=batch.tokens.flip(1), series=batch.series.flip(1), mask=batch.mask
-    )  # type: ignore[union-attr]
+    inputs = {name: values if name == "mask" else values.flip(1) for name, values in batch.inputs.items()}
+    turned = Batch(batch.targets, batch.index, inputs)
     assert (pool(network(batch), "average") - pool(network(turned), "average")).abs().max() > 1e-3
 
 
@@ -78,7 +77,7 @@ def test_the_cut_is_the_whole_network_and_its_gradients(count: int) -> None:
     batch = batch_of(5, 2, longest=5)
     whole = pool(network(batch), "average")
     prefix, suffix = network.cut(trainable)
-    values = prefix.eval()(batch.tokens, batch.series, batch.mask)
+    values = prefix.eval()(*(batch.inputs[name] for name in ("tokens", "series", "mask")))
     parted = pool(suffix.eval()(*values), "average")
     torch.testing.assert_close(parted, whole, atol=1e-6, rtol=1e-6)
     assert not any(value.requires_grad for value in values)
@@ -93,7 +92,7 @@ def test_tokens_alone_and_numbers_alone_are_enough() -> None:
     for tokens, channels in ((9, 0), (0, 2)):
         network = backbone(tokens, channels).eval()
         batch = batch_of(3, 2, longest=3)
-        batch.series = batch.series[:, :, :channels]  # type: ignore[index]
+        batch.inputs["series"] = batch.inputs["series"][:, :, :channels]
         assert network(batch).tokens.shape == (2, 3, 16)
         absent = "tokens" if not tokens else "series"
         assert absent not in network.model.embedding
@@ -116,4 +115,4 @@ def test_settings_out_of_range_are_refused(settings: dict[str, int], message: st
 
 def test_a_batch_of_images_is_refused() -> None:
     with pytest.raises(UserError, match="takes sequences"):
-        backbone()(Batch(torch.zeros(1), torch.zeros(1), images=torch.zeros(1, 3, 8, 8)))
+        backbone()(Batch(torch.zeros(1), torch.zeros(1), {"images": torch.zeros(1, 3, 8, 8)}))

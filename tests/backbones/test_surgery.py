@@ -28,7 +28,7 @@ CASES = [
 def batch(size: int, count: int = 2) -> Batch:
     generator = torch.Generator().manual_seed(0)
     nothing = torch.zeros(count, dtype=torch.long)
-    return Batch(targets=nothing, index=nothing, images=torch.randn(count, 3, size, size, generator=generator))
+    return Batch(nothing, nothing, {"images": torch.randn(count, 3, size, size, generator=generator)})
 
 
 def built(name: str, size: int, **settings: object) -> TimmBackbone:

@@ -17,10 +17,9 @@ def backbone(numbers: int = 5, categories: tuple[int, ...] = (4, 30), **settings
 def batch_of(count: int = 7, numbers: int = 5, categories: tuple[int, ...] = (4, 30)) -> Batch:
     generator = torch.Generator().manual_seed(1)
     ids = [torch.randint(ids, (count, 1), generator=generator) for ids in categories]
-    return Batch(
-        targets=torch.zeros(count), index=torch.arange(count), vectors=torch.randn(count, numbers, generator=generator),
-        categories=torch.cat(ids, dim=1) if ids else torch.zeros(count, 0, dtype=torch.long),
-    )  # fmt: skip
+    vectors = torch.randn(count, numbers, generator=generator)
+    categories = torch.cat(ids, dim=1) if ids else torch.zeros(count, 0, dtype=torch.long)
+    return Batch(torch.zeros(count), torch.arange(count), {"vectors": vectors, "categories": categories})
 
 
 @pytest.mark.parametrize("norm", ["none", "layer"])
@@ -38,10 +37,10 @@ def test_features_are_the_inputs_beside_the_hidden_layer(numbers: int, categorie
     vector = net(batch).vector
     assert vector is not None
     assert vector.shape == (7, net.num_features)
-    assert torch.equal(vector[:, :numbers], batch.vectors)  # a linear model of the inputs is within reach
+    assert torch.equal(vector[:, :numbers], batch.inputs["vectors"])  # a linear model of the inputs is within reach
     tables = net.model.embedding["tables"]
-    codes = [table.weight[batch.categories[:, i]] for i, table in enumerate(tables)]  # type: ignore[index]
-    assert torch.equal(vector[:, numbers:-8], torch.cat([batch.vectors[:, :0], *codes], dim=1))
+    codes = [table.weight[batch.inputs["categories"][:, i]] for i, table in enumerate(tables)]
+    assert torch.equal(vector[:, numbers:-8], torch.cat([batch.inputs["vectors"][:, :0], *codes], dim=1))
     assert vector[:, -8:].std() < 0.5 * vector[:, :-8].std()
 
 
@@ -68,7 +67,7 @@ def test_the_cut_at_the_freeze_border_gives_the_same_features_and_gradients(last
     whole = {name: parameter.grad.clone() for name, parameter in net.named_parameters() if parameter.grad is not None}
     net.zero_grad(set_to_none=True)
     prefix, suffix = (part.eval() for part in net.cut(trainable))
-    values = prefix(batch.vectors, batch.categories)
+    values = prefix(batch.inputs["vectors"], batch.inputs["categories"])
     assert not any(value.requires_grad for value in values)
     suffix(*values).vector.square().sum().backward()
     assert set(whole) == trainable
@@ -94,7 +93,7 @@ def test_settings_are_checked(settings: dict[str, object], told: str) -> None:
 
 
 def test_a_batch_without_rows_is_refused() -> None:
-    images = Batch(targets=torch.zeros(2), index=torch.arange(2), images=torch.zeros(2, 3, 4, 4))
+    images = Batch(targets=torch.zeros(2), index=torch.arange(2), inputs={"images": torch.zeros(2, 3, 4, 4)})
     with pytest.raises(UserError, match="takes rows of a table"):
         backbone()(images)
 

@@ -184,7 +184,7 @@ def test_the_default_network_recognises_photographs(photograph: str, imagenet_cl
     pixels = torch.tensor(load_sample_image(photograph)).permute(2, 0, 1)
     images = v2.CenterCrop(224)(v2.Resize(256)(pixels)).float()[None] / 127.5 - 1
     with torch.no_grad():
-        features = backbone(Batch(targets=torch.zeros(1), index=torch.arange(1), images=images))
+        features = backbone(Batch(targets=torch.zeros(1), index=torch.arange(1), inputs={"images": images}))
         logits = pool(features, "average") @ tensors["_fc.weight"].T + tensors["_fc.bias"]
     assert logits.argmax().item() == imagenet_class
 

@@ -61,7 +61,7 @@ def steps(side: int, batch: int, rounds: int = 7) -> None:
     backbone = TimmBackbone(pretrained=False, image_size=side)
     head, optimizer = nn.Linear(backbone.num_features, 10), torch.optim.AdamW(backbone.parameters(), 1e-4)
     images, targets = torch.randn(batch, 3, side, side), torch.randint(10, (batch,))
-    samples = Batch(targets=targets, index=torch.arange(batch), images=images)
+    samples = Batch(targets=targets, index=torch.arange(batch), inputs={"images": images})
     last = {name for stage in backbone.stages[-2:] for name in stage.parameters}
     prefix, suffix = backbone.cut(last)
     kept = prefix.eval()(images)

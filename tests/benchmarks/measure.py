@@ -121,7 +121,7 @@ def judge(model: nn.Module, job: Job, figures: Figures) -> None:
     said = []
     with torch.inference_mode():
         for images, targets in loader(test, shuffle=False):
-            batch = Batch(targets, targets, images)
+            batch = Batch(targets, targets, {"images": images})
             said.append(model.eval()(images if isinstance(model, Network) else batch).argmax(1))
     predictions = torch.cat(said)
     figures |= {"accuracy": float((predictions == test.targets).double().mean()), "predictions": predictions.tolist()}

@@ -33,6 +33,7 @@ from ftlab.run import loaders
 from ftlab.run_settings import typed
 from ftlab.schedules.constant import Constant
 from ftlab.strategies.phases import Phases
+from ftlab.targets.classes import Classes
 from ftlab.tasks.classification import Classification
 from ftlab.training import fit
 from ftlab.training.saving.checkpoints import LAST
@@ -117,7 +118,7 @@ def network(job: Job) -> Model:
 
 def data(job: Job) -> tuple[Splits, DataSpec]:
     val = pictures(job.val, 300) if job.val else None
-    return describe("digits", Splits(pictures(job.train), val, None, CLASSES), seed=0)
+    return describe("digits", Splits(pictures(job.train), val, None, Classes(CLASSES)), seed=0)
 
 
 # --- ftlab
@@ -189,7 +190,7 @@ class Plain(LightningModule):
         self.accuracy = MulticlassAccuracy(len(CLASSES), average="micro")
 
     def loss(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        batch = Batch(targets=targets, index=torch.arange(len(targets)), images=images)
+        batch = Batch(targets=targets, index=torch.arange(len(targets)), inputs={"images": images})
         outputs = self.head(self.backbone(batch), batch)
         return functional.cross_entropy(outputs, targets, self.weights), outputs
 
@@ -215,7 +216,7 @@ class Plain(LightningModule):
         """Not shuffled, so that a resumed run meets the same samples: the kinder case."""
         parts, settings = ftlab_parts(self.job), typed(ftlab_settings(self.job))
         made = list(loaders(parts, settings).loader(split, False))
-        tensors = TensorDataset(torch.cat([b.images for b in made]), torch.cat([b.targets for b in made]))
+        tensors = TensorDataset(torch.cat([b.inputs["images"] for b in made]), torch.cat([b.targets for b in made]))
         return DataLoader(tensors, batch_size=self.job.batch_size // self.job.world)
 
 

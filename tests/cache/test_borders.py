@@ -94,7 +94,9 @@ def test_a_value_that_the_next_layer_changes_in_place_is_kept_as_it_was() -> Non
     names = ["first", "second", "third"]
     backbone = ModuleBackbone(InPlace(), {name: [name] for name in names}, 8)
     model = Model(backbone, Linear(8, 2, "average")).eval()
-    batch = Batch(targets=torch.zeros(4, dtype=torch.long), index=torch.arange(4), vectors=torch.randn(4, 8))
+    batch = Batch(
+        targets=torch.zeros(4, dtype=torch.long), index=torch.arange(4), inputs={"vectors": torch.randn(4, 8)}
+    )
     cuts, found = Borders(model), []
     for place in (1, 2, 3):
         border = cuts.of([*(f"backbone/{name}" for name in names[place:]), "head/fc"])
@@ -117,10 +119,10 @@ def test_batchnorm_is_folded_while_a_run_trains_too_when_depthwise_convolutions_
     model, batch = model_of("tf_efficientnet_lite0", 64), batch_of(64)
     plain = model.backbone.traced()
     names = [node.name for node in plain.graph.nodes if node.target == "blocks.6.0.bn3"]
-    expected = plain.prefix(names)(batch.images)
+    expected = plain.prefix(names)(batch.inputs["images"])
     with by_taps(model):
         run = model.backbone.traced().fast(names)
-        found = run(batch.images)
+        found = run(batch.inputs["images"])
     assert not any(isinstance(module, nn.BatchNorm2d) for module in run.__wrapped__.modules())
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 

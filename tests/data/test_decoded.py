@@ -25,6 +25,7 @@ from ftlab.inputs.base import Selected
 from ftlab.inputs.images.files import ArrayImages, ImageFiles, image_size, load_image
 from ftlab.inputs.images.preprocessing import Preprocessing
 from ftlab.inputs.tables.rows import TablePreprocessing
+from ftlab.targets.classes import Classes
 
 # A machine with one core is told that two workers are many; what they load is the same.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -57,7 +58,9 @@ def samples_of(paths: list[Path]) -> Samples:
 
 
 def data(paths: list[Path], decoded: Decoded | None, augment=AUGMENTS["every"], workers=0, **place) -> DataModule:
-    splits, spec = describe("files", Splits(samples_of(paths), samples_of(paths[:4]), None, ("a", "b")), seed=0)
+    splits, spec = describe(
+        "files", Splits(samples_of(paths), samples_of(paths[:4]), None, Classes(("a", "b"))), seed=0
+    )
     return DataModule(splits, spec, PREPROCESSING, augment, 4, workers, 3, decoded=decoded, **place)
 
 
@@ -68,7 +71,7 @@ def epochs(made: DataModule, first=0, last=3, skip=0) -> list[torch.Tensor]:
     train.batch_sampler.skip(skip)
     for epoch in range(first, last):
         train.batch_sampler.set_epoch(epoch)
-        found += [batch.images for loader in (train, val) for batch in loader]
+        found += [batch.inputs["images"] for loader in (train, val) for batch in loader]
     return found
 
 
@@ -94,12 +97,12 @@ def test_the_second_epoch_reads_no_file(tmp_path, workers, settings, monkeypatch
     with Decoded(settings, PREPROCESSING, workers, 3) as decoded:
         made = data(paths, decoded, workers=workers)
         train, val = made.loader("train", True), made.loader("val", False)
-        found = [batch.images for loader in (train, val) for batch in loader]
+        found = [batch.inputs["images"] for loader in (train, val) for batch in loader]
         for path in paths:
             path.unlink()
         for epoch in (1, 2):
             train.batch_sampler.set_epoch(epoch)
-            found += [batch.images for loader in (train, val) for batch in loader]
+            found += [batch.inputs["images"] for loader in (train, val) for batch in loader]
     assert equal(plain, found)
 
 

@@ -11,8 +11,11 @@ from ftlab.config import instantiate, options
 from ftlab.data.base import Samples, Splits
 from ftlab.data.groups import across, numbered, split_groups
 from ftlab.data.module import describe
-from ftlab.data.splits import complete, split_indices
+from ftlab.data.splits import complete
 from ftlab.errors import UserError
+from ftlab.targets.classes import Classes
+from ftlab.targets.labels import Labels
+from ftlab.targets.numbers import Numbers
 from tests.data.pictures import write_image
 
 SHARES = (0.7, 0.15, 0.15)
@@ -65,10 +68,13 @@ def test_groups_that_cannot_be_shared_out_are_an_error() -> None:
 
 def test_a_split_of_numbers_or_labels_counts_samples() -> None:
     groups, _ = drawn(40)
-    (train, val, _), said = split_indices(torch.rand(len(groups), 3), SHARES, 0, groups)
-    assert set(groups[train].tolist()).isdisjoint(groups[val].tolist())
+    samples = Samples(list(range(len(groups))), torch.rand(len(groups), 3), [], groups)
+    train, val, _, said = complete(Labels(("a", "b", "c")), samples, None, None, SHARES, 0)
+    assert val is not None
+    assert set(train.groups.tolist()).isdisjoint(val.groups.tolist())
     assert len(val) / len(groups) == pytest.approx(0.15, abs=0.02)
-    assert said == split_indices(torch.rand(len(groups), 3), SHARES, 0)[1]
+    assert said == ("multilabel targets are split at random, not stratified",)
+    assert complete(Numbers(("a", "b", "c")), samples, None, None, SHARES, 0)[3] == ()
 
 
 def test_groups_across_the_splits_that_are_given_are_counted_and_travel_with_the_samples() -> None:
@@ -76,18 +82,18 @@ def test_groups_across_the_splits_that_are_given_are_counted_and_travel_with_the
         names = [f"{groups[0]}/{place}" for place in range(len(groups))]
         return Samples(torch.rand(len(groups), 2), torch.arange(len(groups)) % 2, names, torch.tensor(groups))
 
-    splits = Splits(samples([1, 1, 2, 3]), samples([2, 3, 2, 4]), samples([5, 6]), ("a", "b"))
+    splits = Splits(samples([1, 1, 2, 3]), samples([2, 3, 2, 4]), samples([5, 6]), Classes(("a", "b")))
     (found,) = across(splits)
     assert (found.count, found.examples) == (2, ("2/0 (val)", "2/1 (val)"))
     _, spec = describe("own", splits, 0)
     assert any("groups are in more than one split" in text for text in spec.warnings)
-    train, val, test, _ = complete(samples([1, 1, 2, 2, 3, 3]), None, None, SHARES, 0)
+    train, val, test, _ = complete(Classes(("a", "b")), samples([1, 1, 2, 2, 3, 3]), None, None, SHARES, 0)
     assert val is not None
     assert test is not None
     assert sorted(set(one.groups.tolist()).pop() for one in (train, val, test)) == [1, 2, 3]
     with pytest.raises(UserError, match="groups have the shape"):
         describe("own", Splits(Samples(torch.rand(3, 2), torch.tensor([0, 1, 0]), [], torch.zeros(2)), None, None,
-                               ("a", "b")), 0)  # fmt: skip
+                               Classes(("a", "b"))), 0)  # fmt: skip
 
 
 def test_numbers_of_groups_do_not_depend_on_the_order_of_rows() -> None:

@@ -8,6 +8,8 @@ from ftlab.inputs.augment import Augment
 from ftlab.inputs.images.files import ImageFiles
 from ftlab.inputs.images.pictures import thumbnail
 from ftlab.inputs.images.preprocessing import Preprocessing
+from ftlab.targets.classes import Classes
+from ftlab.targets.labels import Labels
 from tests.conftest import ROOT
 from tests.data.pictures import write_image
 
@@ -25,13 +27,13 @@ def samples(count: int = 11, targets=None) -> Samples:
 
 
 def module(workers: int = 0, train: Samples | None = None, augment: Augment = VARIED, **changes) -> DataModule:
-    splits, spec = describe("mine", Splits(train or samples(), samples(5), None, ("a", "b")), seed=0)
+    splits, spec = describe("mine", Splits(train or samples(), samples(5), None, Classes(("a", "b"))), seed=0)
     changes = {"batch_size": 4, **changes}
     return DataModule(splits, spec, SIZE, augment, num_workers=workers, seed=3, **changes)
 
 
 def by_index(loader) -> dict[int, torch.Tensor]:
-    return {int(i): image for batch in loader for i, image in zip(batch.index, batch.images, strict=True)}
+    return {int(i): image for batch in loader for i, image in zip(batch.index, batch.inputs["images"], strict=True)}
 
 
 def test_augmented_images_do_not_depend_on_workers_batches_or_the_global_generator():
@@ -45,7 +47,7 @@ def test_augmented_images_do_not_depend_on_workers_batches_or_the_global_generat
         for a, b in zip(first, second, strict=True):
             assert torch.equal(a.index, b.index)
             assert torch.equal(a.targets, b.targets)
-            assert torch.equal(a.images, b.images)
+            assert torch.equal(a.inputs["images"], b.inputs["images"])
     ranks = [by_index(module(rank=rank, world=2, batch_size=8).loader("train", True)) for rank in (0, 1)]
     whole = by_index(module().loader("train", True))
     assert ranks[0].keys() | ranks[1].keys() == whole.keys()
@@ -77,8 +79,8 @@ def test_only_shuffled_training_batches_are_augmented():
 
 def test_a_batch_holds_images_targets_and_places():
     batch = next(iter(module().loader("val", False)))
-    assert batch.images.shape == (4, 3, 16, 16)
-    assert batch.images.dtype == torch.float32
+    assert batch.inputs["images"].shape == (4, 3, 16, 16)
+    assert batch.inputs["images"].dtype == torch.float32
     assert batch.targets.tolist() == [0, 1, 0, 1]
     assert batch.targets.dtype == torch.int64
     assert batch.index.tolist() == [0, 1, 2, 3]
@@ -133,21 +135,22 @@ def test_a_split_that_is_not_there_is_an_error_that_names_the_others():
 )
 def test_targets_that_cannot_be_meant_are_errors_with_the_sample(targets, message):
     train = samples(len(targets), torch.tensor(targets, dtype=None if targets else torch.int64))
+    kind = Labels if train.targets.ndim == 2 else Classes
     with pytest.raises(UserError, match=message):
-        describe("mine", Splits(train, None, None, ("a", "b")), seed=0)
+        describe("mine", Splits(train, None, None, kind(("a", "b"))), seed=0)
 
 
 def test_a_single_class_and_an_empty_split_are_errors():
     with pytest.raises(UserError, match="1 class; at least 2"):
-        describe("mine", Splits(samples(4, torch.zeros(4).long()), None, None, ("a",)), seed=0)
+        describe("mine", Splits(samples(4, torch.zeros(4).long()), None, None, Classes(("a",))), seed=0)
     with pytest.raises(UserError, match="the val split is empty"):
-        describe("mine", Splits(samples(), samples(0), None, ("a", "b")), seed=0)
+        describe("mine", Splits(samples(), samples(0), None, Classes(("a", "b"))), seed=0)
 
 
 def test_heavy_imbalance_and_absent_classes_are_said_with_their_counts():
     def warnings(large: int) -> tuple[str, ...]:
         train = samples(large + 2, torch.tensor([0] * large + [1] * 2))
-        return describe("mine", Splits(train, None, None, ("a", "b", "c")), seed=0)[1].warnings
+        return describe("mine", Splits(train, None, None, Classes(("a", "b", "c"))), seed=0)[1].warnings
 
     assert warnings(20) == ("1 classes have no sample in train: c",)
     assert warnings(21)[1].startswith("1 classes are imbalanced: b (2); ")
@@ -155,9 +158,11 @@ def test_heavy_imbalance_and_absent_classes_are_said_with_their_counts():
 
 
 def test_a_subset_is_of_the_train_split_only():
-    splits, spec = describe("mine", Splits(samples(10), samples(5), None, ("a", "b")), seed=0, subset="2/class")
+    splits, spec = describe(
+        "mine", Splits(samples(10), samples(5), None, Classes(("a", "b"))), seed=0, subset="2/class"
+    )
     assert spec.sizes == {"train": 4, "val": 5}
-    assert spec.counts == (2, 2)
+    assert spec.target.counts == (2, 2)
     assert len(splits.train) == 4
 
 

@@ -161,7 +161,7 @@ def test_each_random_part_changes_the_image_by_the_generator(augment):
 
 def batch() -> Batch:
     images = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 8, 8).clone()  # the image of class i has the value i
-    return Batch(targets=torch.arange(4), index=torch.arange(4), images=images)
+    return Batch(targets=torch.arange(4), index=torch.arange(4), inputs={"images": images})
 
 
 def test_mixup_mixes_images_and_targets_in_the_same_shares():
@@ -171,13 +171,13 @@ def test_mixup_mixes_images_and_targets_in_the_same_shares():
     assert mixed.targets.dtype == torch.float32
     assert (mixed.targets.max(dim=1).values < 1).all()
     value = mixed.targets @ torch.arange(4.0)
-    torch.testing.assert_close(mixed.images, value.view(4, 1, 1, 1).expand(4, 3, 8, 8))
+    torch.testing.assert_close(mixed.inputs["images"], value.view(4, 1, 1, 1).expand(4, 3, 8, 8))
 
 
 def test_cutmix_targets_are_the_shares_of_the_area():
     torch.manual_seed(0)
     mixed = mix(batch(), Augment(cutmix=1.0), num_classes=4)
-    for image, target in zip(mixed.images, mixed.targets, strict=True):
+    for image, target in zip(mixed.inputs["images"], mixed.targets, strict=True):
         shares = [(image[0] == label).float().mean().item() for label in range(4)]
         assert target.tolist() == pytest.approx(shares)
     assert 0 < mixed.targets.max() < 1
@@ -188,13 +188,13 @@ def test_with_both_on_each_is_drawn():
     for seed in range(12):
         torch.manual_seed(seed)
         mixed = mix(batch(), Augment(mixup=1.0, cutmix=1.0), num_classes=4)
-        ways.add(bool((mixed.images == mixed.images.round()).all()))  # cut images keep whole values
+        ways.add(bool((mixed.inputs["images"] == mixed.inputs["images"].round()).all()))  # cut images keep whole values
     assert ways == {True, False}
 
 
 def test_label_vectors_are_mixed_too_and_without_mixing_a_batch_is_left_as_it_is():
-    labels = Batch(targets=torch.eye(4), index=torch.arange(4), images=batch().images)
-    mixed = mix(labels, Augment(mixup=1.0), num_classes=4)
+    labels = Batch(targets=torch.eye(4), index=torch.arange(4), inputs=batch().inputs)
+    mixed = mix(labels, Augment(mixup=1.0), num_classes=None)
     assert mixed.targets.sum(dim=1).tolist() == pytest.approx([1.0] * 4)
     plain = batch()
     assert mix(plain, Augment(), num_classes=4) is plain

@@ -29,7 +29,7 @@ class PoisonOne(Callback):
         self.count += 1
         if trainer.global_rank == 1 and self.count in self.batches:
             self.index = batch.index.tolist()
-            batch.images.fill_(float("nan"))
+            batch.inputs["images"].fill_(float("nan"))
 
 
 def run(rank: int, port: int, folder: Path, policy: str) -> None:

@@ -125,3 +125,9 @@ def test_dropout_acts_in_train_mode_only(head: type) -> None:
     features = vector_of(torch.ones(2, 64))
     assert not torch.equal(dropping.train()(features, BATCH), dropping(features, BATCH))
     assert torch.equal(dropping.eval()(features, BATCH), dropping(features, BATCH))
+
+
+def test_a_head_that_pools_goes_on_from_what_is_pooled_already() -> None:
+    torch.manual_seed(0)
+    head, maps = Linear(5, 3, "average"), Features(maps=torch.randn(2, 5, 4, 4))
+    assert torch.equal(head(Features(pooled=head.pooled(maps)), BATCH), head(maps, BATCH))

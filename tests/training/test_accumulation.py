@@ -12,6 +12,8 @@ from ftlab.batch import Batch
 from ftlab.data.base import Splits
 from ftlab.data.module import DataModule
 from ftlab.errors import UserError
+from ftlab.targets.classes import Classes
+from ftlab.tasks.classification import Classification
 from ftlab.training.fit import fit
 from tests.training.tiny import CLASSES, Watch, console, moved, parts_of, pictures, prepared, splits
 
@@ -116,6 +118,35 @@ def test_a_window_whose_samples_all_weigh_nothing_moves_nothing(tmp_path: Path) 
     assert all(torch.isfinite(value).all() for value in run.state().values())
 
 
+class Background(Classification):
+    """Its loss is of all samples and its weight of class 1 alone, as a detector divides by the boxes that it found."""
+
+    least_weight = 1.0
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        return nn.functional.cross_entropy(outputs, batch.targets, reduction="sum"), (batch.targets == 1).sum()
+
+
+@pytest.mark.parametrize("found", [0, 1])
+def test_a_window_that_found_nothing_learns_as_one_that_found_one(tmp_path: Path, found: int) -> None:
+    words = (*PLAIN, "optimizer.momentum=0", "optimizer.nesterov=false", "optimizer.weight_decay=0")
+    words = (*words, "data.batch_size=4", "trainer.accumulate_grad_batches=2")
+    data = splits(8)
+    data.train.targets = torch.tensor([0] * (8 - found) + [1] * found)
+    run = prepared(tmp_path, *words, drop=0.0, data=data)
+    run.finetuner.task = Background(run.parts.spec)
+    model, start = run.parts.model.eval(), run.state()
+    batches = list(run.finetuner.data(rank=0, world=1).loader("train", shuffle=True))
+    outputs, targets = torch.cat([model(batch) for batch in batches]), torch.cat([b.targets for b in batches])
+    nn.functional.cross_entropy(outputs, targets, reduction="sum").backward()
+    expected = {name: start[name] - 0.05 * p.grad for name, p in model.named_parameters()}  # type: ignore[operator]
+    model.zero_grad()
+    assert farthest(expected, run.fit().state()) < 1e-6
+    assert farthest(expected, start) > 1e-2
+    total = nn.functional.cross_entropy(outputs, targets, reduction="sum")
+    assert run.finetuner.history[0]["train"]["loss"] == pytest.approx(total.item(), rel=1e-5)
+
+
 # What goes bad
 
 
@@ -156,7 +187,7 @@ def test_weights_that_grow_without_bound_end_the_run(tmp_path: Path) -> None:
 
 
 def test_data_without_samples_is_an_error_before_anything_trains(tmp_path: Path) -> None:
-    empty = Splits(pictures(0), pictures(8), None, CLASSES)
+    empty = Splits(pictures(0), pictures(8), None, Classes(CLASSES))
     with pytest.raises(UserError, match="train split holds 0 samples"):
         prepared(tmp_path, "strategy=head_only", data=empty)
 

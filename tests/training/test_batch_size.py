@@ -77,9 +77,7 @@ def test_a_larger_batch_repeats_the_samples_that_were_loaded():
     few = batch_size.samples(make_data())
     many = repeated(few, 19)
     assert len(many) == 19
-    assert many.images is not None
-    assert few.images is not None
-    assert torch.equal(many.images[8 : 8 + 8], few.images)
+    assert torch.equal(many.inputs["images"][8 : 8 + 8], few.inputs["images"])
     assert torch.equal(many.targets[16:19], few.targets[:3])
 
 
@@ -199,5 +197,4 @@ def test_a_number_that_was_typed_is_not_replaced():
 def test_samples_are_as_the_network_sees_them():
     parts, settings, _ = parts_of("strategy=full")
     few = batch_size.samples(loaders(parts, settings))
-    assert few.images is not None
-    assert tuple(few.images.shape) == (8, 3, 8, 8)
+    assert tuple(few.inputs["images"].shape) == (8, 3, 8, 8)

@@ -29,7 +29,7 @@ def small(name: str = "tiny", **settings: float) -> Model:
 
 def batch_of(size: int = 8, count: int = 6) -> Batch:
     images = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
-    return Batch(targets=torch.arange(count) % 4, index=torch.arange(count), images=images)
+    return Batch(targets=torch.arange(count) % 4, index=torch.arange(count), inputs={"images": images})
 
 
 def modes(model: nn.Module) -> dict[str, bool]:

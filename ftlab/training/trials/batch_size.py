@@ -164,8 +164,7 @@ def samples(data: DataModule) -> Batch:
 
 def repeated(batch: Batch, size: int) -> Batch:
     """A batch of `size`, which repeats the samples of `batch`."""
-    places = torch.arange(size) % len(batch)
-    return batch.each(lambda tensor: tensor[places])
+    return batch.select(torch.arange(size) % len(batch))
 
 
 def memory_available() -> int | None:

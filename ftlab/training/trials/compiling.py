@@ -7,11 +7,11 @@ and validation another mode, which would each be compiled once more.
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
 from rich.console import Console
-from torch import Tensor
 
 from ftlab.assembly import Parts
 from ftlab.batch import Batch
@@ -62,9 +62,9 @@ class Compiled:
 
     def __init__(self, model: Model, size: int) -> None:
         self.model, self.size = model, size
-        self.run: Callable[[Batch], Tensor] = torch.compile(model.forward)
+        self.run: Callable[[Batch], Any] = torch.compile(model.forward)
 
-    def __call__(self, batch: Batch) -> Tensor:
+    def __call__(self, batch: Batch) -> Any:
         return self.run(batch) if len(batch) == self.size else self.model(batch)
 
 

@@ -4,10 +4,10 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from torch import Tensor
 
 from ftlab.assembly import Parts
 from ftlab.backbones.depthwise import by_taps
@@ -102,7 +102,7 @@ class Trial:
         self.plugin.convert_module(self.model)
         self.optimizer = parts.optimizer.build(self.model)
         self.live: Callable[[Batch], Batch] = lambda batch: batch
-        self.run: Callable[[Batch], Tensor] = self.model  # in a training step
+        self.run: Callable[[Batch], Any] = self.model  # in a training step
 
     def seconds(self, batch: Batch, choice: Choice) -> tuple[float, float]:
         """Of a training step, and of the forward pass of validation."""
