@@ -11,7 +11,6 @@ from typing import Any, TextIO
 from ftlab.batch import Fields
 from ftlab.errors import UserError
 from ftlab.inputs.base import Unread
-from ftlab.inputs.kinds import stacked
 from ftlab.predictor import Predictor, batches
 
 
@@ -44,7 +43,9 @@ def lines(
     predictor: Predictor, inputs: Sequence[Unread], ready: Sequence[Fields | UserError], top_k: int
 ) -> Iterator[dict[str, Any]]:
     good = [fields for fields in ready if not isinstance(fields, UserError)]
-    records: Iterable[dict[str, Any]] = iter(predictor.records(stacked(good), top_k) if good else [])
+    records: Iterable[dict[str, Any]] = iter(
+        predictor.records(predictor.preprocessing.stack(good), top_k) if good else []
+    )
     for one, fields in zip(inputs, ready, strict=True):
         told = {"error": str(fields)} if isinstance(fields, UserError) else next(iter(records))
         yield {**one.name, **told}

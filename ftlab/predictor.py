@@ -19,7 +19,7 @@ from ftlab.bundle import DESCRIPTION, device_of, head_name, read, restore, spec_
 from ftlab.config import instantiate
 from ftlab.errors import UserError
 from ftlab.inputs.base import InputPreprocessing
-from ftlab.inputs.kinds import restored, stacked
+from ftlab.inputs.kinds import restored
 from ftlab.model import Model, width_of
 from ftlab.tasks.base import Task
 
@@ -42,8 +42,9 @@ class Predictor:
         inputs: one or many; images as files, Pillow images or uint8 tensors (c, h, w); rows of a table as mappings of
         column to cell. Raises: UserError naming an input that cannot be read.
         """
+        stack = self.preprocessing.stack
         ready = (self.transform(raw) for raw in self.preprocessing.each(inputs))
-        return [record for chunk in batches(ready, batch_size) for record in self.records(stacked(chunk), top_k)]
+        return [record for chunk in batches(ready, batch_size) for record in self.records(stack(chunk), top_k)]
 
     def records(self, fields: Fields, top_k: int) -> list[dict[str, Any]]:
         """Stacked fields (b, ...) of preprocessed inputs to one record each."""
@@ -82,7 +83,7 @@ def load(
     description, weights = read(folder, trusted_modules)
     make = partial(build, folder=folder, trusted_modules=trusted_modules)
     task = make(description.task_settings, spec=spec_of(description))
-    preprocessing = restored(description.preprocessing)
+    preprocessing = restored(description.preprocessing, trusted_modules)
     if backbone is None:
         if not description.backbone:
             raise UserError(f"bundle={folder}: its backbone is the user's own module; ftlab.load(bundle, backbone=...)")

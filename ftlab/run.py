@@ -31,7 +31,7 @@ from ftlab.reports.terminal import print_problems, print_summary
 from ftlab.resume import check_epochs, check_same
 from ftlab.strategies import phases as phase_files
 from ftlab.strategies.base import prolonged
-from ftlab.survey import LOADING, problems_of, surveyed
+from ftlab.survey import loading_keys, problems_of, surveyed
 
 Config = Mapping[str, Any]
 OWN = "ftlab.data.sources.own.Own"
@@ -227,7 +227,7 @@ def with_own(settings: Config, data: Splits | None) -> Config:
     if data is None or node["_target_"] == OWN:
         return settings
     shipped = next(option for option in options("data").values() if option.get("_target_") == node["_target_"])
-    changed = {key: node[key] for key in LOADING if key in node and node[key] != shipped[key]}
+    changed = {key: node[key] for key in loading_keys() if key in node and node[key] != shipped.get(key)}
     return {**settings, "data": {**options("data")["own"], **changed}}
 
 

@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ftlab.config import instantiate
+from ftlab.config import instantiate, named
 from ftlab.data.base import Source, Splits
 from ftlab.data.checks.check import check, settled
 from ftlab.data.checks.labels import of_classes, small
 from ftlab.data.module import describe
 from ftlab.errors import UserError
+from ftlab.inputs import kinds
 from ftlab.problems import Problem, by_severity, of_faults
 
-# Keys of a data option that say how batches are made, not where samples come from.
-LOADING = ("batch_size", "num_workers", "image_size", "crop_pct", "check", "on_error")
+# Keys of a data option that say how batches are made, not where samples come from, whatever the kind of inputs.
+LOADING = ("batch_size", "num_workers", "check", "on_error")
 
 
 def surveyed(
@@ -78,9 +79,15 @@ def readers(node: Mapping[str, Any]) -> int:
 
 
 def source_of(node: Mapping[str, Any], trusted_modules: Sequence[str]) -> Source:
-    settings = {k: v for k, v in node.items() if k not in LOADING}
+    named(node, trusted_modules)  # imports the user's own module, and with it the kinds that it defines
+    settings = {k: v for k, v in node.items() if k not in loading_keys()}
     source: Source = instantiate(settings, trusted_modules=trusted_modules)
     return source
+
+
+def loading_keys() -> tuple[str, ...]:
+    """All keys of data options that no source reads."""
+    return (*LOADING, *kinds.loading())
 
 
 def option_of(node: Mapping[str, Any]) -> str:

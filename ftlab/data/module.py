@@ -5,6 +5,7 @@ Shapes: n samples, b batch, k classes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -19,7 +20,6 @@ from ftlab.data.splits import subset as take
 from ftlab.errors import UserError, choices
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing
-from ftlab.inputs.kinds import stacked
 
 
 def read(source: Source, seed: int, subset: str | float | int | None = None) -> tuple[Splits, DataSpec]:
@@ -110,11 +110,11 @@ def _check(name: str, split: str, samples: Samples, classes: int) -> None:
         )
 
 
-def collate(items: list[Item] | UserError) -> Batch | UserError:
+def collate(preprocessing: InputPreprocessing, items: list[Item] | UserError) -> Batch | UserError:
     if isinstance(items, UserError):
         return items
     inputs, targets, index = zip(*items, strict=True)
-    return Batch(targets=torch.stack(targets), index=torch.tensor(index), inputs=stacked(inputs))
+    return Batch(targets=torch.stack(targets), index=torch.tensor(index), inputs=preprocessing.stack(inputs))
 
 
 class Kept(Protocol):
@@ -213,7 +213,7 @@ class DataModule:
         return Loader(
             KeyedDataset(samples, transform, self.seed, plain, slots, fills),  # type: ignore[arg-type]  # collate makes the Batch
             batch_sampler=sampler,
-            collate_fn=collate,
+            collate_fn=partial(collate, self.preprocessing),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),

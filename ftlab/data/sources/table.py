@@ -23,7 +23,7 @@ from ftlab.files.csv_file import CsvFile, Record
 from ftlab.files.folders import existing_folder
 from ftlab.files.numbers import number
 from ftlab.files.table_file import table_file
-from ftlab.inputs.tables.rows import Columns, as_category, fit
+from ftlab.inputs.tables.preprocessing import Columns, as_category, fit
 from ftlab.problems import Fault, Problem, problem
 from ftlab.targets.columns import Numbers, TargetColumns
 
