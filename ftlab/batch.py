@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_flatten, tree_map  # by its only name; torc
 Fields = dict[str, Tensor]
 
 
-class Column(Protocol):
+class Movable(Protocol):
     """Values of several samples that are no tensor (b, ...), such as boxes, of which each has its own number."""
 
     def each(self, move: Callable[[Tensor], Tensor], /) -> Self:
@@ -31,9 +31,7 @@ class Column(Protocol):
 class Batch:
     """What one step sees; the samples lie in the same order everywhere."""
 
-    targets: (
-        Any  # (b,) int64 classes, (b, k) float32 labels, mixed classes or numbers; or a Column; None: there are none
-    )
+    targets: Any  # (b,) classes, (b, k) labels, mixed classes or numbers, structures of these, a Movable, or None
     index: Tensor  # (b,) int64, place of each sample in its split; it also tells the device of the whole
     inputs: Fields = field(default_factory=dict)  # each (b, ...); none at the freeze border
     border: tuple[Tensor, ...] | None = None  # values at the freeze border (b, ...), in place of the inputs
@@ -57,10 +55,10 @@ class Batch:
         return self.each(Tensor.pin_memory)
 
 
-def mapped(structure: Any, move: Callable[[Tensor], Tensor], of_column: Callable[[Any], Any] | None = None) -> Any:
+def mapped(structure: Any, move: Callable[[Tensor], Tensor], of_movable: Callable[[Any], Any] | None = None) -> Any:
     """Tuples, lists and mappings of tensors and Columns, with `move` done to each tensor; what else is there stays.
 
-    of_column: what is done to each Column; None: `move` to each of its tensors.
+    of_movable: what is done to each Movable; None: `move` to each of its tensors.
     """
 
     def moved(leaf: Any) -> Any:
@@ -68,7 +66,7 @@ def mapped(structure: Any, move: Callable[[Tensor], Tensor], of_column: Callable
             return move(leaf)
         if not hasattr(leaf, "each"):
             return leaf
-        return leaf.each(move) if of_column is None else of_column(leaf)
+        return leaf.each(move) if of_movable is None else of_movable(leaf)
 
     return tree_map(moved, structure)
 

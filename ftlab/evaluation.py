@@ -78,11 +78,18 @@ class Evaluation(nn.Module):
             named = [{**w, "index": int(batch.index[w.pop("position")])} for w in found]
             self.worst = sorted([*self.worst, *named], key=lambda w: -w["severity"])[: self.keep]
 
+    def better(self) -> dict[str, bool]:
+        """The figures by name, and whether a higher one is better."""
+        signs = {name: metric.higher_is_better for name, metric in self.metrics.items()}
+        return {"loss": False, **{name: sign for name, sign in signs.items() if sign is not None}}  # None: counts
+
     def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float | None], list[str]]:
         """(metrics by name, warnings about those that are undefined); `loss` replaces the own sums, for all ranks'."""
         total, weight = (self.loss.both if loss is None else loss).tolist()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            # torchmetrics does not say of which class; the task does.
+            warnings.filterwarnings("ignore", "No (positive|negative) samples in targets")
             values = self.task[0].figures(self.metrics.compute())
         return {"loss": mean(total, weight, self.task[0]), **values}, [str(w.message) for w in caught]
 

@@ -19,6 +19,7 @@ from ftlab.cache.probe import is_near, is_same
 from ftlab.evaluation import evaluate
 from ftlab.heads.base import Head
 from ftlab.predictor import Predictor
+from ftlab.targets.classes import Classes
 from ftlab.tasks.base import Task
 from tests.training.tiny import Run, prepared
 
@@ -43,11 +44,11 @@ class ClassAndSize(Head):
 class Several(Task):
     """Predicts a mapping a sample, in which the number of ranked classes differs."""
 
-    name, objective, mode = "several", "accuracy", "max"
+    name, objective, mode, takes = "several", "accuracy", "max", Classes
 
     def __init__(self, spec: Any) -> None:
         super().__init__(spec)
-        self.num_outputs = len(spec.classes)
+        self.num_outputs = len(spec.target.classes)
 
     def loss(self, outputs: dict[str, Any], batch: Batch) -> tuple[Tensor, Tensor]:
         total = nn.functional.cross_entropy(outputs["logits"], batch.targets, reduction="sum")

@@ -75,6 +75,7 @@ FLOORS = (
     "errors addresses",
     "batch convex disk imports overrides patterns pickles places problems rates schedules settings strategies",
     "config files resume",
+    "kinds",
     "composition inputs targets",
     "backbones data",
     "heads survey",

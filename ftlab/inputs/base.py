@@ -112,10 +112,10 @@ class InputPreprocessing(ABC):
         return ()
 
     def stored(self) -> dict[str, Any]:
-        """What bundle.json holds; inputs.kinds.restored reads it. A kind that ftlab does not ship tells its address."""
+        """What bundle.json holds; inputs.kinds.restored reads it. A class of the user's own has its full name."""
         home = type(self).__module__
-        address = {} if home.startswith("ftlab.") else {"_target_": f"{home}.{type(self).__qualname__}"}
-        return {**address, "kind": self.kind, **asdict(self)}  # type: ignore[call-overload]  # every one is a dataclass
+        kind = self.kind if home.startswith("ftlab.") else f"{home}.{type(self).__qualname__}"
+        return {"kind": kind, **asdict(self)}  # type: ignore[call-overload]  # every subclass is a dataclass
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> "InputPreprocessing":

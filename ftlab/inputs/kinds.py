@@ -9,9 +9,9 @@ from pkgutil import iter_modules
 from typing import Any
 
 from ftlab import inputs
-from ftlab.config import named
 from ftlab.errors import UserError, choices
 from ftlab.inputs.base import InputPreprocessing
+from ftlab.kinds import found
 
 Kind = type[InputPreprocessing]
 
@@ -52,23 +52,14 @@ def loading() -> tuple[str, ...]:
 def restored(stored: Mapping[str, Any], trusted_modules: Sequence[str] = ()) -> InputPreprocessing:
     """What InputPreprocessing.stored gave; the first bundles knew images only and name no kind.
 
-    A name is of what is shipped, whatever else is imported. Raises: UserError for an address in a module that is not
-    trusted; KeyError, TypeError, ValueError for what nothing can have stored.
+    A short name is of what is shipped, whatever else is imported. Raises: UserError for a full one in a module that is
+    not trusted; KeyError, TypeError, ValueError for what nothing can have stored.
     """
-    own = {key: value for key, value in stored.items() if key not in ("_target_", "kind")}
-    if "_target_" in stored:
-        return _at_address(stored, trusted_modules).restored(own)
-    name, there = stored.get("kind", "image"), shipped()
-    if name not in there:
-        raise ValueError(f"preprocessing of the kind '{name}' is unknown; accepted: {', '.join(there)}")
-    return there[name].restored(own)
-
-
-def _at_address(stored: Mapping[str, Any], trusted_modules: Sequence[str]) -> Kind:
-    try:
-        found = named(stored, trusted_modules)
-    except UserError as error:
-        raise UserError(f"preprocessing: {error}; list the module of your own kind in trusted_modules") from error
-    if not (isinstance(found, type) and issubclass(found, InputPreprocessing)):
-        raise ValueError(f"preprocessing: {stored['_target_']} is no InputPreprocessing")
-    return found
+    own = dict(stored)
+    kind = own.pop("kind", "image")
+    if isinstance(kind, str) and "." in kind:
+        return found(kind, inputs.__name__, InputPreprocessing, trusted_modules).restored(own)  # type: ignore[type-abstract]  # it gives a leaf
+    there = shipped()
+    if kind not in there:
+        raise ValueError(f"preprocessing of the kind '{kind}' is unknown; accepted: {', '.join(there)}")
+    return there[kind].restored(own)

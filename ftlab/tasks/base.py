@@ -5,13 +5,14 @@ Shapes: b batch, k outputs.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
+from ftlab.targets.base import Target
 
 if TYPE_CHECKING:  # importing torchmetrics takes a second, which `ftlab plan` and `ftlab predict` do not need
     from torchmetrics import Metric, MetricCollection
@@ -25,13 +26,19 @@ class Task(nn.Module, ABC):
     name: str
     objective: str  # the metric that a sweep optimises
     mode: Literal["max", "min"]  # whether a larger objective is better
+    takes: ClassVar[type[Target]]  # the kind of target that it is of
     num_outputs: int
     # What a window of batches weighs at least: images without a box have a loss of their background and the weight 0,
     # where a detector that divides by the number of boxes takes 1.
     least_weight: float = 0.0
 
     def __init__(self, spec: DataSpec) -> None:
+        """Raises: UserError for data with targets of another kind."""
         super().__init__()
+        if not isinstance(spec.target, self.takes):
+            what = f"needs {self.takes.plural} as targets, and data={spec.name} has {spec.target.plural}"
+            ways = [f"choose task={spec.target.task}", *filter(None, [self.takes.given])]
+            raise UserError(f"task={self.name}: {what}; {', or '.join(ways)}")
         self.spec = spec
 
     @abstractmethod
@@ -98,14 +105,6 @@ class Task(nn.Module, ABC):
 
         severity orders the samples of all batches, the highest first; note says it to a person.
         """
-
-
-def classes_of(task: str, spec: DataSpec) -> tuple[str, ...]:
-    """Raises: UserError for data whose targets are numbers."""
-    if spec.targets:
-        what = f"data={spec.name} has numbers as targets ({', '.join(spec.targets[:5])})"
-        raise UserError(f"task={task}: needs classes, and {what}; choose task=regression")
-    return spec.classes
 
 
 def class_weights(setting: str | list[float], counts: tuple[int, ...]) -> list[float] | None:

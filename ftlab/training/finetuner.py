@@ -249,7 +249,7 @@ class FineTuner(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.figures, caught = self.evaluation.figures(self._over_ranks(self.evaluation.loss.both))
-        for text in caught:
+        for text in (f"val: {one}" for one in caught):
             self.warned[text] = self.warned.get(text, 0) + 1
 
     # --- state
@@ -291,7 +291,7 @@ def monitor_sign(monitor: str, evaluation: Evaluation) -> float:
     """1 if a lower value of `monitor` is better, -1 if a higher one is. Raises: UserError for an unknown name."""
     from ftlab.errors import choices
 
-    better = {"loss": False, **{name: metric.higher_is_better for name, metric in evaluation.metrics.items()}}
+    better = evaluation.better()
     if monitor not in better:
         raise UserError(f"monitor={monitor}: no such figure of the validation split; {choices(monitor, better)}")
     return -1.0 if better[monitor] else 1.0
