@@ -62,10 +62,14 @@ def groups(mode: str) -> dict[str, str | None]:
     return found
 
 
-@lru_cache
+def shipped(mode: str) -> Node:
+    """The keys beside groups that a mode has at its root, with their defaults."""
+    return _read(conf_dir() / f"{mode}.yaml")
+
+
 def keys(mode: str) -> set[str]:
     """The groups and keys that a mode has at its root."""
-    return {*groups(mode), *_read(conf_dir() / f"{mode}.yaml")}
+    return {*groups(mode), *shipped(mode)}
 
 
 def brought(mode: str) -> set[str]:
@@ -138,9 +142,7 @@ class Checker:
         return refused
 
     def _root(self, config: DictConfig, refused: Mapping[str, str]) -> None:
-        defaults: dict[str, list[Any]] = {
-            key: [value] for key, value in _read(conf_dir() / f"{self.mode}.yaml").items()
-        }
+        defaults: dict[str, list[Any]] = {key: [value] for key, value in shipped(self.mode).items()}
         for group in groups(self.mode):
             if group != "experiment":
                 defaults[group] = list(options(group).values())

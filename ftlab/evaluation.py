@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftlab.batch import Batch, mapped
+from ftlab.batch import Batch, mapped, of_one
 from ftlab.model import Model
 from ftlab.tasks.base import Task
 
@@ -53,7 +53,7 @@ class Evaluation(nn.Module):
             # Both: torchmetrics reads the second, which its constructor copies from the first.
             metric.sync_on_compute = metric._to_sync = shared
         self.loss = Sums()
-        self.worst: list[dict[str, Any]] = []
+        self.worst: list[dict[str, Any]] = []  # what Task.worst told, with the sample's index, answer and target
 
     def reset(self) -> None:
         self.metrics.reset()
@@ -74,14 +74,12 @@ class Evaluation(nn.Module):
         if self.diagnosis is not None:
             self.diagnosis.update(*compared)
         if self.keep:
-            found = task.worst(*mapped((predictions, batch.targets), Tensor.cpu))[: self.keep]
-            named = [{**w, "index": int(batch.index[w.pop("position")])} for w in found]
+            here = mapped((predictions, batch.targets), Tensor.cpu)
+            named = [{**w, "index": int(batch.index[w["position"]])} for w in task.worst(*here)[: self.keep]]
             self.worst = sorted([*self.worst, *named], key=lambda w: -w["severity"])[: self.keep]
-
-    def better(self) -> dict[str, bool]:
-        """The figures by name, and whether a higher one is better."""
-        signs = {name: metric.higher_is_better for name, metric in self.metrics.items()}
-        return {"loss": False, **{name: sign for name, sign in signs.items() if sign is not None}}  # None: counts
+            for one in self.worst:
+                if "answer" not in one:  # of this batch, which is let go; only what is drawn of it stays
+                    one["answer"], one["target"] = mapped(of_one(here, one["position"]), Tensor.clone)
 
     def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float | None], list[str]]:
         """(metrics by name, warnings about those that are undefined); `loss` replaces the own sums, for all ranks'."""

@@ -1,31 +1,51 @@
-"""`ftlab predict`: one JSON line an input, in the order given; a broken one costs its own line only."""
+"""`ftlab predict`: the inputs in the order given, each to a writer; a broken one costs its own place only."""
 
-import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from ftlab.batch import Fields
+from torch import Tensor
+
+from ftlab.batch import Fields, mapped, of_one
 from ftlab.errors import UserError
 from ftlab.inputs.base import Unread
 from ftlab.predictor import Predictor, batches
+from ftlab.tasks.base import Task
+from ftlab.writers import Writer
+
+# The keys of conf/predict.yaml that are no task's.
+MODE = ("bundle", "input", "output", "batch_size", "num_workers", "accelerator", "trusted_modules")
 
 
-def write_lines(
-    predictor: Predictor, inputs: Sequence[Unread], output: Path | None, batch_size: int, top_k: int, num_workers: int
+def settings_of(task: Task, config: Mapping[str, Any], shipped: Mapping[str, Any]) -> dict[str, Any]:
+    """What `config` sets of the task's own settings; `shipped`: all keys with their defaults.
+
+    Raises: UserError where it sets one that this task does not read.
+    """
+    given = {key: config[key] for key in shipped if key not in MODE}
+    return task.at_predict(
+        {key: value for key, value in given.items() if key in task.predict_settings or value != shipped[key]}
+    )
+
+
+def write(
+    predictor: Predictor,
+    inputs: Sequence[Unread],
+    writer: Writer,
+    settings: Mapping[str, Any],
+    batch_size: int,
+    num_workers: int,
 ) -> int:
-    """Predict `inputs` and write a line each to `output` (None: standard output); how many could not be read."""
+    """Predict `inputs`, told to `writer` one by one; how many could not be read. settings: of `settings_of`."""
     failed = 0
-    with sink(output) as stream, ThreadPoolExecutor(max(1, num_workers)) as pool:
+    with writer.writing(), ThreadPoolExecutor(max(1, num_workers)) as pool:
         for chunk in batches(inputs, batch_size):
             ready = list(pool.map(lambda one: prepared(predictor, one), chunk))
-            for line in lines(predictor, chunk, ready, top_k):
-                failed += "error" in line
-                print(json.dumps(line, ensure_ascii=False), file=stream, flush=True)
-    where = f", written to {output}" if output else ""
+            failed += sum(isinstance(one, UserError) for one in ready)
+            for one, (record, raw) in zip(chunk, predicted(predictor, ready, settings), strict=True):
+                writer.add(one.name, record, raw)
+    where = f", written to {writer.output}" if writer.output else ""
     done, plural = len(inputs) - failed, predictor.preprocessing.plural
     print(f"{done} of {len(inputs)} {plural} predicted{where}", file=sys.stderr)
     return failed
@@ -39,22 +59,16 @@ def prepared(predictor: Predictor, one: Unread) -> Fields | UserError:
         return error
 
 
-def lines(
-    predictor: Predictor, inputs: Sequence[Unread], ready: Sequence[Fields | UserError], top_k: int
-) -> Iterator[dict[str, Any]]:
+def predicted(
+    predictor: Predictor, ready: Sequence[Fields | UserError], settings: Mapping[str, Any]
+) -> Iterator[tuple[Mapping[str, Any], Any]]:
+    """Record and prediction of each input; of one that could not be read its error, and None."""
     good = [fields for fields in ready if not isinstance(fields, UserError)]
-    records: Iterable[dict[str, Any]] = iter(
-        predictor.records(predictor.preprocessing.stack(good), top_k) if good else []
-    )
-    for one, fields in zip(inputs, ready, strict=True):
-        told = {"error": str(fields)} if isinstance(fields, UserError) else next(iter(records))
-        yield {**one.name, **told}
-
-
-@contextmanager
-def sink(output: Path | None) -> Iterator[TextIO]:
-    if output is None:
-        yield sys.stdout
-        return
-    with open(output, "x", encoding="utf8") as file:
-        yield file
+    answers = mapped(predictor.predictions(predictor.preprocessing.stack(good)), Tensor.cpu) if good else None
+    records = enumerate(predictor.task.describe(answers, **settings) if good else [])
+    for fields in ready:
+        if isinstance(fields, UserError):
+            yield {"error": str(fields)}, None
+        else:
+            place, record = next(records)
+            yield record, of_one(answers, place)

@@ -3,7 +3,7 @@
 Shapes: b batch, k outputs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -35,20 +35,21 @@ class Predictor:
     def classes(self) -> tuple[str, ...]:
         return self.task.spec.target.classes
 
-    def predict(self, inputs: Any, batch_size: int = 32, top_k: int = 5) -> list[dict[str, Any]]:
+    def predict(self, inputs: Any, batch_size: int = 32, **settings: Any) -> list[dict[str, Any]]:
         """One record an input, in order: {class, probability, top: [{class, probability}]}; labels where several fit;
         {target: value} of a regression, in the units of its data.
 
         inputs: one or many; images as files, Pillow images or uint8 tensors (c, h, w); rows of a table as mappings of
-        column to cell. Raises: UserError naming an input that cannot be read.
+        column to cell. settings: the task's own, such as top_k=5, the number of classes in `top`.
+        Raises: UserError naming an input that cannot be read, or a setting that the task has not.
         """
-        stack = self.preprocessing.stack
+        stack, checked = self.preprocessing.stack, self.task.at_predict(settings)
         ready = (self.transform(raw) for raw in self.preprocessing.each(inputs))
-        return [record for chunk in batches(ready, batch_size) for record in self.records(stack(chunk), top_k)]
+        return [record for chunk in batches(ready, batch_size) for record in self.records(stack(chunk), checked)]
 
-    def records(self, fields: Fields, top_k: int) -> list[dict[str, Any]]:
+    def records(self, fields: Fields, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Stacked fields (b, ...) of preprocessed inputs to one record each."""
-        return self.task.describe(mapped(self.predictions(fields), Tensor.cpu), top_k)
+        return self.task.describe(mapped(self.predictions(fields), Tensor.cpu), **settings)
 
     @torch.inference_mode()
     def predictions(self, fields: Fields) -> Any:

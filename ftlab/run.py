@@ -18,7 +18,7 @@ from ftlab import bundle as bundles
 from ftlab.assembly import Parts, assemble, check_kind
 from ftlab.backbones.base import Backbone
 from ftlab.cache.decoded import Decoded
-from ftlab.config import instantiate, options, plainly
+from ftlab.config import instantiate, options, plainly, shipped
 from ftlab.data.base import Splits
 from ftlab.data.module import DataModule
 from ftlab.data.module import check as check_targets
@@ -107,7 +107,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     description = fitted.description(report, own_backbone=backbone is not None, own_data=data is not None)
     bundles.save(folder / "bundle", parts.model, description)
     write_json(folder / "report.json", report)
-    write_page(report, fitted.gallery(evaluations, make_data()), folder / "report.html")
+    write_page(report, fitted.blocks(report, evaluations, make_data()), parts.task.scales, folder / "report.html")
     print_summary(report, console)
     if told:
         console.print(told, markup=False, highlight=False, soft_wrap=True)
@@ -191,20 +191,20 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
 
 def predict(config: Config) -> int:
     """One JSON line an input, in the order given; 2 if one could not be read, else 0."""
-    from ftlab.prediction import write_lines
+    from ftlab.prediction import settings_of, write
     from ftlab.predictor import load
+    from ftlab.writers import Lines
 
     settings = plainly(config, resolve=True)
     output = new_file(settings, "output") if settings["output"] else None
     predictor = load(required(settings, "bundle"), None, settings["accelerator"], settings["trusted_modules"])
+    own = settings_of(predictor.task, settings, shipped("predict"))
     inputs, warnings = predictor.preprocessing.listed(required(settings, "input"))
     for warning in warnings:
         print(f"input: {warning}", file=sys.stderr)
     where = output or Path()
     with clear_errors(where.parent, f"output={where}" if output else "the lines"):
-        failed = write_lines(
-            predictor, inputs, output, settings["batch_size"], settings["top_k"], settings["num_workers"]
-        )
+        failed = write(predictor, inputs, Lines(output), own, settings["batch_size"], settings["num_workers"])
     return 2 if failed else 0
 
 

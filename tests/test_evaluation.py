@@ -1,5 +1,7 @@
 """Figures of a split: dataset-level, whatever the batches; modes and devices are put back."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -69,18 +71,36 @@ def test_the_worst_mistakes_of_the_whole_split_are_kept_by_their_place_in_it() -
     assert [m["severity"] for m in found.worst] == pytest.approx([m["severity"] for m in expected[:5]])
 
 
+@pytest.mark.parametrize("sizes", [(30,), (7, 13, 10)])
+def test_prediction_and_target_of_the_worst_are_kept_on_the_cpu_with_memory_of_their_own(sizes: tuple[int]) -> None:
+    task, network = Classification(SPEC), model().eval()
+    found = evaluate(network, task, batches(sizes), 30, keep=5)
+    (whole,) = batches((30,))
+    with torch.no_grad():
+        chances = task.predictions(network(whole))
+    assert len(found.worst) == 5
+    for one in found.worst:
+        torch.testing.assert_close(one["answer"], chances[one["index"]])
+        assert one["target"] == whole.targets[one["index"]]
+        assert one["answer"].untyped_storage().nbytes() == chances[0].nbytes  # not the whole batch's
+
+
+def texts(found: Evaluation) -> list[dict[str, Any]]:
+    return [{key: value for key, value in one.items() if key not in ("answer", "target")} for one in found.worst]
+
+
 def test_a_reset_forgets_everything() -> None:
     task, network = Classification(SPEC), model().eval()
     found = Evaluation(task, 8, keep=4, shared=False)
     (batch,) = batches((8,))
     found.update(network(batch), batch)
     first = found.figures()
-    worst, matrix = found.worst, found.diagnosis.compute().tolist()  # type: ignore[union-attr]
+    worst, matrix = texts(found), found.diagnosis.compute().tolist()  # type: ignore[union-attr]
     found.reset()
     assert found.worst == []
     found.update(network(batch), batch)
     assert found.figures() == first
-    assert found.worst == worst
+    assert texts(found) == worst
     assert found.diagnosis.compute().tolist() == matrix  # type: ignore[union-attr]
 
 

@@ -44,7 +44,7 @@ class ClassAndSize(Head):
 class Several(Task):
     """Predicts a mapping a sample, in which the number of ranked classes differs."""
 
-    name, objective, mode, takes = "several", "accuracy", "max", Classes
+    name, objective, takes = "several", "accuracy", Classes
 
     def __init__(self, spec: Any) -> None:
         super().__init__(spec)
@@ -70,7 +70,7 @@ class Several(Task):
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
         raise AssertionError("there is no diagnosis")
 
-    def describe(self, predictions: list[dict[str, Tensor]], top_k: int) -> list[dict[str, Any]]:
+    def describe(self, predictions: list[dict[str, Tensor]], **settings: Any) -> list[dict[str, Any]]:
         assert all(one["scores"].device.type == "cpu" for one in predictions)
         return [{"class": int(one["scores"].argmax()), "likely": one["likely"].tolist()} for one in predictions]
 

@@ -1,7 +1,7 @@
 """Curves of the page: loss and metrics, and the rate of every group, over the epochs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ftlab.reports import numbers
@@ -14,7 +14,10 @@ CHARACTER = 0.072  # inches that a character of the small labels takes
 POINTS_AT_MOST = 400  # of a curve: more cannot be seen and only makes the page large
 
 
-def curves_figure(report: dict[str, Any]) -> str:
+Scales = Mapping[str, tuple[float, float]]  # from where to where a figure goes
+
+
+def curves_figure(report: dict[str, Any], scales: Scales | None = None) -> str:
     """Loss of train and val, and the metrics of val, over the epochs, with the borders of the phases."""
     history = report["history"]
     epochs = [record["epoch"] for record in history]
@@ -25,8 +28,9 @@ def curves_figure(report: dict[str, Any]) -> str:
         figure = canvas(WIDTH, 2.9)
         left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.16})
         _curves(left, epochs, losses, "loss")
-        _curves(right, epochs, _metric_series(report), "metrics of val")
-        _mark_best(left, right, report)
+        metrics = _metric_series(report, scales)
+        _curves(right, epochs, metrics, "metrics of val")
+        _mark_best({"loss": left, **dict.fromkeys(metrics, right)}, report)
         for axes in (left, right):
             _borders(axes, report["phases"], WIDTH * 0.36, before=0.5)
             axes.set_xlabel("epoch")
@@ -73,22 +77,33 @@ def _curves(axes: "Axes", epochs: Sequence[int], series: dict[str, list[float]],
         axes.legend(loc="best", handlelength=1.2)
 
 
-def _metric_series(report: dict[str, Any]) -> dict[str, list[float]]:
-    """The objective first; the other metrics of val only where they share its scale, 0 to 1."""
+def _metric_series(report: dict[str, Any], scales: Scales | None) -> dict[str, list[float]]:
+    """The objective first; the other metrics of val only where they share its scale, and all keep to it.
+
+    scales: None of a report without its task, where what lies between 0 and 1 is of one scale.
+    """
     history, objective = report["history"], report["objective"]["name"]
     names = dict.fromkeys(name for record in history for name in record.get("val") or {} if name != "loss")
     series = {name: [_number((record.get("val") or {}).get(name)) for record in history] for name in names}
-    shares = {name: values for name, values in series.items() if all(math.isnan(v) or 0 <= v <= 1 for v in values)}
-    kept = shares if objective in shares else {name: series[name] for name in names if name == objective} or shares
-    return dict(sorted(kept.items(), key=lambda item: item[0] != objective)[: len(SERIES)])
+    if scales is None:
+        scales = dict.fromkeys(series, (0.0, 1.0))
+    kept = {name: scales[name] for name in series if name in scales and _within(series[name], *scales[name])}
+    lead = objective if objective in series else next(iter(kept), None)
+    shared = [name for name in series if name == lead or (name in kept and kept[name] == kept.get(lead))]
+    return {name: series[name] for name in sorted(shared, key=lambda name: name != objective)[: len(SERIES)]}
 
 
-def _mark_best(left: "Axes", right: "Axes", report: dict[str, Any]) -> None:
+def _within(values: Sequence[float], low: float, high: float) -> bool:
+    return all(math.isnan(value) or low <= value <= high for value in values)
+
+
+def _mark_best(drawn: Mapping[str, "Axes"], report: dict[str, Any]) -> None:
+    """A ring where the monitored figure is drawn, if it is."""
     best = report.get("best")
-    if not best or best.get("value") is None:
+    if not best or best.get("value") is None or best["monitor"] not in drawn:
         return
-    axes = left if best["monitor"].endswith("loss") else right
-    axes.plot(best["epoch"], best["value"], "o", markersize=9, fillstyle="none", color=INK, markeredgewidth=1.2)
+    look: dict[str, Any] = {"markersize": 9, "fillstyle": "none", "color": INK, "markeredgewidth": 1.2}
+    drawn[best["monitor"]].plot(best["epoch"], best["value"], "o", **look)
 
 
 def _borders(axes: "Axes", phases: Sequence[dict[str, Any]], width: float, before: float) -> None:

@@ -1,20 +1,17 @@
-"""Grids of the page: the plan as executed, and the confusion matrix."""
+"""The grid of the page: the plan as executed."""
 
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ftlab.reports import numbers
-from ftlab.reports.confusion import Matrix
 from ftlab.reports.plan import Row, rows
-from ftlab.reports.svg import ACCENT, FROZEN, INK, MUTED, SERIES, WIDTH, canvas, style, svg
+from ftlab.reports.svg import ACCENT, FROZEN, INK, MUTED, WIDTH, canvas, style, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STAGES_AT_MOST = 40  # rows of the plan's picture before neighbours that are alike share a row
-COUNTS_AT_MOST = 20  # classes whose confusion counts are written into the cells
-LABELS_AT_MOST = 100  # classes that are all named along the matrix
 
 
 def plan_figure(report: dict[str, Any]) -> str:
@@ -30,21 +27,6 @@ def plan_figure(report: dict[str, Any]) -> str:
                 _cell(axes, x, y, row, _strength(row, x, plan), ran.get(phase["phase"]), len(plan))
         _plan_labels(axes, shared, [_phase_title(phase, ran, len(plan), x) for x, phase in enumerate(plan)])
         return svg(figure, "Stages by phases: what trained, and at which rate")
-
-
-def confusion_figure(matrix: Matrix, classes: Sequence[str]) -> str:
-    """Confusion matrix: rows are the truth, the colour is the share of the row (k classes, k x k counts)."""
-    side = min(8.6, max(1.6, 0.42 * len(classes))) if len(classes) <= COUNTS_AT_MOST else 8.2
-    with style():
-        figure = canvas(side, side, fill=False)
-        axes = figure.subplots()
-        axes.imshow(_shares(matrix), interpolation="none", aspect="equal")
-        axes.grid(False)
-        if len(classes) <= COUNTS_AT_MOST:
-            _counts(axes, matrix)
-        _class_labels(axes, [numbers.shorten(name, 22) for name in classes])
-        axes.set(xlabel="prediction", ylabel="truth")
-        return svg(figure, "Confusion matrix: rows truth, columns prediction")
 
 
 def _cell(
@@ -104,40 +86,4 @@ def _plan_labels(axes: "Axes", shared: Sequence[Row], titles: Sequence[str]) -> 
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelcolor=INK)
     axes.grid(False)
-    axes.spines[:].set_visible(False)
-
-
-def _shares(matrix: Matrix) -> list[list[tuple[float, float, float, float]]]:
-    """Colour of each cell: the diagonal blue, mistakes orange, as strong as their share of the row."""
-    from matplotlib.colors import to_rgb
-
-    right, wrong = to_rgb(SERIES[0]), to_rgb(SERIES[1])
-
-    def shade(share: float, hit: bool) -> tuple[float, float, float, float]:
-        red, green, blue = right if hit else wrong
-        # The root lets a few mistakes among thousands be seen.
-        return red, green, blue, 0.04 + 0.76 * math.sqrt(share)
-
-    return [
-        [shade(count / (sum(row) or 1), truth == place) for place, count in enumerate(row)]
-        for truth, row in enumerate(matrix)
-    ]
-
-
-def _counts(axes: "Axes", matrix: Matrix) -> None:
-    size = 9 if len(matrix) <= 12 else 7.5
-    for truth, row in enumerate(matrix):
-        for prediction, count in enumerate(row):
-            colour = INK if count else MUTED
-            axes.text(prediction, truth, str(count), ha="center", va="center", fontsize=size, color=colour)
-
-
-def _class_labels(axes: "Axes", names: Sequence[str]) -> None:
-    step = math.ceil(len(names) / LABELS_AT_MOST)
-    size = 9 if len(names) <= COUNTS_AT_MOST else max(5.5, min(8.0, 480 / len(names)))
-    places = range(0, len(names), step)
-    long = max(map(len, names)) > 3 or len(names) > COUNTS_AT_MOST
-    axes.set_xticks(places, names[::step], rotation=90 if long else 0, fontsize=size)
-    axes.set_yticks(places, names[::step], fontsize=size)
-    axes.tick_params(length=0, labelcolor=INK)
     axes.spines[:].set_visible(False)

@@ -4,6 +4,7 @@ Ink, rules and frozen cells are drawn in placeholder colours that become CSS var
 transparency, so that one figure serves the light page, the dark page and paper.
 """
 
+import html
 import io
 import re
 import warnings
@@ -71,7 +72,7 @@ def svg(figure: "Figure", label: str) -> str:
     tight: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.03} if grows else {}
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing, **tight)
     text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    text = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1)
     text = re.sub(r' id="[\w.]+_\d+"', "", text)  # figure_1, axes_1, ...: the same in every figure of the page
     text = re.sub(
         r" font-family: [^;\"]*;|(?<=\") ?transform=\"rotate\(-0 [^\"]*\"", "", text

@@ -4,20 +4,25 @@ Shapes: b batch, k outputs.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from ftlab.batch import Batch
+from ftlab.blocks import Block, Sample
 from ftlab.data.base import DataSpec
-from ftlab.errors import UserError
+from ftlab.errors import UserError, choices
 from ftlab.targets.base import Target
+from ftlab.tasks.sections import blocks_of
 
 if TYPE_CHECKING:  # importing torchmetrics takes a second, which `ftlab plan` and `ftlab predict` do not need
     from torchmetrics import Metric, MetricCollection
 
     from ftlab.convex.standardised import Layer
+
+Better = Literal["max", "min"]  # the larger, or the smaller
 
 
 class Task(nn.Module, ABC):
@@ -25,9 +30,10 @@ class Task(nn.Module, ABC):
 
     name: str
     objective: str  # the metric that a sweep optimises
-    mode: Literal["max", "min"]  # whether a larger objective is better
     takes: ClassVar[type[Target]]  # the kind of target that it is of
     num_outputs: int
+    predict_settings: Mapping[str, Any] = MappingProxyType({})  # with their defaults: what `describe` takes by name
+    worst_title = "The worst samples"  # over those that `worst` gives, in report.html
     # What a window of batches weighs at least: images without a box have a loss of their background and the weight 0,
     # where a detector that divides by the number of boxes takes 1.
     least_weight: float = 0.0
@@ -80,6 +86,28 @@ class Task(nn.Module, ABC):
     def metrics(self, samples: int) -> "MetricCollection":
         """Figures with dataset-level state, for a split of `samples`; each takes what `compared` gives."""
 
+    @property
+    def better(self) -> Mapping[str, Better]:
+        """Which way each figure is better, beside the loss: what monitor= may name.
+
+        By default as its metric says; one that does not say it is left out.
+        """
+        said = {name: metric.higher_is_better for name, metric in self.metrics(1).items()}
+        return {name: "max" if higher else "min" for name, higher in said.items() if higher is not None}
+
+    @property
+    def mode(self) -> Better:
+        """Which way the objective is better."""
+        return self.better[self.objective]
+
+    @property
+    def scales(self) -> Mapping[str, tuple[float, float]]:
+        """From where to where a figure goes; those of the objective's scale share its plot. By default as its metric
+        says; one without an end on either side is left out.
+        """
+        said = {name: (m.plot_lower_bound, m.plot_upper_bound) for name, m in self.metrics(1).items()}
+        return {name: (low, high) for name, (low, high) in said.items() if low is not None and high is not None}
+
     def figures(self, values: Mapping[str, Tensor]) -> dict[str, float | None]:
         """What the metrics have computed as numbers by name; None where a figure is undefined."""
         return {name: float(value) for name, value in values.items()}
@@ -95,9 +123,31 @@ class Task(nn.Module, ABC):
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
         """The part of report.json, in plain containers, that tells what `diagnosis` computed on `split`."""
 
+    def blocks(self, report: Mapping[str, Any]) -> Sequence[Block]:
+        """What report.html shows of `report` (report.json, the own section in it) below the table of all figures.
+
+        ftlab.blocks has what there is to give; by default the sections that ftlab knows, which nothing else needs.
+        """
+        return blocks_of(report)
+
+    def at_predict(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of `describe`: `given` over the defaults.
+
+        Raises: UserError for one that the task does not read, or a value that it does not take.
+        """
+        from ftlab.settings import mismatch  # pydantic: a quarter of a second
+
+        for name, value in given.items():
+            if name not in self.predict_settings:
+                near = choices(name, self.predict_settings)
+                raise UserError(f"{name}={value}: task={self.name} has no such setting when it predicts; {near}")
+            if wrong := mismatch(name, value, [self.predict_settings[name]]):
+                raise UserError(f"{name}={value}: {wrong}")
+        return {**self.predict_settings, **given}
+
     @abstractmethod
-    def describe(self, predictions: Any, top_k: int) -> list[dict[str, Any]]:
-        """One plain record a sample, as `ftlab predict` writes it."""
+    def describe(self, predictions: Any, *args: Any, **settings: Any) -> list[dict[str, Any]]:
+        """One plain record a sample, as `ftlab predict` writes it; `settings`: all of `predict_settings`, by name."""
 
     @abstractmethod
     def worst(self, predictions: Any, targets: Any) -> list[dict[str, Any]]:
@@ -105,6 +155,13 @@ class Task(nn.Module, ABC):
 
         severity orders the samples of all batches, the highest first; note says it to a person.
         """
+
+    def drawn(self, sample: Sample, worst: Mapping[str, Any]) -> Sample:
+        """One of the worst samples as the gallery shows it: with its raw input and what `worst` said, or drawn upon.
+
+        worst: of `worst`, and beside it `answer` (what `predictions` gave, of this sample) and `target`, on the CPU.
+        """
+        return sample
 
 
 def class_weights(setting: str | list[float], counts: tuple[int, ...]) -> list[float] | None:

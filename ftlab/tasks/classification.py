@@ -4,6 +4,7 @@ Shapes: b batch, k classes.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -36,7 +37,8 @@ class Classification(Task):
     name = "classification"
     takes = Classes
     objective = "accuracy"
-    mode: Literal["max", "min"] = "max"
+    predict_settings: Mapping[str, Any] = MappingProxyType({"top_k": 5})  # most probable classes to list
+    worst_title = "The most confident mistakes"
     class_weights: Tensor | None  # (k,)
 
     def __init__(

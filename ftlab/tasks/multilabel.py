@@ -4,7 +4,8 @@ Shapes: b batch, k labels.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -31,7 +32,8 @@ class Multilabel(Task):
     name = "multilabel"
     takes = Labels
     objective = "f1"
-    mode: Literal["max", "min"] = "max"
+    predict_settings: Mapping[str, Any] = MappingProxyType({"top_k": 5})  # most probable classes to list
+    worst_title = "The most confident mistakes"
     pos_weight: Tensor | None  # (k,)
 
     def __init__(

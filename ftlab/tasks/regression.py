@@ -6,7 +6,7 @@ Shapes: b batch, n samples, t targets, m numbers that are predicted for each tar
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError, choices
 from ftlab.targets.numbers import Numbers
-from ftlab.tasks.base import Task
+from ftlab.tasks.base import Better, Task
 from ftlab.tasks.residuals import residuals
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Regression(Task):
     name = "regression"
     takes = Numbers
     objective = "r2"
-    mode: Literal["max", "min"] = "max"
+    worst_title = "The largest errors"
     mean: Tensor  # (t,) of the training targets
     std: Tensor  # (t,)
 
@@ -142,13 +142,29 @@ class Regression(Task):
         }
         return MetricCollection(figures, compute_groups=[["rmse", "mse"], ["r2"], ["mae"], ["mape"]])
 
+    @property
+    def better(self) -> Mapping[str, Better]:
+        """Of several targets also of each, as `figures` names them."""
+        whole = super().better
+        return {**whole, **{f"{name}/{target}": whole[name] for name in METRICS for target in self._parts}}
+
+    @property
+    def scales(self) -> Mapping[str, tuple[float, float]]:
+        """Where those without a unit usually lie; the others share their plot with nothing."""
+        return {"r2": (0.0, 1.0), "mape": (0.0, 1.0)}
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        """The targets that have figures of their own."""
+        return self.names if len(self.names) > 1 else ()
+
     def figures(self, values: Mapping[str, Tensor]) -> dict[str, float | None]:
         """The mean over the targets by the metric's name; of several targets also each, as metric/target."""
         each = {name: values[name].reshape(-1).tolist() for name in METRICS}  # a collection sorts them by name
         found = {name: _mean(numbers) for name, numbers in each.items()}
-        if len(self.names) > 1:
+        if self._parts:
             for name, numbers in each.items():
-                found |= {f"{name}/{t}": _mean([x]) for t, x in zip(self.names, numbers, strict=True)}
+                found |= {f"{name}/{t}": _mean([x]) for t, x in zip(self._parts, numbers, strict=True)}
         return found
 
     def diagnosis(self) -> "Metric":
@@ -161,7 +177,7 @@ class Regression(Task):
         columns = zip(self.names, diagnosis.cpu().unbind(dim=1), strict=True)
         return {"residuals": {"split": split, "targets": [{"target": t, **residuals(pairs)} for t, pairs in columns]}}
 
-    def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:
+    def describe(self, predictions: Tensor) -> list[dict[str, Any]]:
         """{target: value}, and beside it std: {target: ...}, or quantiles: {target: {level: ...}}."""
         return [self._record(row) for row in predictions.tolist()]
 

@@ -15,13 +15,13 @@ from ftlab.batch import Batch
 from ftlab.cache.supply import Supply
 from ftlab.data.module import DataModule, Loader
 from ftlab.data.sampling import key, seed_all
-from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, Sums, mean
 from ftlab.model import Model
 from ftlab.optimizers import OptimizerSettings
 from ftlab.strategies.base import Phase, current, is_over
 from ftlab.tasks.base import Task
 from ftlab.training.distributed.gather import gathered
+from ftlab.training.monitor import check_there, monitor_sign
 from ftlab.training.phases.history import Record, losses
 from ftlab.training.phases.rates import RatePlan
 from ftlab.training.saving.nonfinite import Recovers, factor, norm
@@ -57,7 +57,7 @@ class FineTuner(LightningModule):
         self.optimizer_settings, self.plan, self.mix = optimizer, plan, mix
         self.seed, self.monitor, self.data = seed, monitor, data
         self.evaluation = Evaluation(task, val_samples)
-        self.sign = monitor_sign(monitor, self.evaluation)
+        self.sign = monitor_sign(monitor, task)
         self.history: list[Record] = []
         self.interrupted: dict[str, Any] | None = None  # what an epoch that goes on in its middle had reached
         self.resumed: list[dict[str, int]] = []  # where the run went on after an interruption
@@ -249,6 +249,7 @@ class FineTuner(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.figures, caught = self.evaluation.figures(self._over_ranks(self.evaluation.loss.both))
+        check_there(self.monitor, self.figures)
         for text in (f"val: {one}" for one in caught):
             self.warned[text] = self.warned.get(text, 0) + 1
 
@@ -285,13 +286,3 @@ class FineTuner(LightningModule):
     def _over_ranks(self, value: Tensor) -> Tensor:
         """The sum over all processes; `value` itself is not changed."""
         return self.trainer.strategy.reduce(value.clone(), reduce_op="sum")  # type: ignore[return-value]
-
-
-def monitor_sign(monitor: str, evaluation: Evaluation) -> float:
-    """1 if a lower value of `monitor` is better, -1 if a higher one is. Raises: UserError for an unknown name."""
-    from ftlab.errors import choices
-
-    better = evaluation.better()
-    if monitor not in better:
-        raise UserError(f"monitor={monitor}: no such figure of the validation split; {choices(monitor, better)}")
-    return -1.0 if better[monitor] else 1.0

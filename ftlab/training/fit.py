@@ -15,6 +15,7 @@ from rich.console import Console
 from ftlab.assembly import Parts
 from ftlab.backbones.depthwise import by_taps
 from ftlab.backbones.layout import channels_last
+from ftlab.blocks import Block, Gallery, Heading, Sample
 from ftlab.bundle import Description, targets_of
 from ftlab.data.module import DataModule
 from ftlab.errors import UserError
@@ -203,15 +204,22 @@ class Fitted:
         record, monitor = self.finetuner.history[epoch], self.settings["monitor"]
         return {"epoch": epoch, "phase": record["phase"], "monitor": monitor, "value": record["val"][monitor]}
 
-    def gallery(self, evaluations: Mapping[str, Evaluation], data: DataModule) -> list[Report]:
-        """The worst samples of the test split, or of val, each with its image or its cells."""
+    def blocks(self, report: Report, evaluations: Mapping[str, Evaluation], data: DataModule) -> list[Block]:
+        """What the page shows of the split that is judged: the task's own, and the worst samples of it."""
         split = shown(evaluations)
         if split is None:
             return []
-        samples = data.samples(split)
-        return [
-            {**m, "name": samples.name(m["index"]), **data.shown(split, m["index"])} for m in evaluations[split].worst
-        ]
+        own, worst = self.parts.task.blocks(report), self._gallery(evaluations[split], data, split)
+        return [*own, Heading(self.parts.task.worst_title, level=2), worst] if worst.samples else [*own]
+
+    def _gallery(self, evaluation: Evaluation, data: DataModule, split: str) -> Gallery:
+        """The worst samples, each with its image or its cells, as the task draws them."""
+        names, found = data.samples(split).name, []
+        for one in evaluation.worst:
+            texts = {key: one[key] for key in ("prediction", "truth", "note")}
+            sample = Sample(names(one["index"]), **texts, **data.shown(split, one["index"]))
+            found.append(self.parts.task.drawn(sample, one))
+        return Gallery(found)
 
     def description(self, report: Report, own_backbone: bool, own_data: bool) -> Description:
         """bundle.json of the run. The backbone's weights are in the bundle, so it is built without any."""

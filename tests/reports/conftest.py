@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ftlab.blocks import Sample
+
 BACKBONE = ["stem", *(f"blocks.{place}" for place in range(7))]
 STAGES = [{"address": f"backbone/{name}", "parameters": 1000 * 2**place} for place, name in enumerate(BACKBONE)]
 STAGES.append({"address": "head/fc", "parameters": 3843})
@@ -109,16 +111,15 @@ def report(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def worst() -> list[dict[str, Any]]:
+def worst() -> list[Sample]:
     return [
-        {
-            "name": f"photos/{place}.png",
-            "truth": "cat",
-            "prediction": "dog",
-            "severity": 0.97 - place / 50,
-            "note": f"{0.97 - place / 50:.1%}",
-            "image": Image.linear_gradient("L").resize((48 * (place + 1), 48)).convert("RGB"),
-        }
+        Sample(
+            name=f"photos/{place}.png",
+            truth="cat",
+            prediction="dog",
+            note=f"{0.97 - place / 50:.1%}",
+            image=Image.linear_gradient("L").resize((48 * (place + 1), 48)).convert("RGB"),
+        )
         for place in range(3)
     ]
 

@@ -1,19 +1,19 @@
-import base64
-import io
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from ftlab.reports.figures import rates_figure
+from ftlab.blocks import Gallery, Sample
+from ftlab.reports.figures import curves_figure, rates_figure
 from ftlab.reports.grids import plan_figure
-from ftlab.reports.page import data_uri, render, write_page
+from ftlab.reports.page import render, write_page
+from ftlab.tasks.sections import blocks_of
 
 
 class Page(HTMLParser):
@@ -34,10 +34,10 @@ class Page(HTMLParser):
         self.words.append(data.strip())
 
 
-def test_the_page_shows_the_figures_of_the_report(report: dict[str, Any], worst: list[dict[str, Any]]) -> None:
+def test_the_page_shows_the_figures_of_the_report(report: dict[str, Any], worst: list[Sample]) -> None:
     report["objective"]["value"] = 0.91234
     report["phases"][1]["seconds"] = 77
-    page = Page(render(report, worst))
+    page = Page(render(report, [*blocks_of(report), Gallery(worst)]))
     # accuracy val and test, a phase's time, epochs, memory, a rate of the plan, counts of the confusion matrix
     for shown in ("0.9123", "0.9668", "1 min 17 s", "epoch 2-4", "412 MB", "1e-3", "118", "121"):
         assert shown in page.words, shown
@@ -58,7 +58,7 @@ def cells(page: Page, first: str) -> list[str]:
 
 
 def test_the_page_shows_what_the_frozen_part_cost_and_saved(report: dict[str, Any]) -> None:
-    words = cells(Page(render(report, [])), "The frozen part")
+    words = cells(Page(render(report, blocks_of(report))), "The frozen part")
     # 2874 x 0.004 s - 1.5 s = 9.996 s; 4311 x 0.004 s = 17.244 s
     head = ["1 head", "in memory", "in memory", "3.0 MiB", "1,437", "1.5 s", "2,874", "10.0 s"]
     later = ["2 blocks.5", "in memory", "in memory", "-", "0", "-", "4,311", "17.2 s", "there since an earlier phase"]
@@ -72,14 +72,14 @@ def test_the_page_shows_what_the_frozen_part_cost_and_saved(report: dict[str, An
 def test_a_frozen_part_that_is_computed_at_each_step_says_why(report: dict[str, Any]) -> None:
     why = "one epoch: nothing is computed twice"
     report["phases"][0]["cache"] |= {"train": "live", "val": "live", "why": why, "bytes": 0, "computed": 0, "read": 0}
-    words = cells(Page(render(report, [])), "The frozen part")
+    words = cells(Page(render(report, blocks_of(report))), "The frozen part")
     row = ["1 head", "each step", "each step", "-", "0", "-", "0", "-", why]
     assert words[words.index("1 head") :][: len(row)] == row
 
 
 def test_images_that_did_not_fit_are_counted(report: dict[str, Any]) -> None:
     report["images"]["left_out"] = 1200
-    text = " ".join(Page(render(report, [])).words)
+    text = " ".join(Page(render(report, blocks_of(report))).words)
     assert "1,200 more did not fit into the budget and were decoded in every epoch." in text
 
 
@@ -88,25 +88,23 @@ def test_a_run_without_a_cache_has_a_page_that_is_silent_about_it(report: dict[s
         phase["cache"] = None
     report["images"] = {"kept": 0, "bytes": 0, "left_out": 0}
     report["automatic"] = []
-    text = " ".join(Page(render(report, [])).words)
+    text = " ".join(Page(render(report, blocks_of(report))).words)
     assert not any(words in text for words in ("The frozen part", "kept decoded", "Chosen by itself"))
 
 
 def test_choices_of_keys_that_are_auto_are_listed(report: dict[str, Any]) -> None:
-    assert report["automatic"][0] in cells(Page(render(report, [])), "Chosen by itself")
+    assert report["automatic"][0] in cells(Page(render(report, blocks_of(report))), "Chosen by itself")
 
 
 def test_every_figure_is_there_and_gives_its_purpose(report: dict[str, Any]) -> None:
-    text = render(report, [])
+    text = render(report, blocks_of(report))
     assert Page(text).tags.count("svg") == 4
     assert len(re.findall(r'<svg role="img" aria-label="[^"]+"', text)) == 4
     assert "#010101" not in text  # every placeholder colour has become a variable
 
 
-def test_the_page_loads_nothing_from_elsewhere_and_runs_no_script(
-    report: dict[str, Any], worst: list[dict[str, Any]]
-) -> None:
-    text = render(report, worst)
+def test_the_page_loads_nothing_from_elsewhere_and_runs_no_script(report: dict[str, Any], worst: list[Sample]) -> None:
+    text = render(report, [*blocks_of(report), Gallery(worst)])
     page = Page(text)
     assert len(page.loaded) > len(worst)
     assert all(address.startswith(("data:image/png;base64,", "#")) for address in page.loaded)
@@ -115,14 +113,14 @@ def test_the_page_loads_nothing_from_elsewhere_and_runs_no_script(
     assert not re.search(r"url\((?!#)", text)
 
 
-def test_markup_in_names_is_text_everywhere(report: dict[str, Any], worst: list[dict[str, Any]]) -> None:
+def test_markup_in_names_is_text_everywhere(report: dict[str, Any], worst: list[Sample]) -> None:
     evil = "<script>alert(1)</script>"
     report["data"]["classes"][0] = evil
     report["data"]["warnings"] = [evil]
     report["phases"][0]["name"] = report["plan"][0]["phase"] = evil
     report["config"] = {evil: evil}
-    worst[0] |= {"name": f'"><{evil}', "truth": evil, "prediction": evil}
-    text = render(report, worst)
+    worst[0] = replace(worst[0], name=f'"><{evil}', truth=evil, prediction=evil)
+    text = render(report, [*blocks_of(report), Gallery(worst)])
     assert "<script" not in text
     assert text.count("&lt;script&gt;") >= 6
     assert '"><&lt;' not in text
@@ -131,14 +129,14 @@ def test_markup_in_names_is_text_everywhere(report: dict[str, Any], worst: list[
 
 def test_names_that_matplotlib_would_typeset_or_cannot_draw_stay_as_they_are(report: dict[str, Any]) -> None:
     report["data"]["classes"] = ["$x^2$", "栗鼠", "caf\udce9"]
-    page = Page(render(report, []))
+    page = Page(render(report, blocks_of(report)))
     for name in ("$x^2$", "栗鼠", "caf\\udce9"):
         assert page.words.count(name) == 3, name  # both sides of the matrix, and the table
 
 
-def test_equal_reports_give_equal_pages(report: dict[str, Any], worst: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_equal_reports_give_equal_pages(report: dict[str, Any], worst: list[Sample], tmp_path: Path) -> None:
     for name in ("a.html", "b.html"):
-        write_page(report, worst, tmp_path / name)
+        write_page(report, [*blocks_of(report), Gallery(worst)], {"accuracy": (0.0, 1.0)}, tmp_path / name)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
@@ -147,7 +145,7 @@ def test_a_hundred_classes_get_a_table_of_the_worst_confused_pairs(report: dict[
     matrix[7, 9] = 31
     report["data"]["classes"] = [f"kind {place}" for place in range(100)]
     report["confusion"]["matrix"] = matrix.tolist()
-    text = render(report, [])
+    text = render(report, blocks_of(report))
     page = Page(text)
     start = page.words.index("Most frequent mistakes")
     cells = [word for word in page.words[start:] if word][5:9]
@@ -159,7 +157,7 @@ def test_long_plans_name_their_phases_by_number(
     report: dict[str, Any], deep_plan: tuple[list[dict[str, Any]], list[dict[str, Any]]]
 ) -> None:
     report["stages"], report["plan"] = deep_plan
-    words = Page(render(report, [])).words
+    words = Page(render(report, blocks_of(report))).words
     assert {str(place) for place in range(1, 15)} <= set(words)
     assert {stage["address"] for stage in report["stages"]} <= set(words)
 
@@ -168,7 +166,7 @@ def test_a_run_that_was_interrupted_before_its_first_epoch_still_has_a_page(repo
     report |= {"history": [], "phases": [], "metrics": {}, "rates": {"epoch": [], "groups": {}}, "best": None}
     report["objective"]["value"] = None
     del report["confusion"]
-    page = Page(render(report, []))
+    page = Page(render(report, blocks_of(report)))
     assert page.tags.count("svg") == 1  # the plan
     assert page.words.count("not run") == 3 + 1  # its three phases, and the legend
 
@@ -184,23 +182,15 @@ def test_figures_that_are_null_leave_gaps(report: dict[str, Any]) -> None:
     for record in report["history"][4:]:
         record["train"]["loss"] = record["val"]["loss"] = record["val"]["accuracy"] = None
     report["best"]["value"] = None
-    assert Page(render(report, [])).tags.count("svg") == 4
+    assert Page(render(report, blocks_of(report))).tags.count("svg") == 4
 
 
 def test_a_multilabel_run_shows_the_figures_that_it_counted_itself(report: dict[str, Any]) -> None:
     del report["confusion"]
     report["labels"] = [{"label": "sky", "precision": 0.5, "recall": None, "f1": 0.25, "support": 12345}]
-    words = Page(render(report, [])).words
+    words = Page(render(report, blocks_of(report))).words
     place = words.index("sky")
     assert [word for word in words[place:] if word][:5] == ["sky", "0.5000", "-", "0.2500", "12345"]
-
-
-def test_a_photograph_takes_a_few_kilobytes(report: dict[str, Any]) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)  # nothing compresses worse
-    uri = data_uri(Image.fromarray(noise))
-    image = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
-    assert image.size == (112, 84)
-    assert len(uri) < 14_000
 
 
 def test_reports_import_no_network_library_and_draw_late() -> None:
@@ -215,7 +205,7 @@ def test_reports_import_no_network_library_and_draw_late() -> None:
 @pytest.mark.parametrize("phases", [1, 14])
 def test_no_text_of_the_plan_lies_outside_its_picture(report: dict[str, Any], phases: int) -> None:
     report["plan"] = [{**report["plan"][0], "phase": f"phase {place}"} for place in range(phases)]
-    svg = re.search(r"<svg.*?</svg>", render(report, []), re.S)
+    svg = re.search(r"<svg.*?</svg>", render(report, blocks_of(report)), re.S)
     assert svg is not None
     width = float(re.findall(r'viewBox="0 0 ([\d.]+)', svg[0])[0])
     places = [float(x) for x in re.findall(r'<text[^>]* x="([-\d.]+)"', svg[0])]
@@ -231,3 +221,36 @@ def test_groups_that_never_train_have_no_place_in_the_legend_of_rates(report: di
     assert "backbone/stem" not in text
     report["rates"]["groups"] = {"head/fc": [None] * len(ticks)}
     assert "head/fc" not in rates_figure(report)
+
+
+def curves(report: dict[str, Any], scales: dict[str, tuple[float, float]] | None) -> list[str]:
+    """The names in the legend of the metrics."""
+    drawn = curves_figure(report, scales)
+    names = {name for record in report["history"] for name in record["val"]} - {"loss"}
+    return [name for name in sorted(names) if f">{name}</text>" in drawn]
+
+
+def test_figures_share_the_plot_of_the_objective_where_the_task_gives_them_its_scale(report: dict[str, Any]) -> None:
+    for record in report["history"]:
+        record["val"] |= {"rmse": 0.5, "percent": 40.0, "recall": 60.0}
+    assert curves(report, None) == ["accuracy", "f1", "rmse"]  # by their values: of a page without its task
+    shares, percents = {"accuracy": (0.0, 1.0), "f1": (0.0, 1.0)}, {"percent": (0.0, 100.0), "recall": (0.0, 100.0)}
+    assert curves(report, {**shares, **percents}) == ["accuracy", "f1"]
+    report["objective"]["name"] = "percent"
+    assert curves(report, {**shares, **percents}) == ["percent", "recall"]
+    report["objective"]["name"] = "rmse"
+    assert curves(report, {**shares, **percents}) == ["rmse"]  # it has none
+    report["history"][0]["val"]["f1"] = -0.1
+    report["objective"]["name"] = "accuracy"
+    assert curves(report, shares) == ["accuracy"]
+
+
+def test_the_ring_of_the_best_epoch_is_on_the_curve_of_what_was_monitored_or_nowhere(report: dict[str, Any]) -> None:
+    def ringed() -> bool:
+        return "stroke-width: 1.2" in curves_figure(report)
+
+    assert ringed()
+    report["best"] |= {"monitor": "accuracy", "value": 0.97}
+    assert ringed()
+    report["best"] |= {"monitor": "mae", "value": 12345.0}  # it would make the axis of the others useless
+    assert not ringed()

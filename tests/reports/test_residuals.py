@@ -6,12 +6,25 @@ from typing import Any
 import pytest
 import torch
 
+from ftlab.blocks import Chart
+from ftlab.reports.blocks.charts import chart_figure
 from ftlab.reports.page import render
-from ftlab.reports.residuals import DRAWN_AT_MOST, residuals_figure
 from ftlab.tasks.residuals import residuals
+from ftlab.tasks.sections import DRAWN_AT_MOST, blocks_of
 from tests.reports.test_page import Page
 
 NAMES = ("angle", "<b>width</b>")
+
+
+def drawn(report: dict[str, Any]) -> str:
+    return render(report, blocks_of(report))
+
+
+def picture_of(one: dict[str, Any]) -> str:
+    """The first picture of a page whose only target is `one`."""
+    page = {"residuals": {"split": "val", "targets": [one]}, "metrics": {"val": {}}}
+    (chart,) = (block for block in blocks_of(page) if isinstance(block, Chart))
+    return chart_figure(chart)
 
 
 def target(name: str, seed: int = 0, n: int = 60) -> dict[str, Any]:
@@ -31,45 +44,43 @@ def regression(report: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]
     return report
 
 
-def test_each_target_has_its_figures_and_its_picture(report: dict[str, Any], worst: list[dict[str, Any]]) -> None:
-    text = render(regression(report, NAMES), worst)
+def test_each_target_has_its_figures_and_its_picture(report: dict[str, Any]) -> None:
+    text = drawn(regression(report, NAMES))
     page = Page(text)
     assert page.tags.count("svg") == 3 + 2  # plan, curves, rates; one a target
     table = page.words[page.words.index("Each target, test") :]
     cells = [word for word in table if word]
     assert cells[1:11] == ["target", "r2", "mae", "angle", "-", "12.5", "<b>width</b>", "-", "13.5", "angle, test"]
     assert "mae/angle" not in page.words  # the table of all splits holds the means
-    assert "The largest errors" in page.words
-    assert "The most confident mistakes" not in page.words
     assert "<b>width" not in text  # names are text
     assert "with the targets angle, " in " ".join(text.split())
 
 
 def test_one_target_needs_no_table_of_its_own(report: dict[str, Any]) -> None:
-    page = Page(render(regression(report, ("angle",)), []))
+    page = Page(drawn(regression(report, ("angle",))))
     assert page.tags.count("svg") == 3 + 1
     assert "Each target, test" not in page.words
     assert "0.8750" in page.words
 
 
 def test_of_very_many_targets_the_first_are_drawn_and_that_is_said(report: dict[str, Any]) -> None:
-    page = Page(render(regression(report, tuple(f"t{i}" for i in range(DRAWN_AT_MOST + 2))), []))
+    page = Page(drawn(regression(report, tuple(f"t{i}" for i in range(DRAWN_AT_MOST + 2)))))
     assert page.tags.count("svg") == 3 + DRAWN_AT_MOST
     assert any(f"Only the first {DRAWN_AT_MOST} targets are drawn" in word for word in page.words)
 
 
 def test_a_picture_has_a_point_for_each_sample_and_the_ranges_of_the_truth() -> None:
     one = target("angle")
-    picture = residuals_figure(one)
+    picture = picture_of(one)
     for words in ("predicted against true", "errors", "error by true value"):
         assert f">{words}<" in picture
     assert picture.count("<use ") >= 60
     for part in one["ranges"]:
         assert f"{part['low']:.3g} … {part['high']:.3g}" in picture
     assert not re.search("#0[1-5]0[1-5]0[1-5]", picture)
-    assert len(residuals_figure(target("many", n=5000))) < 150_000
+    assert len(picture_of(target("many", n=5000))) < 150_000
 
 
 @pytest.mark.parametrize("values", [[], [[1.0, 1.0]], [[2.0, 1.0]] * 3])
 def test_a_picture_of_next_to_nothing_is_drawn(values: list[list[float]]) -> None:
-    assert "<svg" in residuals_figure({"target": "x", **residuals(torch.tensor(values).reshape(-1, 2))})
+    assert "<svg" in picture_of({"target": "x", **residuals(torch.tensor(values).reshape(-1, 2))})

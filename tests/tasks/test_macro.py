@@ -18,10 +18,10 @@ from torchmetrics import classification as tm
 from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.evaluation import Evaluation
-from ftlab.reports.confusion import per_class
 from ftlab.tasks import classification, multilabel
 from ftlab.tasks.base import Task
 from ftlab.tasks.classification import Classification
+from ftlab.tasks.confusion import per_class
 from ftlab.tasks.multilabel import Multilabel
 
 MACRO = ("precision", "recall", "f1", "auroc")
@@ -206,5 +206,6 @@ def test_many_absent_classes_are_counted_and_the_first_named() -> None:
 def test_counts_are_no_figure_that_a_run_can_monitor(kind: Any) -> None:
     logits, targets = samples(kind, 40, 6)
     found = evaluated(task_of(kind, 6), logits, targets)
-    assert found.better().keys() == found.figures()[0].keys()
-    assert found.better() == {"loss": False, **dict.fromkeys(found.better().keys() - {"loss"}, True)}
+    better = task_of(kind, 6).better
+    assert better.keys() | {"loss"} == found.figures()[0].keys()
+    assert set(better.values()) == {"max"}

@@ -134,14 +134,14 @@ def test_numbers_are_mixed_as_they_are_whatever_the_number_of_outputs() -> None:
 def test_outputs_of_zero_are_the_mean_of_the_training_targets() -> None:
     task = Regression(spec())
     torch.testing.assert_close(task.predictions(torch.zeros(1, 2))[0, :, 0], torch.tensor(MEANS))
-    (record,) = task.describe(task.predictions(torch.zeros(1, 2)), top_k=5)
+    (record,) = task.describe(task.predictions(torch.zeros(1, 2)))
     assert record == {"weight": 500.0, "length": pytest.approx(-0.02)}
 
 
 def test_a_gaussian_prediction_has_its_deviation_in_the_units_of_the_target() -> None:
     task = Regression(spec(), loss="gaussian_nll")
     outputs = torch.tensor([[1.0, 2 * math.log(3.0), -1.0, 2 * math.log(0.5)]])
-    (record,) = task.describe(task.predictions(outputs), top_k=1)
+    (record,) = task.describe(task.predictions(outputs))
     assert record["weight"] == pytest.approx(500 + 40)
     assert record["length"] == pytest.approx(-0.02 - 0.005)
     assert record["std"] == {"weight": pytest.approx(3 * 40, rel=1e-5), "length": pytest.approx(0.5 * 0.005, rel=1e-5)}
@@ -149,7 +149,7 @@ def test_a_gaussian_prediction_has_its_deviation_in_the_units_of_the_target() ->
 
 def test_quantiles_never_cross_and_the_median_is_the_prediction() -> None:
     task = Regression(spec((10.0,), (2.0,)), loss="quantile", quantiles=[0.1, 0.5, 0.9])
-    (record,) = task.describe(task.predictions(torch.tensor([[1.0, -1.0, 0.0]])), top_k=1)
+    (record,) = task.describe(task.predictions(torch.tensor([[1.0, -1.0, 0.0]])))
     assert record == {"weight": 10.0, "quantiles": {"weight": {"0.1": 8.0, "0.5": 10.0, "0.9": 12.0}}}
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from ftlab.reports.confusion import per_class, worst_pairs
+from ftlab.tasks.confusion import per_class, worst_pairs
 
 
 def test_figures_of_each_class_equal_those_of_scikit_learn() -> None:

@@ -1,0 +1,131 @@
+"""What the sections that the shipped tasks give to report.json are drawn as.
+
+Of plain data alone, so that a report.json from long ago needs no task to be drawn.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ftlab.blocks import (
+    COUNTS_AT_MOST,
+    Axes,
+    Bars,
+    Beside,
+    Block,
+    Chart,
+    Column,
+    Confusion,
+    Heading,
+    Histogram,
+    Line,
+    Note,
+    Points,
+    Rule,
+    Table,
+)
+from ftlab.tasks.confusion import ClassFigures, Matrix, from_labels, per_class, worst_pairs
+
+Report = Mapping[str, Any]
+DRAWN_AT_MOST = 12  # targets; a picture has about 60 kB
+
+
+def blocks_of(report: Report) -> list[Block]:
+    """The blocks of each section that is known, of a report.json."""
+    return [block for name, draw in SECTIONS.items() if report.get(name) for block in draw(report)]
+
+
+def confusion(report: Report) -> list[Block]:
+    """The matrix, the quality of each class, and the worst mistakes where the matrix has no room for its counts."""
+    matrix, classes = report["confusion"]["matrix"], report["data"]["classes"]
+    sides = "Rows are the truth, columns the prediction."
+    caption = f"{sides} The colour is the share of the row: blue is right, orange is wrong."
+    quality = _quality(per_class(matrix, classes))
+    parts = [_mistakes(matrix, classes), quality] if len(classes) > COUNTS_AT_MOST else [quality]
+    return [
+        Heading(f"Confusion, {report['confusion']['split']}"),
+        Confusion(matrix, classes, caption),
+        Beside([part for part in parts if part]),
+    ]
+
+
+def labels(report: Report) -> list[Block]:
+    """The quality of each label, which the task has counted itself."""
+    return [Beside([_quality(from_labels(report["labels"]))])]
+
+
+def residuals(report: Report) -> list[Block]:
+    """The figures of each target where there are several, and a picture of each."""
+    found, split = report["residuals"]["targets"], report["residuals"]["split"]
+    means = "Means over the targets. " if len(found) > 1 else ""
+    units = (
+        "All in the units of the data; the loss is in standard deviations of the targets, mape is a share of the true "
+        "value."
+    )
+    blocks: list[Block] = [Note(means + units)]
+    if len(found) > 1:
+        blocks += [Heading(f"Each target, {split}"), _each(found, report["metrics"][split])]
+    for target in found[:DRAWN_AT_MOST]:
+        blocks += [Heading(f"{target['target']}, {split}"), _errors(target)]
+    if len(found) > DRAWN_AT_MOST:
+        blocks.append(Note(f"Only the first {DRAWN_AT_MOST} targets are drawn; report.json holds all."))
+    return blocks
+
+
+SECTIONS: dict[str, Callable[[Report], list[Block]]] = {
+    "residuals": residuals,
+    "confusion": confusion,
+    "labels": labels,
+}
+
+
+def _mistakes(matrix: Matrix, classes: Sequence[str]) -> list[Block]:
+    pairs = worst_pairs(matrix, classes)
+    if not pairs:
+        return []
+    columns = (Column("truth", width=32), Column("prediction", left=True, width=32), "count", "of its class")
+    rows = [(pair.truth, pair.prediction, pair.samples, f"{100 * pair.share:.1f} %") for pair in pairs]
+    return [Heading("Most frequent mistakes"), Table(columns, rows)]
+
+
+def _quality(rows: Sequence[ClassFigures]) -> list[Block]:
+    columns = ("class", "precision", "recall", "f1", "support")
+    return [Heading("Quality of each class"), Table(columns, rows, scrolls=True)]
+
+
+def _each(targets: Sequence[Mapping[str, Any]], metrics: Mapping[str, float | None]) -> Table:
+    """One row a target, of the figures that are called metric/target."""
+    names = [name for name in metrics if "/" not in name and name != "loss"]
+    rows = [(t["target"], *(metrics.get(f"{name}/{t['target']}") for name in names)) for t in targets]
+    shows = [name for name in metrics if "/" in name]
+    return Table((Column("target", wraps=True), *names), rows, shows=shows)
+
+
+def _errors(target: Mapping[str, Any]) -> Chart:
+    """Three panels of one target: predicted against true, histogram of the errors, error by range of the truth."""
+    return Chart(
+        (_scatter(target["points"]), _histogram(target["histogram"]), _ranges(target["ranges"])),
+        "Predicted against true, errors, and errors by the true value",
+        "Left: predicted against true, right on the line. Middle: errors, prediction minus truth. Right: mean absolute "
+        "error of samples by their true value, and as a line the mean error (above zero: predicted too high).",
+    )
+
+
+def _scatter(points: Sequence[Sequence[float]]) -> Axes:
+    true, predicted = ([point[side] for point in points] for side in (0, 1))
+    ends = [min(true + predicted), max(true + predicted)] if points else []
+    return Axes((Line(ends, ends, thin=True), Points(true, predicted)), "predicted against true", "true", "predicted")
+
+
+def _histogram(histogram: Mapping[str, Any]) -> Axes:
+    marks = (Histogram(histogram["edges"], histogram["counts"]), Rule(0, upright=True))
+    return Axes(marks, "errors", "predicted - true", "samples")
+
+
+def _ranges(ranges: Sequence[Mapping[str, Any]]) -> Axes:
+    marks = (
+        Bars([part["mae"] for part in ranges], "mean absolute error"),
+        Line(range(len(ranges)), [part["bias"] for part in ranges], "mean error", dots=True),
+        Rule(0),
+    )
+    places = [f"{part['low']:.3g} … {part['high']:.3g}" for part in ranges]
+    return Axes(marks, "error by true value", places=places)

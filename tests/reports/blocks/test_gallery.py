@@ -1,0 +1,23 @@
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from ftlab.blocks import Gallery, Sample
+from ftlab.reports.blocks.gallery import data_uri, gallery
+
+
+def test_a_photograph_takes_a_few_kilobytes() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)  # nothing compresses worse
+    uri = data_uri(Image.fromarray(noise))
+    image = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+    assert image.size == (112, 84)
+    assert len(uri) < 14_000
+
+
+def test_a_sample_shows_its_cells_and_says_nothing_of_a_truth_that_it_has_not() -> None:
+    shown = gallery(Gallery([Sample("row 3", "sky", "sea", cells={"wind <m/s>": "12"}), Sample("row 4", "fog")]))
+    assert shown.count("<br>is ") == 1
+    assert '<span class="cell">wind &lt;m/s&gt; <i>12</i></span>' in shown
+    assert "<img" not in shown
