@@ -124,7 +124,7 @@ def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description
         if version != SCHEMA_VERSION:
             raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
         description = Description(**renewed(data))
-        spec_of(description, trusted_modules), restored(description.preprocessing)
+        spec_of(description, trusted_modules), restored(description.preprocessing, trusted_modules)
         check_nodes(description, path, trusted_modules)
     except KeyError as error:
         raise UserError(f"{path}: not a bundle's description: the key {error} is missing") from None

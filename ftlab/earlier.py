@@ -9,7 +9,7 @@ from ftlab.config import plainly
 from ftlab.data.membership import record
 from ftlab.data.membership.holding import Held, Hold
 from ftlab.errors import UserError
-from ftlab.survey import FRESH, LOADING, surveyed
+from ftlab.survey import FRESH, loading_keys, surveyed
 
 DATA = "data"  # in resume_allow: that samples are others than those that the run was begun with
 
@@ -41,4 +41,4 @@ def of_bundle(
 
 def source(node: Mapping[str, Any]) -> dict[str, Any]:
     """The keys that say where samples come from."""
-    return {key: value for key, value in plainly(node).items() if key not in LOADING}
+    return {key: value for key, value in plainly(node).items() if key not in loading_keys()}

@@ -35,7 +35,7 @@ from ftlab.resume import check_epochs, check_same
 from ftlab.run_settings import RunSettings, typed
 from ftlab.strategies import phases as phase_files
 from ftlab.strategies.base import prolonged
-from ftlab.survey import LOADING, problems_of
+from ftlab.survey import loading_keys, problems_of
 
 Config = Mapping[str, Any]
 OWN = "ftlab.data.sources.own.Own"
@@ -234,7 +234,7 @@ def with_own(settings: Config, data: Splits | None) -> Config:
     if data is None or node["_target_"] == OWN:
         return settings
     shipped = next(option for option in options("data").values() if option.get("_target_") == node["_target_"])
-    changed = {key: node[key] for key in LOADING if key in node and node[key] != shipped[key]}
+    changed = {key: node[key] for key in loading_keys() if key in node and node[key] != shipped.get(key)}
     return {**settings, "data": {**options("data")["own"], **changed}}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ftlab.config import instantiate
+from ftlab.config import instantiate, named
 from ftlab.data.base import Source, Splits
 from ftlab.data.checks.check import check, settled
 from ftlab.data.checks.targets import small
@@ -14,10 +14,11 @@ from ftlab.data.membership import record
 from ftlab.data.membership.holding import Held, Hold, held
 from ftlab.data.module import describe
 from ftlab.errors import UserError
+from ftlab.inputs import kinds
 from ftlab.problems import Problem, by_severity, of_faults
 
-# Keys of a data option that say how batches are made, not where samples come from.
-LOADING = ("batch_size", "num_workers", "image_size", "crop_pct", "check", "on_error", "split_from")
+# Keys of a data option that say how batches are made, not where samples come from, whatever the kind of inputs.
+LOADING = ("batch_size", "num_workers", "check", "on_error", "split_from")
 FRESH = Hold()
 
 
@@ -109,9 +110,15 @@ def readers(node: Mapping[str, Any]) -> int:
 
 
 def source_of(node: Mapping[str, Any], trusted_modules: Sequence[str]) -> Source:
-    settings = {k: v for k, v in node.items() if k not in LOADING}
+    named(node, trusted_modules)  # imports the user's own module, and with it the kinds that it defines
+    settings = {k: v for k, v in node.items() if k not in loading_keys()}
     source: Source = instantiate(settings, trusted_modules=trusted_modules)
     return source
+
+
+def loading_keys() -> tuple[str, ...]:
+    """All keys of data options that no source reads."""
+    return (*LOADING, *kinds.loading())
 
 
 def option_of(node: Mapping[str, Any]) -> str:

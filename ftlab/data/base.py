@@ -64,7 +64,7 @@ class Splits:
     warnings: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()  # what reading found, of samples that are there
     faults: tuple[Fault, ...] = ()  # samples that cannot be used and are in no split
-    kind: str = "image"  # what an input is: image | table | sequence
+    kind: str = "image"  # what an input is: InputPreprocessing.kind
     fit: Callable[[Inputs], InputPreprocessing] | None = None  # to training inputs; None: a backbone's own
 
     def parts(self) -> dict[str, Samples]:
