@@ -13,9 +13,9 @@ from ftlab.backbones.base import Backbone
 from ftlab.cache.settings import CacheSettings
 from ftlab.config import instantiate, named, options
 from ftlab.data.base import DataSpec, Splits
-from ftlab.data.checks.labels import small
+from ftlab.data.checks.targets import small
 from ftlab.data.module import describe
-from ftlab.errors import UserError, choices
+from ftlab.errors import UserError
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing
 from ftlab.inputs.images.preprocessing import Preprocessing
@@ -75,6 +75,8 @@ def assemble(
     model = Model(backbone, head)
     augment = make(config["augment"])
     preprocessing.transform(augment)  # which says now what cannot be varied
+    if refused := spec.target.refuses(augment):
+        raise UserError(refused)
     remarks = preprocessing.remarks(splits.inputs())
     phases = _phases(config, model, task, has_validation=splits.val is not None)
     return Parts(
@@ -209,27 +211,3 @@ def _schedule(config: Mapping[str, Any], has_validation: bool) -> Schedule:
         option = str(config["schedule"]["_target_"]).split(".")[-2]
         raise UserError(f"schedule={option}: follows the validation split, and the data has none; choose another")
     return schedule
-
-
-def in_order_of(splits: Splits, spec: DataSpec) -> Splits:
-    """The same splits with their targets numbered, or their columns ordered, as `spec` (a bundle's) has them.
-
-    Raises: UserError for a class that the bundle does not know, or a target that the data lacks.
-    """
-    if bool(splits.targets) != bool(spec.targets):
-        kinds = {True: "numbers", False: "classes"}
-        ours, theirs = kinds[bool(splits.targets)], kinds[bool(spec.targets)]
-        raise UserError(f"data: its targets are {ours}, the bundle predicts {theirs}; give data of the same kind")
-    if spec.targets:
-        missing = [name for name in spec.targets if name not in splits.targets]
-        if missing:
-            near = choices(missing[0], splits.targets)
-            raise UserError(f"data: lacks the target '{missing[0]}' of the bundle; {near}")
-        return splits.reordered(spec.targets)
-    if splits.classes == spec.classes:
-        return splits
-    unknown = [c for c in splits.classes if c not in spec.classes]
-    if unknown:
-        known = ", ".join(spec.classes[:20])
-        raise UserError(f"data: the classes {unknown[:5]} are not the bundle's; it knows {known}")
-    return splits.renumbered(spec.classes)

@@ -1,7 +1,6 @@
 """A bundle is what a run leaves behind for a program: weights, classes, preprocessing and config, without pickle."""
 
 import json
-import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,9 +17,12 @@ from ftlab.config import only_shipped
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.inputs.kinds import restored
+from ftlab.kinds import found
 from ftlab.model import Model
+from ftlab.targets.base import Target
 
 SCHEMA_VERSION = 1
+BEFORE = {"multilabel": "labels", "regression": "numbers"}  # kinds of targets of bundles that name none, by their task
 WEIGHTS, DESCRIPTION = "model.safetensors", "bundle.json"
 HEAD_PREFIX = "ftlab_head."
 
@@ -105,7 +107,7 @@ def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description
         if version != SCHEMA_VERSION:
             raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
         description = Description(**renewed(data))
-        spec_of(description), restored(description.preprocessing)
+        spec_of(description, trusted_modules), restored(description.preprocessing)
         check_nodes(description, path, trusted_modules)
     except KeyError as error:
         raise UserError(f"{path}: not a bundle's description: the key {error} is missing") from None
@@ -144,23 +146,20 @@ def check_nodes(description: Description, path: Path, trusted_modules: Sequence[
         raise UserError(f"{path}: its backbone is described outside of the bundle ({backbone['name']}); refused")
 
 
-def spec_of(description: Description) -> DataSpec:
-    """The part of the data's spec that predictions need."""
-    targets = description.targets
-    if "names" in targets:
-        names, means, stds = (tuple(targets[key]) for key in ("names", "means", "stds"))
-        if not len(names) == len(means) == len(stds) or not all(0 < std < math.inf for std in stds):
-            raise ValueError(f"targets: {len(names)} names with the means {means} and the standard deviations {stds}")
-        return DataSpec("bundle", (), {"train": 0}, targets=names, means=means, stds=stds)
-    classes = tuple(targets["classes"])
-    return DataSpec(name="bundle", classes=classes, sizes={"train": 0}, counts=(1,) * len(classes))
+def spec_of(description: Description, trusted_modules: Sequence[str] = ()) -> DataSpec:
+    """The part of the data's spec that predictions need.
+
+    Raises: KeyError, TypeError, ValueError for what nothing can have stored; UserError for a kind of others.
+    """
+    stored = dict(description.targets)
+    kind = stored.pop("kind", None) or BEFORE.get(description.task, "classes")
+    target = found(kind, "ftlab.targets", Target, trusted_modules)  # type: ignore[type-abstract]  # it gives a leaf
+    return DataSpec("bundle", target.restored(stored), {"train": 0})
 
 
-def targets_of(spec: DataSpec) -> dict[str, Any]:
+def targets_of(target: Target) -> dict[str, Any]:
     """What `spec_of` reads: what an output stands for, and the scale on which numbers were learned."""
-    if spec.targets:
-        return {"names": list(spec.targets), "means": list(spec.means), "stds": list(spec.stds)}
-    return {"classes": list(spec.classes)}
+    return {"kind": target.kind, **target.stored()}
 
 
 def device_of(accelerator: str) -> torch.device:

@@ -237,7 +237,7 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
     if mode == "train":
         report = run.train(config, folder)  # empty where another process writes it
         value = report["objective"]["value"] if report else None
-        return nan if value is None else value  # without a validation split there is none
+        return nan if value is None else value  # no split to judge by, or one in which it is undefined: not a 0
     return getattr(run, mode)(config)
 
 

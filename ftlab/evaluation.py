@@ -86,6 +86,8 @@ class Evaluation(nn.Module):
         total, weight = (self.loss.both if loss is None else loss).tolist()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            # torchmetrics does not say of which class; the task does.
+            warnings.filterwarnings("ignore", "No (positive|negative) samples in targets")
             values = self.task[0].figures(self.metrics.compute())
         return {"loss": mean(total, weight, self.task[0]), **values}, [str(w.message) for w in caught]
 

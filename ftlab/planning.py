@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ftlab.assembly import Parts
 from ftlab.data.module import DataModule
-from ftlab.plan import layer_tables, plan_table, stage_table
+from ftlab.plan_tables import layer_tables, plan_table, stage_table
 from ftlab.reports.estimates import print_estimates
 from ftlab.reports.terminal import print_plan
 

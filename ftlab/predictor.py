@@ -33,7 +33,7 @@ class Predictor:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self.task.spec.classes
+        return self.task.spec.target.classes
 
     def predict(self, inputs: Any, batch_size: int = 32, **settings: Any) -> list[dict[str, Any]]:
         """One record an input, in order: {class, probability, top: [{class, probability}]}; labels where several fit;
@@ -83,7 +83,7 @@ def load(
     folder = Path(bundle)
     description, weights = read(folder, trusted_modules)
     make = partial(build, folder=folder, trusted_modules=trusted_modules)
-    task = make(description.task_settings, spec=spec_of(description))
+    task = make(description.task_settings, spec=spec_of(description, trusted_modules))
     preprocessing = restored(description.preprocessing)
     if backbone is None:
         if not description.backbone:

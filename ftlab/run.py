@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
 from ftlab import bundle as bundles
-from ftlab.assembly import Parts, assemble, check_kind, in_order_of
+from ftlab.assembly import Parts, assemble, check_kind
 from ftlab.backbones.base import Backbone
 from ftlab.cache.decoded import Decoded
 from ftlab.config import instantiate, options, plainly, shipped
@@ -155,7 +155,7 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     description, _ = bundles.read(Path(settings["bundle"]), settings["trusted_modules"])
     whole = data or splits_of(settings.get("data"), description, settings["trusted_modules"])
     check_kind(f"bundle={settings['bundle']}", predictor.preprocessing.kind, whole.kind)
-    splits = in_order_of(whole, predictor.task.spec)
+    splits = whole.suited(predictor.task.spec.target)
     check_targets("evaluated", splits)
     parts = DataModule(
         splits,

@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ftlab
-from ftlab.assembly import in_order_of
 from ftlab.backbones.image import TimmBackbone
 from ftlab.bundle import Description, read, restore, save, tensors
 from ftlab.composition import compose
@@ -24,6 +23,8 @@ from ftlab.heads.mlp import Mlp
 from ftlab.inputs.images.preprocessing import Preprocessing
 from ftlab.model import Model
 from ftlab.predictor import Predictor, load
+from ftlab.targets.classes import Classes
+from ftlab.targets.labels import Labels
 from ftlab.tasks.classification import Classification
 from ftlab.training.saving.loading import read_checkpoint
 from tests.data.pictures import write_image
@@ -124,7 +125,7 @@ def test_to_timm_is_the_same_network_in_other_families_too(name: str) -> None:
     backbone = TimmBackbone(name, pretrained=False, image_size=32)
     model = Model(backbone, Linear(backbone.num_features, 4, backbone.default_pool))
     torch.nn.init.normal_(model.head.fc.weight)
-    predictor = Predictor(model, Classification(DataSpec("x", CLASSES, {}, (1,) * 4)), backbone.preprocessing)
+    predictor = Predictor(model, Classification(DataSpec("x", Classes(CLASSES, (1,) * 4), {})), backbone.preprocessing)
     torch.testing.assert_close(
         timm_probabilities(predictor.to_timm()), predictor.predictions({"images": inputs()}), atol=1e-6, rtol=1e-4
     )
@@ -134,7 +135,7 @@ def test_to_timm_says_what_timm_lacks() -> None:
     backbone = tiny_backbone()
     predictor = Predictor(
         Model(backbone, Mlp(8, 4, "average", hidden=(5,))),
-        Classification(DataSpec("x", CLASSES, {}, (1,) * 4)),
+        Classification(DataSpec("x", Classes(CLASSES, (1,) * 4), {})),
         backbone.preprocessing,  # type: ignore[arg-type]
     )
     with pytest.raises(UserError, match="linear head on a timm backbone"):
@@ -150,7 +151,7 @@ def test_nothing_in_a_bundle_is_a_pickle(trained: Trained) -> None:
     assert json.loads(content[8 : 8 + header])  # a safetensors file: the length of a JSON header, then the header
     described = json.loads((bundle / "bundle.json").read_text())
     assert described["schema_version"] == 1
-    assert described["targets"] == {"classes": [str(digit) for digit in range(10)]}
+    assert described["targets"] == {"kind": "classes", "classes": [str(digit) for digit in range(10)]}
 
 
 # Evaluation of a bundle
@@ -183,7 +184,7 @@ def renamed(classes: tuple[str, ...], places: list[int]) -> Splits:
     for samples in (made.train, made.val, made.test):
         assert samples is not None
         samples.targets = torch.tensor(places)[samples.targets]
-    return Splits(made.train, made.val, made.test, classes)
+    return Splits(made.train, made.val, made.test, Classes(classes))
 
 
 def test_classes_in_another_order_are_renumbered(trained: Trained) -> None:
@@ -197,9 +198,9 @@ def test_classes_in_another_order_are_renumbered(trained: Trained) -> None:
 def test_renumbering_moves_labels_of_several_too() -> None:
     samples = pictures(3)
     samples.targets = torch.tensor([[1.0, 0], [0, 1], [1, 1]])
-    moved = in_order_of(Splits(samples, None, None, ("b", "a")), DataSpec("x", ("a", "x", "b"), {}))
+    moved = Splits(samples, None, None, Labels(("b", "a"))).suited(Labels(("a", "x", "b")))
     assert moved.train.targets.tolist() == [[0, 0, 1], [1, 0, 0], [1, 0, 1]]
-    assert moved.classes == ("a", "x", "b")
+    assert moved.target.classes == ("a", "x", "b")
 
 
 def test_data_with_classes_that_the_bundle_does_not_know_is_refused(trained: Trained) -> None:
@@ -208,7 +209,7 @@ def test_data_with_classes_that_the_bundle_does_not_know_is_refused(trained: Tra
 
 
 def test_a_split_that_is_not_there_is_named(trained: Trained) -> None:
-    data = Splits(pictures(8), None, None, CLASSES)
+    data = Splits(pictures(8), None, None, Classes(CLASSES))
     with pytest.raises(UserError, match=r"no split 'test'.*train"):
         evaluated(trained, data=data)
 

@@ -11,10 +11,11 @@ from ftlab.data.base import DataSpec
 from ftlab.evaluation import Evaluation, evaluate, on_device
 from ftlab.heads.linear import Linear
 from ftlab.model import Model
+from ftlab.targets.classes import Classes
 from ftlab.tasks.classification import Classification
 from tests.training.tiny import CLASSES, tiny_backbone
 
-SPEC = DataSpec("test", CLASSES, {"train": 8}, (2, 2, 2, 2))
+SPEC = DataSpec("test", Classes(CLASSES, (2, 2, 2, 2)), {"train": 8})
 
 
 def model() -> Model:

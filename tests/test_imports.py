@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ftlab
+
 SAYS = "import gc; print(gc.get_freeze_count() > 100_000, gc.isenabled())"
 
 
@@ -50,7 +52,8 @@ def test_an_import_that_fails_leaves_the_search_on() -> None:
     assert out == "True"
 
 
-def test_every_public_name_is_where_it_is_said_to_be() -> None:
-    import ftlab
-
-    assert [name for name in ftlab.__all__ if not callable(getattr(ftlab, name))] == []
+def test_every_public_name_is_where_it_is_said_to_be_and_no_module_takes_its_place() -> None:
+    for name in ftlab.__all__:
+        found = getattr(ftlab, name)  # imports its home, and a module ftlab.NAME, were there one, would lie there after
+        assert found is getattr(ftlab, name)
+        assert callable(found), name

@@ -22,6 +22,7 @@ from ftlab.inputs.images.preprocessing import Preprocessing
 from ftlab.inputs.kinds import stacked
 from ftlab.model import Model
 from ftlab.predictor import Predictor, load
+from ftlab.targets.classes import Classes
 from ftlab.tasks.classification import Classification
 from tests.conftest import Command
 
@@ -36,7 +37,7 @@ def predictor() -> Predictor:
     backbone = TimmBackbone(NAME, pretrained=False, image_size=SIZE)
     head = Linear(backbone.num_features, 3, backbone.default_pool)
     torch.nn.init.normal_(head.fc.weight, std=20)
-    task = Classification(DataSpec("x", CLASSES, {}, (1, 1, 1)))
+    task = Classification(DataSpec("x", Classes(CLASSES, (1, 1, 1)), {}))
     return Predictor(Model(backbone, head), task, backbone.preprocessing)
 
 

@@ -82,7 +82,7 @@ def test_the_angle_is_learned_far_better_than_its_mean_and_than_frozen_features_
 def test_what_is_undefined_or_left_out_is_told(report: Row) -> None:
     assert report["metrics"]["test"]["mape"] is report["metrics"]["test"]["mape/angle"] is None
     assert 0 < report["metrics"]["test"]["mape/lean"] < 1e-4
-    assert any(text.startswith("mape of 'angle' is undefined: ") for text in report["warnings"])
+    assert any(text.startswith("test: mape of 'angle' is undefined: ") for text in report["warnings"])
     assert not any("not finite" in text for text in report["warnings"])
     assert f"1 of {IMAGES + 1} rows are left out, since a target is missing: angle in 1, lean in 1" in str(
         report["data"]

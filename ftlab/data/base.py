@@ -7,12 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import torch
-from torch import Tensor
-
 from ftlab.errors import UserError
 from ftlab.inputs.base import InputPreprocessing, Inputs
 from ftlab.problems import Fault, Problem
+from ftlab.targets.base import Column, Target
 
 
 @dataclass(frozen=True)
@@ -20,14 +18,10 @@ class DataSpec:
     """What a data source holds, known before a network is built."""
 
     name: str
-    classes: tuple[str, ...]  # in the order of the outputs; one mapping for all splits
+    target: Target  # fitted to the training samples
     sizes: Mapping[str, int]  # samples of each split
-    counts: tuple[int, ...] = ()  # training samples of each class
     warnings: tuple[str, ...] = ()  # what a person should know, each with its count
     skipped: tuple[Fault, ...] = ()  # samples that were left out since they cannot be used
-    targets: tuple[str, ...] = ()  # names of the numbers to predict; classes are empty then
-    means: tuple[float, ...] = ()  # of each of these over the training samples
-    stds: tuple[float, ...] = ()  # standard deviations of the same, of all samples (no n - 1)
 
 
 @dataclass
@@ -35,7 +29,7 @@ class Samples:
     """One split: inputs that are loaded on access, their targets and names."""
 
     inputs: Inputs
-    targets: Tensor  # (n,) int64 classes, or (n, k) float32 labels or numbers
+    targets: Column  # of the kind that Splits.target says
     names: Sequence[str] = field(default_factory=list)  # file path, or "digits/17"
 
     def __len__(self) -> int:
@@ -47,17 +41,15 @@ class Samples:
 
 @dataclass
 class Splits:
-    """All splits of a data source, under one class mapping that the train split decides, or with targets that are
-    numbers."""
+    """All splits of a data source, under one kind of target whose names the train split decides."""
 
     train: Samples
     val: Samples | None
     test: Samples | None
-    classes: tuple[str, ...]
+    target: Target  # what the samples' targets are; not yet fitted
     warnings: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()  # what reading found, of samples that are there
     faults: tuple[Fault, ...] = ()  # samples that cannot be used and are in no split
-    targets: tuple[str, ...] = ()  # names of the numbers, one a column of the samples' targets; classes are empty then
     kind: str = "image"  # what an input is: image | table | sequence
     fit: Callable[[Inputs], InputPreprocessing] | None = None  # to training inputs; None: a backbone's own
 
@@ -70,31 +62,24 @@ class Splits:
         """The raw inputs of each split that is there."""
         return {name: samples.inputs for name, samples in self.parts().items()}
 
-    def renumbered(self, classes: tuple[str, ...]) -> "Splits":
-        """The same samples with targets in the order of `classes`, which must hold all of the own ones."""
-        places = torch.tensor([classes.index(c) for c in self.classes])
+    def targets(self) -> dict[str, Column]:
+        """The targets of each split that is there."""
+        return {name: samples.targets for name, samples in self.parts().items()}
 
-        def move(targets: Tensor) -> Tensor:
-            if targets.ndim == 1:
-                return places[targets]
-            wider = targets.new_zeros(len(targets), len(classes))
-            wider[:, places] = targets
-            return wider
+    def suited(self, target: Target) -> "Splits":
+        """The same samples with their targets as those of `target`, a bundle's.
 
-        return replace(self._with_targets(move), classes=classes)
-
-    def reordered(self, targets: tuple[str, ...]) -> "Splits":
-        """The same samples with the columns of the numbers `targets` in that order; all of them must be there."""
-        places = [self.targets.index(name) for name in targets]
-        return replace(self._with_targets(lambda values: values[:, places]), targets=targets)
-
-    def _with_targets(self, move: Callable[[Tensor], Tensor]) -> "Splits":
-        train, val, test = (
-            None if samples is None else replace(samples, targets=move(samples.targets))
-            for samples in (self.train, self.val, self.test)
-        )
-        assert train is not None
-        return replace(self, train=train, val=val, test=test)
+        Raises: UserError for a class that the bundle does not know, or a target that the data lacks.
+        """
+        if type(self.target) is not type(target):
+            ours, theirs = self.target.plural, target.plural
+            raise UserError(f"data: its targets are {ours}, the bundle predicts {theirs}; give data of the same kind")
+        try:
+            moved = {split: self.target.moved(column, target) for split, column in self.targets().items()}
+        except UserError as error:
+            raise UserError(f"data: {error}") from error
+        parts = {split: replace(samples, targets=moved[split]) for split, samples in self.parts().items()}
+        return replace(self, train=parts["train"], val=parts.get("val"), test=parts.get("test"), target=target)
 
 
 class Source(ABC):

@@ -15,6 +15,9 @@ from torch.utils.data import Subset
 from ftlab.data.base import Samples, Splits
 from ftlab.errors import UserError
 from ftlab.inputs.images.files import pixels
+from ftlab.targets.classes import Classes
+from ftlab.targets.labels import Labels
+from ftlab.targets.numbers import Numbers
 
 
 class Pairs(Protocol):
@@ -50,9 +53,11 @@ def from_datasets(
     parts = {split: _samples(split, part, names) for split, part in given.items() if part is not None}
     both = parts["train"], parts.get("val"), parts.get("test")
     if names is not None:
-        return Splits(*both, classes=(), targets=names)
+        return Splits(*both, Numbers(names))
     known = classes if classes is not None else getattr(train, "classes", None)
-    return Splits(*both, tuple(map(str, known)) if known is not None else _numbers(parts["train"].targets))
+    first = parts["train"].targets
+    named = tuple(map(str, known)) if known is not None else _numbers(first)
+    return Splits(*both, Labels(named) if first.ndim == 2 else Classes(named))
 
 
 def _numbers(targets: Tensor) -> tuple[str, ...]:

@@ -5,21 +5,21 @@ Shapes: n samples, b batch, k classes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ftlab.batch import Batch
 from ftlab.data.base import DataSpec, Samples, Source, Splits
-from ftlab.data.checks.labels import class_counts, of_classes, wrong_targets
 from ftlab.data.sampling import Item, Key, KeyedBatchSampler, KeyedDataset, Slots
 from ftlab.data.splits import subset as take
 from ftlab.errors import UserError, choices
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing
 from ftlab.inputs.kinds import stacked
+from ftlab.targets.base import Target
 
 
 def read(source: Source, seed: int, subset: str | float | int | None = None) -> tuple[Splits, DataSpec]:
@@ -35,86 +35,40 @@ def describe(name: str, splits: Splits, seed: int, subset: str | float | int | N
     if len(splits.train) < 2:
         raise UserError(f"data={name}: the train split holds {len(splits.train)} samples; at least 2 are needed.")
     check(name, splits)
-    train, said = take(splits.train, subset, seed)
+    train, said = take(splits.target, splits.train, subset, seed)
     taken = replace(splits, train=train)
     sizes = {split: len(samples) for split, samples in taken.parts().items()}
-    told = tuple(found.text for found in (*splits.problems, *of_classes(taken)) if found.severity == "warning")
-    if splits.targets:  # drawn at random, as is meant with numbers: nothing to say of that
-        warnings = (*splits.warnings, *told)
-        means, stds = _moments(name, train.targets, splits.targets)
-        spec = DataSpec(name, (), sizes, (), warnings, splits.faults, splits.targets, means, stds)
-    else:
-        warnings = (*splits.warnings, *told, *said)
-        counts = class_counts(train.targets, len(splits.classes))
-        spec = DataSpec(name, splits.classes, sizes, counts, warnings, splits.faults)
-    return replace(taken, warnings=warnings, problems=()), spec
+    found = (*splits.problems, *splits.target.problems(taken.targets()))
+    told = tuple(problem.text for problem in found if problem.severity == "warning")
+    try:
+        target = splits.target.fitted(train.targets)
+    except UserError as error:
+        raise UserError(f"data={name}: {error}") from error
+    warnings = (*splits.warnings, *told, *said)
+    return replace(taken, warnings=warnings, problems=()), DataSpec(name, target, sizes, warnings, splits.faults)
 
 
 def check(name: str, splits: Splits) -> None:
     """Raises: UserError, naming the split and the sample, for targets that no loss can take."""
     for split, samples in splits.parts().items():
-        if splits.targets:
-            _check_numbers(name, split, samples, splits.targets)
-        else:
-            _check(name, split, samples, len(splits.classes))
-
-
-def _check_lengths(name: str, split: str, samples: Samples) -> None:
-    if not len(samples):
-        raise UserError(f"data={name}: the {split} split is empty; fill it or leave it out.")
-    if len(samples.inputs) != len(samples):
-        raise UserError(f"data={name}, {split}: {len(samples.inputs)} inputs and {len(samples)} targets.")
-
-
-def _check_numbers(name: str, split: str, samples: Samples, names: tuple[str, ...]) -> None:
-    _check_lengths(name, split, samples)
-    targets = samples.targets
-    if targets.shape != (len(samples), len(names)):
-        shape = f"({len(samples)}, {len(names)})"
-        raise UserError(f"data={name}, {split}: targets have the shape {tuple(targets.shape)}; accepted: {shape}.")
-    bad = (~targets.isfinite()).nonzero().tolist()
-    if bad:
-        sample, column = bad[0]
-        raise UserError(
-            f"data={name}, {split}: the target '{names[column]}' of {samples.name(sample)} is "
-            f"{targets[sample, column]:g}; accepted: finite numbers ({len(bad)} are wrong)."
-        )
-
-
-def _moments(name: str, targets: Tensor, names: tuple[str, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each column (n, k). Raises: UserError for a column of one value."""
-    exact = targets.double()
-    for place, column in enumerate(exact.unbind(dim=1)):
-        if column.min() == column.max():
+        if not len(samples):
+            raise UserError(f"data={name}: the {split} split is empty; fill it or leave it out.")
+        if len(samples.inputs) != len(samples):
+            raise UserError(f"data={name}, {split}: {len(samples.inputs)} inputs and {len(samples)} targets.")
+        if misshapen := splits.target.misshapen(samples.targets):
+            raise UserError(f"data={name}, {split}: {misshapen}")
+        if bad := splits.target.faults(samples.targets):
+            first, why = next(iter(bad.items()))
             raise UserError(
-                f"data={name}: the target '{names[place]}' is {column[0]:g} in all {len(column)} training samples; "
-                "there is nothing to learn: leave it out."
+                f"data={name}, {split}: {samples.name(first)} has the target {why} ({len(bad)} samples are wrong)."
             )
-    return tuple(exact.mean(dim=0).tolist()), tuple(exact.std(dim=0, correction=0).tolist())
 
 
-def _check(name: str, split: str, samples: Samples, classes: int) -> None:
-    _check_lengths(name, split, samples)
-    targets = samples.targets
-    if targets.ndim == 1 and classes < 2:
-        raise UserError(f"data={name}: {classes} class; at least 2 are needed to tell apart.")
-    if targets.ndim == 2 and targets.shape[1] != classes:
-        raise UserError(f"data={name}, {split}: targets have {targets.shape[1]} columns for {classes} classes.")
-    bad = wrong_targets(targets, classes)
-    if len(bad):
-        first = int(bad[0])
-        accepted = f"0 to {classes - 1}" if targets.ndim == 1 else "values from 0 to 1"
-        raise UserError(
-            f"data={name}, {split}: {samples.name(first)} has the target {targets[first].tolist()}; accepted: "
-            f"{accepted} ({len(bad)} samples are wrong)."
-        )
-
-
-def collate(items: list[Item] | UserError) -> Batch | UserError:
+def collate(items: list[Item] | UserError, target: Target) -> Batch | UserError:
     if isinstance(items, UserError):
         return items
     inputs, targets, index = zip(*items, strict=True)
-    return Batch(targets=torch.stack(targets), index=torch.tensor(index), inputs=stacked(inputs))
+    return Batch(targets=target.collated(targets), index=torch.tensor(index), inputs=stacked(inputs))
 
 
 class Kept(Protocol):
@@ -213,7 +167,7 @@ class DataModule:
         return Loader(
             KeyedDataset(samples, transform, self.seed, plain, slots, fills),  # type: ignore[arg-type]  # collate makes the Batch
             batch_sampler=sampler,
-            collate_fn=collate,
+            collate_fn=partial(collate, target=self.spec.target),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),

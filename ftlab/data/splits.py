@@ -15,6 +15,7 @@ from torch import Tensor
 from ftlab.data.base import Samples
 from ftlab.errors import UserError
 from ftlab.inputs.base import Selected
+from ftlab.targets.base import Target, selected
 
 SUBSET = "a fraction of the training split such as 0.1, a number of samples such as 300, or '20/class'"
 
@@ -23,11 +24,11 @@ def select(samples: Samples, indices: Tensor) -> Samples:
     """The samples at `indices` (m,), in that order."""
     places = indices.tolist()
     names = [samples.names[place] for place in places] if len(samples.names) else []
-    return Samples(Selected(samples.inputs, places), samples.targets[indices], names)
+    return Samples(Selected(samples.inputs, places), selected(samples.targets, indices), names)
 
 
 def complete(
-    train: Samples, val: Samples | None, test: Samples | None, split: Sequence[float], seed: int
+    target: Target, train: Samples, val: Samples | None, test: Samples | None, split: Sequence[float], seed: int
 ) -> tuple[Samples, Samples | None, Samples | None, tuple[str, ...]]:
     """(train, val, test, warnings): a validation split that a source lacks is split off train, by seed.
 
@@ -40,7 +41,10 @@ def complete(
     if test is not None:
         both = shares[0] + shares[1]
         shares = (shares[0] / both, shares[1] / both, 0.0)
-    parts, warnings = split_indices(train.targets, shares, seed)
+    strata = target.strata(train.targets)
+    parts, warnings = split_indices(len(train), strata, shares, seed)
+    if strata is None and target.at_random:
+        warnings = (f"{target.at_random} are split at random, not stratified",)
     first, second, third = (select(train, part) if len(part) else None for part in parts)
     if first is None:
         raise UserError(f"data.split={list(split)} leaves nothing to train on: there are {len(train)} samples.")
@@ -59,19 +63,19 @@ def shares_of(split: Sequence[float]) -> tuple[float, float, float]:
 
 
 def split_indices(
-    targets: Tensor, shares: tuple[float, float, float], seed: int
+    size: int, strata: Tensor | None, shares: tuple[float, float, float], seed: int
 ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[str, ...]]:
     """Indices of train, val and test, each sorted, and warnings.
 
-    targets: (n,) classes, cut class by class to the nearest whole number (at least one where there are three samples;
-    smaller classes go to train), or (n, k) labels or numbers, cut at random.
+    strata: (n,) of the `size` samples, cut class by class to the nearest whole number (at least one where there are
+    three samples; smaller classes go to train); None: cut at random.
     """
     generator = torch.Generator().manual_seed(seed)
     warnings: tuple[str, ...] = ()
-    if targets.ndim == 2:
-        groups, warnings = [torch.arange(len(targets))], ("multilabel targets are split at random, not stratified",)
+    if strata is None:
+        groups = [torch.arange(size)]
     else:
-        groups = [torch.where(targets == label)[0] for label in targets.unique()]
+        groups = [torch.where(strata == label)[0] for label in strata.unique()]
         small = sum(len(group) < 3 for group in groups)
         if small:
             warnings = (f"{small} of {len(groups)} classes have fewer than 3 samples and are in train only",)
@@ -90,7 +94,9 @@ def _cut(group: Tensor, shares: tuple[float, float, float]) -> tuple[Tensor, Ten
     return group[val + test :], group[:val], group[val : val + test]
 
 
-def subset(samples: Samples, spec: str | float | int | None, seed: int) -> tuple[Samples, tuple[str, ...]]:
+def subset(
+    target: Target, samples: Samples, spec: str | float | int | None, seed: int
+) -> tuple[Samples, tuple[str, ...]]:
     """Part of the training samples for few-shot runs and quick tries, and warnings. A smaller part is inside a larger.
 
     spec: a share (0.1), a number of samples (300), samples of each class ("20/class"), None for all. Classes keep
@@ -100,17 +106,19 @@ def subset(samples: Samples, spec: str | float | int | None, seed: int) -> tuple
     if spec is None:
         return samples, ()
     each = re.fullmatch(r"(\d+)/class", str(spec).replace(" ", ""))
+    strata = target.strata(samples.targets)
     if each:
-        return _of_each_class(samples, int(each[1]), seed), ()
+        return _of_each_class(samples, strata, int(each[1]), seed), ()
     count = _count(spec, len(samples))
-    if samples.targets.ndim == 2:
+    if strata is None:
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(samples), generator=generator)[:count].sort().values
-        return select(samples, chosen), (f"subset={spec} is drawn at random: multilabel targets are not stratified",)
-    classes = len(samples.targets.unique())
+        said = (f"subset={spec} is drawn at random: {target.at_random} are not stratified",) if target.at_random else ()
+        return select(samples, chosen), said
+    classes = len(strata.unique())
     if count < classes:
         raise UserError(f"subset={spec} is {count} samples, fewer than the {classes} classes; ask for more.")
-    return select(samples, stratified_order(samples.targets, seed)[:count].sort().values), ()
+    return select(samples, stratified_order(strata, seed)[:count].sort().values), ()
 
 
 def _count(spec: str | float | int, size: int) -> int:
@@ -125,23 +133,23 @@ def _count(spec: str | float | int, size: int) -> int:
     return int(count)
 
 
-def stratified_order(targets: Tensor, seed: int) -> Tensor:
+def stratified_order(strata: Tensor, seed: int) -> Tensor:
     """A permutation (n,) of which every beginning holds each class in its share, one of each class first."""
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(targets), generator=generator)
-    place = torch.empty(len(targets), dtype=torch.float64)
-    for label in targets.unique():
-        members = order[targets[order] == label]
+    order = torch.randperm(len(strata), generator=generator)
+    place = torch.empty(len(strata), dtype=torch.float64)
+    for label in strata.unique():
+        members = order[strata[order] == label]
         place[members] = torch.arange(len(members), dtype=torch.float64) / len(members)
     return order[place[order].argsort(stable=True)]
 
 
-def _of_each_class(samples: Samples, each: int, seed: int) -> Samples:
-    if samples.targets.ndim == 2:
+def _of_each_class(samples: Samples, strata: Tensor | None, each: int, seed: int) -> Samples:
+    if strata is None:
         raise UserError(f"subset={each}/class needs one class a sample; for labels or numbers give a share or a count.")
-    smallest = int(samples.targets.unique(return_counts=True)[1].min())
+    smallest = int(strata.unique(return_counts=True)[1].min())
     if not 1 <= each <= smallest:
         raise UserError(f"subset={each}/class: accepted is 1 to {smallest}, the size of the smallest class.")
-    order = stratified_order(samples.targets, seed)
-    members = [order[samples.targets[order] == label][:each] for label in samples.targets.unique()]
+    order = stratified_order(strata, seed)
+    members = [order[strata[order] == label][:each] for label in strata.unique()]
     return select(samples, torch.cat(members).sort().values)

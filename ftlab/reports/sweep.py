@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ftlab.errors import UserError
 from ftlab.files.writing import read_json, read_report, write_text
+from ftlab.patterns import shorten
 from ftlab.reports import numbers
 from ftlab.reports.terminal import table_of
 
@@ -38,7 +39,10 @@ def collect(sweep_dir: Path) -> list[dict[str, Any]]:
 
 
 def best_job(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The row with the best objective; None when no job has one, or when jobs differ in what they optimise."""
+    """The row with the best objective; None when no job has one, or when jobs differ in what they optimise.
+
+    An objective that is undefined is neither 0 nor the best.
+    """
     valued = [row for row in rows if row["objective"] is not None]
     if len({(row["name"], row["mode"]) for row in valued}) != 1:
         return None
@@ -49,7 +53,8 @@ def best_job(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 def over_seeds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mean and sample standard deviation of the objective, and of its test figure, over the seeds of each setting.
 
-    Empty when no job overrides `seed`. "std" is None for a single seed; failed jobs are counted, not averaged.
+    Empty when no job overrides `seed`. "std" is None for a single seed; failed jobs, and those whose objective is
+    undefined, are counted, not averaged.
     """
     if not any("seed" in row["overrides"] for row in rows):
         return []
@@ -74,6 +79,8 @@ def print_sweep(rows: Sequence[dict[str, Any]], console: Console) -> None:
         if row["error"] is not None:
             text = numbers.shorten(" ".join(row["error"].split()), ERROR_WIDTH)
             console.print(Text(f"job {row['job']} failed: {text}", style="red"))
+    for text in _undefined(rows, objective):
+        console.print(Text(f"warning: {text}", style="yellow"))
     if spread := over_seeds(rows):
         console.print()
         console.print(_spread_table(spread, [key for key in varied if key != "seed"], objective))
@@ -94,6 +101,7 @@ def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
             "test_std",
             "seeds",
             "failed",
+            "undefined",
         ]
         lines = ({**group["overrides"], **group} for group in spread)
         write_text(Path(path).with_name("sweep_summary.csv"), _csv(header, lines))
@@ -168,7 +176,22 @@ def _cells(row: dict[str, Any], varied: Sequence[str], is_best: bool) -> list[Te
         numbers.duration(row["seconds"]),
         numbers.memory(row["peak_memory_bytes"]),
         trainable,
-        "best" * is_best,
+        "best" * is_best if row["objective"] is not None else Text("undefined", style="yellow"),
+    ]
+
+
+def _undefined(rows: Sequence[dict[str, Any]], objective: str) -> list[str]:
+    """What is to be said of jobs that ended well without an objective, or without its figure on test."""
+    ended = [row for row in rows if row["error"] is None]
+    tested = any(row["test"] is not None for row in ended)
+    lost = {
+        objective: [row["job"] for row in ended if row["objective"] is None],
+        f"{objective} on test": [row["job"] for row in ended if tested and row["test"] is None],
+    }
+    return [
+        f"no {what} in {len(jobs)} of {len(ended)} jobs ({shorten(jobs)}): in no mean, never the best"
+        for what, jobs in lost.items()
+        if jobs
     ]
 
 
@@ -183,19 +206,21 @@ def _spread(overrides: dict[str, str], group: Sequence[dict[str, Any]]) -> dict[
         "test_mean": fmean(tests) if tests else None,
         "test_std": stdev(tests) if len(tests) > 1 else None,
         "seeds": len(values),
-        "failed": len(group) - len(values),
+        "failed": sum(row["error"] is not None for row in group),
+        "undefined": sum(row["error"] is None and row["objective"] is None for row in group),
     }
 
 
 def _spread_table(spread: Sequence[dict[str, Any]], keys: Sequence[str], objective: str) -> Any:
     tested = any(group["test_mean"] is not None for group in spread)
-    columns = (f"mean {objective}", "std", *(("test", "std") if tested else ()), "seeds", "failed")
+    lost = ("failed", *(("undefined",) if any(group["undefined"] for group in spread) else ()))
+    columns = (f"mean {objective}", "std", *(("test", "std") if tested else ()), "seeds", *lost)
     table = table_of("over seeds", *columns, left=("over seeds",))
     for group in spread:
         setting = _settings(group["overrides"], keys)
         keys_shown = ("mean", "std", *(("test_mean", "test_std") if tested else ()))
         figures = [numbers.figure(group[key]) for key in keys_shown]
-        table.add_row(setting, *figures, str(group["seeds"]), str(group["failed"] or ""))
+        table.add_row(setting, *figures, str(group["seeds"]), *(str(group[key] or "") for key in lost))
     return table
 
 

@@ -6,7 +6,7 @@ Shapes: b batch, k outputs.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -14,6 +14,7 @@ from ftlab.batch import Batch
 from ftlab.blocks import Block, Sample
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError, choices
+from ftlab.targets.base import Target
 from ftlab.tasks.sections import blocks_of
 
 if TYPE_CHECKING:  # importing torchmetrics takes a second, which `ftlab plan` and `ftlab predict` do not need
@@ -29,6 +30,7 @@ class Task(nn.Module, ABC):
 
     name: str
     objective: str  # the metric that a sweep optimises
+    takes: ClassVar[type[Target]]  # the kind of target that it is of
     num_outputs: int
     predict_settings: Mapping[str, Any] = MappingProxyType({})  # with their defaults: what `describe` takes by name
     worst_title = "The worst samples"  # over those that `worst` gives, in report.html
@@ -37,7 +39,12 @@ class Task(nn.Module, ABC):
     least_weight: float = 0.0
 
     def __init__(self, spec: DataSpec) -> None:
+        """Raises: UserError for data with targets of another kind."""
         super().__init__()
+        if not isinstance(spec.target, self.takes):
+            what = f"needs {self.takes.plural} as targets, and data={spec.name} has {spec.target.plural}"
+            ways = [f"choose task={spec.target.task}", *filter(None, [self.takes.given])]
+            raise UserError(f"task={self.name}: {what}; {', or '.join(ways)}")
         self.spec = spec
 
     @abstractmethod
@@ -155,14 +162,6 @@ class Task(nn.Module, ABC):
         worst: of `worst`, and beside it `answer` (what `predictions` gave, of this sample) and `target`, on the CPU.
         """
         return sample
-
-
-def classes_of(task: str, spec: DataSpec) -> tuple[str, ...]:
-    """Raises: UserError for data whose targets are numbers."""
-    if spec.targets:
-        what = f"data={spec.name} has numbers as targets ({', '.join(spec.targets[:5])})"
-        raise UserError(f"task={task}: needs classes, and {what}; choose task=regression")
-    return spec.classes
 
 
 def class_weights(setting: str | list[float], counts: tuple[int, ...]) -> list[float] | None:

@@ -14,7 +14,9 @@ from torch.nn import functional
 from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
-from ftlab.tasks.base import Task, class_weights, classes_of
+from ftlab.targets.classes import Classes
+from ftlab.tasks.base import Task, class_weights
+from ftlab.tasks.macro import COUNTS, means
 
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
@@ -27,12 +29,13 @@ ALONE = {"accuracy", "auroc", "accuracy_top5"}  # metrics that share no counts w
 
 
 class Classification(Task):
-    """Cross entropy or focal loss over classes; precision, recall and f1 are means over the classes (macro).
+    """Cross entropy or focal loss over classes; precision, recall, f1 and auroc are means over the classes (macro).
 
     Source of the focal loss: Lin et al. 2017, "Focal Loss for Dense Object Detection".
     """
 
     name = "classification"
+    takes = Classes
     objective = "accuracy"
     predict_settings: Mapping[str, Any] = MappingProxyType({"top_k": 5})  # most probable classes to list
     worst_title = "The most confident mistakes"
@@ -47,12 +50,13 @@ class Classification(Task):
         class_weights: str | list[float] = "none",
     ) -> None:
         super().__init__(spec)
-        self.num_outputs = len(classes_of("classification", spec))
+        self.classes = spec.target.classes
+        self.num_outputs = len(self.classes)
         if self.num_outputs < 2:
             raise UserError(f"data: {self.num_outputs} class; a classification needs at least 2")
         self.focal_gamma = focal_gamma if loss == "focal" else 0.0
         self.label_smoothing = label_smoothing
-        self.register_buffer("class_weights", _weights(class_weights, spec), persistent=False)
+        self.register_buffer("class_weights", _weights(class_weights, spec.target.counts), persistent=False)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         outputs = outputs.float()  # half precision loses the small probabilities
@@ -115,24 +119,28 @@ class Classification(Task):
             MulticlassF1Score,
             MulticlassPrecision,
             MulticlassRecall,
+            MulticlassStatScores,
         )
 
         k = self.num_outputs
         bins = BINS if samples * k > EXACT_AUROC else None
         figures: dict[str, Any] = {
             "accuracy": MulticlassAccuracy(k, average="micro"),
-            "precision": MulticlassPrecision(k, average="macro"),
-            "recall": MulticlassRecall(k, average="macro"),
-            "f1": MulticlassF1Score(k, average="macro"),
-            "auroc": MulticlassAUROC(k, average="macro", thresholds=bins),
+            "precision": MulticlassPrecision(k, average=None),
+            "recall": MulticlassRecall(k, average=None),
+            "f1": MulticlassF1Score(k, average=None),
+            "auroc": MulticlassAUROC(k, average=None, thresholds=bins),
+            COUNTS: MulticlassStatScores(k, average=None),
         }
         if k > 5:
             figures["accuracy_top5"] = MulticlassAccuracy(k, average="micro", top_k=5)
         # Named groups: those that torchmetrics 1.9 finds by itself merge top-5 with f1 whenever the first batch is all
         # right (their counts broadcast to equal values), and then f1, precision and recall are top-5's.
-        return MetricCollection(
-            figures, compute_groups=[["precision", "recall", "f1"], *([n] for n in ALONE & set(figures))]
-        )
+        groups = [["precision", "recall", "f1", COUNTS], *([n] for n in ALONE & set(figures))]
+        return MetricCollection(figures, compute_groups=groups)
+
+    def figures(self, values: Mapping[str, Tensor]) -> dict[str, float | None]:
+        return means(values, self.classes, "classes")
 
     def diagnosis(self) -> "Metric":
         from torchmetrics.classification import MulticlassConfusionMatrix
@@ -143,7 +151,7 @@ class Classification(Task):
         return {"confusion": {"split": split, "matrix": diagnosis.tolist()}}
 
     def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:
-        classes = self.spec.classes
+        classes = self.classes
         top = predictions.topk(min(top_k, self.num_outputs), dim=1)
         return [
             {
@@ -162,8 +170,8 @@ class Classification(Task):
         return [
             {
                 "position": i,
-                "truth": self.spec.classes[targets[i]],
-                "prediction": self.spec.classes[prediction[i]],
+                "truth": self.classes[targets[i]],
+                "prediction": self.classes[prediction[i]],
                 "severity": float(confidence[i]),
                 "note": f"{confidence[i]:.1%}",
             }
@@ -171,6 +179,6 @@ class Classification(Task):
         ]
 
 
-def _weights(setting: str | list[float], spec: DataSpec) -> Tensor | None:
-    weights = class_weights(setting, spec.counts)
+def _weights(setting: str | list[float], counts: tuple[int, ...]) -> Tensor | None:
+    weights = class_weights(setting, counts)
     return None if weights is None else torch.tensor(weights)

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ftlab.tasks.counts import quality
+
 Matrix = Sequence[Sequence[int]]
 
 
 class ClassFigures(NamedTuple):
-    """Quality of one class; None where nothing defines it (no prediction, no sample)."""
+    """Quality of one class; None where nothing defines it, see ftlab.tasks.counts."""
 
     label: str
     precision: float | None
@@ -48,13 +50,7 @@ def worst_pairs(matrix: Matrix, classes: Sequence[str], limit: int = 15) -> list
 
 
 def _figures(label: str, hits: int, predicted: int, support: int) -> ClassFigures:
-    return ClassFigures(
-        label, _ratio(hits, predicted), _ratio(hits, support), _ratio(2 * hits, predicted + support), support
-    )
-
-
-def _ratio(numerator: int, denominator: int) -> float | None:
-    return numerator / denominator if denominator else None
+    return ClassFigures(label, *quality(hits, predicted, support), support)
 
 
 def _named(matrix: Matrix, classes: Sequence[str]) -> list[tuple[int, str]]:

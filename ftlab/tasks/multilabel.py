@@ -14,8 +14,11 @@ from torch.nn import functional
 from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
-from ftlab.tasks.base import Task, classes_of
+from ftlab.targets.labels import Labels
+from ftlab.tasks.base import Task
 from ftlab.tasks.classification import BINS, EXACT_AUROC
+from ftlab.tasks.counts import quality
+from ftlab.tasks.macro import COUNTS, means
 
 if TYPE_CHECKING:
     from torchmetrics import Metric, MetricCollection
@@ -27,6 +30,7 @@ class Multilabel(Task):
     """Binary cross entropy for each label; figures are means over the labels (macro)."""
 
     name = "multilabel"
+    takes = Labels
     objective = "f1"
     predict_settings: Mapping[str, Any] = MappingProxyType({"top_k": 5})  # most probable classes to list
     worst_title = "The most confident mistakes"
@@ -40,17 +44,14 @@ class Multilabel(Task):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(spec)
-        self.num_outputs = len(classes_of("multilabel", spec))
+        self.classes = spec.target.classes
+        self.num_outputs = len(self.classes)
         self.threshold = threshold
         self.label_smoothing = label_smoothing
         self.register_buffer("pos_weight", _pos_weight(pos_weight, spec), persistent=False)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         targets = batch.targets.to(outputs.device, torch.float32)
-        if targets.shape != outputs.shape:
-            raise UserError(
-                "task=multilabel: each sample needs a 0 or 1 for each label; one class a sample is task=classification"
-            )
         smooth = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
         terms = functional.binary_cross_entropy_with_logits(
             outputs.float(), smooth, pos_weight=self.pos_weight, reduction="none"
@@ -82,6 +83,7 @@ class Multilabel(Task):
             MultilabelF1Score,
             MultilabelPrecision,
             MultilabelRecall,
+            MultilabelStatScores,
         )
 
         k = self.num_outputs
@@ -90,18 +92,22 @@ class Multilabel(Task):
         return MetricCollection(
             {
                 "accuracy": MultilabelAccuracy(average="macro", **at),
-                "precision": MultilabelPrecision(average="macro", **at),
-                "recall": MultilabelRecall(average="macro", **at),
-                "f1": MultilabelF1Score(average="macro", **at),
+                "precision": MultilabelPrecision(average=None, **at),
+                "recall": MultilabelRecall(average=None, **at),
+                "f1": MultilabelF1Score(average=None, **at),
                 "exact_match": MultilabelExactMatch(**at),
-                "auroc": MultilabelAUROC(k, average="macro", thresholds=bins),
+                "auroc": MultilabelAUROC(k, average=None, thresholds=bins),
+                COUNTS: MultilabelStatScores(average=None, **at),
             },
             compute_groups=[
-                ["accuracy", "precision", "recall", "f1"],
+                ["accuracy", "precision", "recall", "f1", COUNTS],
                 ["exact_match"],
                 ["auroc"],
             ],  # see classification
         )
+
+    def figures(self, values: Mapping[str, Tensor]) -> dict[str, float | None]:
+        return means(values, self.classes, "labels")
 
     def diagnosis(self) -> "Metric":
         from torchmetrics.classification import MultilabelConfusionMatrix
@@ -110,17 +116,15 @@ class Multilabel(Task):
 
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
         """One row of figures a label, of its 2 by 2 counts (k, 2, 2)."""
-        counts = zip(self.spec.classes, diagnosis.tolist(), strict=True)
+        counts = zip(self.classes, diagnosis.tolist(), strict=True)
         return {"labels": [label_figures(label, matrix) for label, matrix in counts]}
 
     def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:
         top = predictions.topk(min(top_k, self.num_outputs), dim=1)
         return [
             {
-                "labels": [c for c, p in zip(self.spec.classes, row, strict=True) if p > self.threshold],
-                "top": [
-                    {"class": self.spec.classes[i], "probability": p} for i, p in zip(places, chances, strict=True)
-                ],
+                "labels": [c for c, p in zip(self.classes, row, strict=True) if p > self.threshold],
+                "top": [{"class": self.classes[i], "probability": p} for i, p in zip(places, chances, strict=True)],
             }
             for row, places, chances in zip(
                 predictions.tolist(), top.indices.tolist(), top.values.tolist(), strict=True
@@ -136,8 +140,8 @@ class Multilabel(Task):
         return [
             {
                 "position": i,
-                "truth": ("" if targets[i, label[i]] else "not ") + self.spec.classes[label[i]],
-                "prediction": ("not " if targets[i, label[i]] else "") + self.spec.classes[label[i]],
+                "truth": ("" if targets[i, label[i]] else "not ") + self.classes[label[i]],
+                "prediction": ("not " if targets[i, label[i]] else "") + self.classes[label[i]],
                 "severity": float(worst[i]),
                 "note": f"{worst[i]:.1%}",
             }
@@ -152,23 +156,16 @@ def _pos_weight(setting: str | list[float], spec: DataSpec) -> Tensor | None:
         return None
     if setting == "balanced":
         samples = spec.sizes["train"]
-        return torch.tensor([(samples - count) / max(1, count) for count in spec.counts])
-    if len(setting) != len(spec.classes):
-        raise UserError(f"task.pos_weight: {len(setting)} weights for {len(spec.classes)} labels; give one a label")
+        return torch.tensor([(samples - count) / max(1, count) for count in spec.target.counts])
+    if len(setting) != len(spec.target.classes):
+        raise UserError(
+            f"task.pos_weight: {len(setting)} weights for {len(spec.target.classes)} labels; give one a label"
+        )
     return torch.tensor([float(w) for w in setting])
 
 
 def label_figures(label: str, matrix: list[list[int]]) -> dict[str, Any]:
     """Precision, recall and f1 of a label from its 2 by 2 counts; None where a figure is undefined."""
-    (_, false_positive), (false_negative, hits) = matrix
-
-    def ratio(count: int, total: int) -> float | None:
-        return count / total if total else None
-
-    return {
-        "label": label,
-        "precision": ratio(hits, hits + false_positive),
-        "recall": ratio(hits, hits + false_negative),
-        "f1": ratio(2 * hits, 2 * hits + false_positive + false_negative),
-        "support": hits + false_negative,
-    }
+    (_, alarms), (misses, hits) = matrix
+    precision, recall, f1 = quality(hits, hits + alarms, hits + misses)
+    return {"label": label, "precision": precision, "recall": recall, "f1": f1, "support": hits + misses}

@@ -6,7 +6,7 @@ Shapes: b batch, n samples, t targets, m numbers that are predicted for each tar
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch.nn import functional
 from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError, choices
+from ftlab.targets.numbers import Numbers
 from ftlab.tasks.base import Better, Task
 from ftlab.tasks.residuals import residuals
 
@@ -38,6 +39,7 @@ class Regression(Task):
     """
 
     name = "regression"
+    takes = Numbers
     objective = "r2"
     worst_title = "The largest errors"
     mean: Tensor  # (t,) of the training targets
@@ -48,25 +50,24 @@ class Regression(Task):
     ) -> None:
         """Raises: UserError for data without numbers, an unknown loss, and quantiles that do not rise or lack 0.5."""
         super().__init__(spec)
-        _check(spec, loss, quantiles)
+        target = cast(Numbers, spec.target)
+        self.names = target.names
+        _check(self.names, loss, quantiles)
         self.kind, self.delta = loss, delta
         self.levels = tuple(quantiles) if loss == "quantile" else ()
         self.main = self.levels.index(0.5) if self.levels else 0  # the one of the m numbers that metrics judge
-        self.num_outputs = len(spec.targets) * (len(self.levels) or (2 if loss == "gaussian_nll" else 1))
-        self.register_buffer("mean", torch.tensor(spec.means), persistent=False)
-        self.register_buffer("std", torch.tensor(spec.stds), persistent=False)
+        self.num_outputs = len(self.names) * (len(self.levels) or (2 if loss == "gaussian_nll" else 1))
+        self.register_buffer("mean", torch.tensor(target.means), persistent=False)
+        self.register_buffer("std", torch.tensor(target.stds), persistent=False)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        if batch.targets.shape != (len(outputs), len(self.spec.targets)):
-            wanted = f"{len(self.spec.targets)} numbers ({', '.join(self.spec.targets[:5])})"
-            raise UserError(f"task=regression: each sample needs {wanted}; targets are {tuple(batch.targets.shape)}")
         targets = (batch.targets.to(outputs.device, torch.float32) - self.mean) / self.std
         terms = self._terms(self._shaped(outputs), targets)
         return terms.mean(dim=1).sum(), outputs.new_full((), len(outputs), dtype=torch.float32)
 
     def _shaped(self, outputs: Tensor) -> Tensor:
         """(b, k) to (b, t, m), in full precision."""
-        return outputs.float().unflatten(1, (len(self.spec.targets), -1))
+        return outputs.float().unflatten(1, (len(self.names), -1))
 
     def _terms(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(b, t) losses of outputs (b, t, m) and targets (b, t), both standardised."""
@@ -131,7 +132,7 @@ class Regression(Task):
 
         from ftlab.tasks.measures import R2, Mape
 
-        names = self.spec.targets
+        names = self.names
         figures: dict[str, Any] = {
             "r2": R2(names, self.mean, self.std),
             "rmse": MeanSquaredError(squared=False, num_outputs=len(names)),
@@ -155,7 +156,7 @@ class Regression(Task):
     @property
     def _parts(self) -> tuple[str, ...]:
         """The targets that have figures of their own."""
-        return self.spec.targets if len(self.spec.targets) > 1 else ()
+        return tuple(self.names) if len(self.names) > 1 else ()
 
     def figures(self, values: Mapping[str, Tensor]) -> dict[str, float | None]:
         """The mean over the targets by the metric's name; of several targets also each, as metric/target."""
@@ -173,7 +174,7 @@ class Regression(Task):
 
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
         """Points, residuals and errors by range of each target, of its predictions beside the truth (n, t, 2)."""
-        columns = zip(self.spec.targets, diagnosis.cpu().unbind(dim=1), strict=True)
+        columns = zip(self.names, diagnosis.cpu().unbind(dim=1), strict=True)
         return {"residuals": {"split": split, "targets": [{"target": t, **residuals(pairs)} for t, pairs in columns]}}
 
     def describe(self, predictions: Tensor) -> list[dict[str, Any]]:
@@ -181,7 +182,7 @@ class Regression(Task):
         return [self._record(row) for row in predictions.tolist()]
 
     def _record(self, row: list[list[float]]) -> dict[str, Any]:
-        named = dict(zip(self.spec.targets, row, strict=True))
+        named = dict(zip(self.names, row, strict=True))
         record: dict[str, Any] = {target: numbers[self.main] for target, numbers in named.items()}
         if self.kind == "gaussian_nll":
             record["std"] = {target: numbers[1] for target, numbers in named.items()}
@@ -199,7 +200,7 @@ class Regression(Task):
         found = []
         for i in most.argsort(descending=True).tolist():
             t = int(place[i])
-            name = f"{self.spec.targets[t]} " if len(self.spec.targets) > 1 else ""
+            name = f"{self.names[t]} " if len(self.names) > 1 else ""
             found.append(
                 {
                     "position": i,
@@ -228,13 +229,8 @@ def _mean(numbers: Sequence[float]) -> float | None:
     return None if any(map(math.isnan, numbers)) else sum(numbers) / len(numbers)
 
 
-def _check(spec: DataSpec, loss: str, quantiles: Sequence[float]) -> None:
-    if not spec.targets:
-        raise UserError(
-            f"task=regression: needs targets that are numbers, and data={spec.name} has classes; "
-            "accepted: data=image_csv data.target_columns=[NAME], or another task"
-        )
-    taken = [name for name in spec.targets if name in RESERVED]
+def _check(names: Sequence[str], loss: str, quantiles: Sequence[float]) -> None:
+    taken = [name for name in names if name in RESERVED]
     if taken:
         raise UserError(f"data: a target cannot be called '{taken[0]}', a key that predictions use; rename the column")
     if loss not in LOSSES:

@@ -250,7 +250,7 @@ class FineTuner(LightningModule):
     def on_validation_epoch_end(self) -> None:
         self.figures, caught = self.evaluation.figures(self._over_ranks(self.evaluation.loss.both))
         check_there(self.monitor, self.figures)
-        for text in caught:
+        for text in (f"val: {one}" for one in caught):
             self.warned[text] = self.warned.get(text, 0) + 1
 
     # --- state

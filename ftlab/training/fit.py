@@ -29,7 +29,7 @@ from ftlab.training.caching import Caching
 from ftlab.training.distributed.ranks import EqualRanks
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.phases.convex import ConvexFit
-from ftlab.training.phases.history import best_epoch, phase_records
+from ftlab.training.phases.history import best_epoch, phase_records, unmeasured
 from ftlab.training.phases.rates import RatePlan
 from ftlab.training.phases.unfreezing import Unfreezing
 from ftlab.training.progress import EpochLines
@@ -105,7 +105,7 @@ def prepare(
         task=parts.task,
         optimizer=parts.optimizer,
         plan=rate_plan(parts, settings, trainer.world_size),
-        mix=partial(mix, augment=parts.augment, num_classes=parts.task.num_outputs),
+        mix=partial(mix, augment=parts.augment, num_classes=parts.spec.target.one_hot),
         seed=settings["seed"],
         monitor=settings["monitor"],
         data=make_data,
@@ -143,13 +143,13 @@ class Fitted:
 
     def report(self, evaluations: Mapping[str, Evaluation]) -> Report:
         """What report.json says, but for times and config."""
-        from ftlab.plan import plan_table, stage_table
+        from ftlab.plan_tables import plan_table, stage_table
 
         tuner, parts = self.finetuner, self.parts
         values = tuner.losses
         figures = {split: evaluation.figures() for split, evaluation in evaluations.items()}
         metrics = {split: found[0] for split, found in figures.items()}
-        undefined = {text: 1 for _, found in figures.values() for text in found} | tuner.warned
+        undefined = {f"{split}: {text}": 1 for split, (_, found) in figures.items() for text in found} | tuner.warned
         sizes = parts.model.sizes()
         judged = "val" if "val" in metrics else "test" if "test" in metrics else None
         return {
@@ -179,8 +179,7 @@ class Fitted:
             "data": {
                 "name": parts.spec.name,
                 "sizes": dict(parts.spec.sizes),
-                "classes": list(parts.spec.classes),
-                "targets": list(parts.spec.targets),
+                **parts.spec.target.described(),
                 "warnings": list(parts.spec.warnings),
                 "skipped": [asdict(fault) for fault in parts.spec.skipped],
             },
@@ -192,6 +191,7 @@ class Fitted:
                 *map(went_on, tuner.resumed),
                 *recovered(tuner.recovery.events),
                 *(f"{text} ({count} times)" for text, count in undefined.items()),
+                *unmeasured(tuner.history, values, self.settings["monitor"]),
             ],
         }
 
@@ -231,7 +231,7 @@ class Fitted:
         preprocessing = self.parts.preprocessing
         return Description(
             task=report["task"],
-            targets=targets_of(self.parts.spec),
+            targets=targets_of(self.parts.spec.target),
             preprocessing=preprocessing.stored(),
             backbone={} if own_backbone else {**backbone, **preprocessing.builds()},
             head=dict(self.settings["head"]),

@@ -25,6 +25,7 @@ from ftlab.data.module import DataModule, describe
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.images.files import ImageFiles, load_image
 from ftlab.inputs.images.preprocessing import Preprocessing
+from ftlab.targets.classes import Classes
 
 PREPROCESSING = Preprocessing((224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bicubic", 0.875)
 WAYS = {"off": 0.0, "memory": 1.0}  # image_budget, GiB
@@ -43,7 +44,7 @@ def photos(folder: Path, count: int) -> list[Path]:
 def seconds(paths: list[Path], augment: Augment, budget: float, epochs: int) -> list[float]:
     """CPU seconds of each epoch."""
     samples = Samples(ImageFiles(paths), torch.arange(len(paths)) % 2)
-    splits, spec = describe("photos", Splits(samples, None, None, ("a", "b")), seed=0)
+    splits, spec = describe("photos", Splits(samples, None, None, Classes(("a", "b"))), seed=0)
     with Decoded(CacheSettings("memory", image_budget=budget), PREPROCESSING, 0, epochs) as decoded:
         made = DataModule(splits, spec, PREPROCESSING, augment, 32, 0, 0, decoded=decoded).loader("train", True)
         return [epoch(made, number) for number in range(epochs)]

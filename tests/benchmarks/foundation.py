@@ -158,7 +158,7 @@ def head_step(rounds: int) -> float:
     )  # fmt: skip
     parts.splits.val = None
     parts.spec.sizes.pop("val")  # type: ignore[attr-defined]
-    twin = BareHead(parts.model.backbone.num_features, 640, len(parts.splits.classes))
+    twin = BareHead(parts.model.backbone.num_features, 640, len(parts.splits.target.classes))
     fitted(parts, settings, [twin])
     return median(twin.own) / median(twin.bare[1:])
 

@@ -21,6 +21,7 @@ from ftlab.data.sources.idx import Idx, read_idx
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.images.pictures import PictureTransform
 from ftlab.inputs.images.preprocessing import Preprocessing
+from ftlab.targets.classes import Classes
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # Debian's package dataset-fashion-mnist
 SIDE = 64  # pixels
@@ -87,7 +88,7 @@ def splits(job: Job) -> Splits:
         return found
     drawn = torch.randint(job.classes, (len(found.train),), generator=torch.Generator().manual_seed(0))
     names = tuple(f"{number:04}" for number in range(job.classes))
-    return Splits(replace(found.train, targets=drawn), None, None, names)
+    return Splits(replace(found.train, targets=drawn), None, None, Classes(names))
 
 
 class Epochs(KeyedBatchSampler):

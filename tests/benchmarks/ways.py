@@ -32,6 +32,7 @@ from ftlab.optimizers import sgd
 from ftlab.run import loaders
 from ftlab.schedules.constant import Constant
 from ftlab.strategies.phases import Phases
+from ftlab.targets.classes import Classes
 from ftlab.tasks.classification import Classification
 from ftlab.training import fit
 from ftlab.training.saving.checkpoints import LAST
@@ -116,7 +117,7 @@ def network(job: Job) -> Model:
 
 def data(job: Job) -> tuple[Splits, DataSpec]:
     val = pictures(job.val, 300) if job.val else None
-    return describe("digits", Splits(pictures(job.train), val, None, CLASSES), seed=0)
+    return describe("digits", Splits(pictures(job.train), val, None, Classes(CLASSES)), seed=0)
 
 
 # --- ftlab

@@ -18,6 +18,7 @@ from ftlab.convex import ridge as module
 from ftlab.convex.logistic import logistic
 from ftlab.convex.ridge import ridge, spectrum_of
 from ftlab.data.base import DataSpec
+from ftlab.targets.numbers import Numbers
 from ftlab.tasks.regression import Regression
 from tests.convex.test_logistic import digits, outputs
 
@@ -51,9 +52,7 @@ def test_the_last_layer_of_a_regression_is_ridge_on_standardised_targets_at_alph
     data, numbers = load_linnerud(return_X_y=True)
     features, targets = torch.from_numpy(data), torch.from_numpy(numbers).float()
     means, stds = targets.double().mean(0), targets.double().std(0, correction=0)
-    spec = DataSpec(
-        "linnerud", (), {"train": 20}, targets=("a", "b", "c"), means=(*means.tolist(),), stds=(*stds.tolist(),)
-    )
+    spec = DataSpec("linnerud", Numbers(("a", "b", "c"), (*means.tolist(),), (*stds.tolist(),)), {"train": 20})
     layer = Regression(spec, loss="huber").last_layer(features, targets, 0.25)
     expected = Ridge(alpha=4.0).fit(features_of(features), ((targets - means) / stds).numpy())
     assert outputs(layer, features).numpy() == pytest.approx(expected.predict(features_of(features)), abs=1e-5)
@@ -69,7 +68,7 @@ def features_of(features: Tensor) -> np.ndarray:
 
 @pytest.mark.parametrize("loss", ["quantile", "gaussian_nll"])
 def test_a_regression_that_predicts_more_than_a_value_has_no_convex_fit(loss: str) -> None:
-    spec = DataSpec("x", (), {"train": 2}, targets=("a",), means=(0.0,), stds=(1.0,))
+    spec = DataSpec("x", Numbers(("a",), (0.0,), (1.0,)), {"train": 2})
     assert f"task.loss={loss}" in str(Regression(spec, loss=loss).refuses_convex())
     assert Regression(spec).refuses_convex() is None
 

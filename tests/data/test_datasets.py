@@ -8,6 +8,7 @@ from ftlab.data.datasets import from_datasets
 from ftlab.data.module import describe
 from ftlab.errors import UserError
 from ftlab.inputs.images.files import pixels
+from ftlab.targets.numbers import Numbers
 
 
 class Photos(Dataset):
@@ -46,7 +47,7 @@ def test_without_targets_each_item_is_read_once():
     assert data.reads == 8
     assert splits.train.targets.tolist() == [0, 1] * 4
     assert splits.train.inputs[3].getpixel((0, 0)) == (30, 30, 30)
-    assert splits.classes == ("0", "1")
+    assert splits.target.classes == ("0", "1")
     assert splits.test is None
 
 
@@ -62,7 +63,7 @@ def test_tensors_of_0_to_1_become_uint8_and_label_vectors_floats():
     splits, spec = describe("mine", from_datasets(TensorDataset(images, labels), classes=["a", "b", "c"]), seed=0)
     assert torch.equal(splits.train.inputs[1], (images[1] * 255).round().to(torch.uint8))
     assert splits.train.targets.dtype == torch.float32
-    assert spec.counts == (1, 0, 2)
+    assert spec.target.counts == (1, 0, 2)
 
 
 def test_images_that_cannot_be_meant_are_refused():
@@ -89,12 +90,12 @@ def test_labels_that_are_no_numbers_are_refused():
 def test_numbers_have_the_names_of_the_targets():
     one = from_datasets(Photos(labels=[0.5 * i for i in range(8)]), targets=["angle"])
     assert one.train.targets.tolist() == [[0.5 * i] for i in range(8)]
-    assert (one.targets, one.classes) == (("angle",), ())
+    assert one.target == Numbers(("angle",))
     pairs = from_datasets(
         Photos(labels=torch.arange(16.0).view(8, 2)), val=Photos(torch.ones(8, 2)), targets=["a", "b"]
     )
     _, spec = describe("own", pairs, seed=0)
-    assert spec.means == (7.0, 8.0)
+    assert spec.target.means == (7.0, 8.0)
     assert pairs.val.targets.shape == (8, 2)
 
 

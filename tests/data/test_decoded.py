@@ -25,6 +25,7 @@ from ftlab.inputs.base import Selected
 from ftlab.inputs.images.files import ArrayImages, ImageFiles, image_size, load_image
 from ftlab.inputs.images.preprocessing import Preprocessing
 from ftlab.inputs.tables.rows import TablePreprocessing
+from ftlab.targets.classes import Classes
 
 # A machine with one core is told that two workers are many; what they load is the same.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -57,7 +58,9 @@ def samples_of(paths: list[Path]) -> Samples:
 
 
 def data(paths: list[Path], decoded: Decoded | None, augment=AUGMENTS["every"], workers=0, **place) -> DataModule:
-    splits, spec = describe("files", Splits(samples_of(paths), samples_of(paths[:4]), None, ("a", "b")), seed=0)
+    splits, spec = describe(
+        "files", Splits(samples_of(paths), samples_of(paths[:4]), None, Classes(("a", "b"))), seed=0
+    )
     return DataModule(splits, spec, PREPROCESSING, augment, 4, workers, 3, decoded=decoded, **place)
 
 

@@ -15,7 +15,7 @@ def test_digits_are_split_into_every_image_once():
     assert sum(spec.sizes.values()) == 1797
     assert abs(spec.sizes["val"] - 0.15 * 1797) < 10  # half a sample of each class at most
     assert spec.name == "digits"
-    assert spec.classes == tuple("0123456789")
+    assert spec.target.classes == tuple("0123456789")
     assert spec.warnings == ()
 
 

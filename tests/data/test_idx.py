@@ -28,12 +28,12 @@ def test_val_is_split_off_train_and_the_test_files_are_the_test_split(tmp_path, 
     write(tmp_path, "t10k", PIXELS[10:], LABELS[10:], zipped)
     splits, spec = read(Idx(str(tmp_path), (0.6, 0.4, 0.0)), seed=0)
     assert spec.sizes == {"train": 6, "val": 4, "test": 2}
-    assert spec.classes == ("3", "7")
+    assert spec.target.classes == ("3", "7")
     for part, start in ((splits.train, 0), (splits.val, 0), (splits.test, 10)):
         for place, name in enumerate(part.names):
             index = start + int(name.split("/")[1])
             assert np.array_equal(part.inputs[place][2].numpy(), PIXELS[index])
-            assert spec.classes[part.targets[place]] == str(LABELS[index])
+            assert spec.target.classes[part.targets[place]] == str(LABELS[index])
 
 
 def test_without_test_files_the_shares_decide(tmp_path):

@@ -32,7 +32,7 @@ def root(tmp_path):
 def test_a_split_column_decides_the_splits(root):
     rows = "images/0.png,dog,train\nimages/1.png,cat,train\nimages/2.png,dog,Valid\nimages/3.png,cat,test\n"
     splits, spec = read(source(root, "\ufeff" + HEADER + rows), seed=0)
-    assert spec.classes == ("cat", "dog")
+    assert spec.target.classes == ("cat", "dog")
     assert splits.train.targets.tolist() == [1, 0]
     assert splits.val.targets.tolist() == [1]
     assert splits.test.targets.tolist() == [0]
@@ -43,13 +43,13 @@ def test_without_a_split_column_rows_are_split_by_seed(root):
     rows = "".join(f"images/{i}.png,{'cat' if i % 2 else 'dog'},\n" for i in range(6))
     _, spec = read(source(root, HEADER + rows, split_column=None), seed=0)
     assert spec.sizes == {"train": 2, "val": 2, "test": 2}
-    assert spec.counts == (1, 1)
+    assert spec.target.counts == (1, 1)
 
 
 def test_several_labels_become_rows_of_zeros_and_ones(root):
     rows = "images/0.png,red; big,train\nimages/1.png,,train\nimages/2.png,red,val\n"
     splits, spec = read(source(root, HEADER + rows, multilabel=True), seed=0)
-    assert spec.classes == ("big", "red")
+    assert spec.target.classes == ("big", "red")
     assert splits.train.targets.tolist() == [[1.0, 1.0], [0.0, 0.0]]
     assert splits.val.targets.tolist() == [[0.0, 1.0]]
     assert any("1 of 3 images have no label" in warning for warning in spec.warnings)
@@ -76,11 +76,11 @@ GOOD = "images/0.png,cat,train\nimages/1.png,dog,train\n"
     ("row", "message"),
     [
         ("images/9.png,cat,train", r"labels.csv, row 4, column path: .*9.png is not there \(1 of 3"),
-        ("images/2.png, ,train", r"labels.csv, row 4, column label: the label is blank"),
+        ("images/2.png, ,train", r"labels.csv, row 4, column label: the label is missing"),
         (",cat,train", r"labels.csv, row 4, column path: the path is blank"),
         ("images/2.png,dgo,val", r"row 4, column label: label 'dgo' of split val.*did you mean 'dog'"),
         ("images/2.png,cat,vall", r"row 4, column part: split 'vall' is unknown.*did you mean 'val'"),
-        ("images/2.png", r"row 4, column label: the label is blank"),
+        ("images/2.png", r"row 4, column label: the label is missing"),
     ],
 )
 def test_a_bad_row_is_an_error_with_file_row_and_column(root, row, message):
@@ -99,7 +99,7 @@ def test_a_missing_or_unreadable_file_is_an_error(root):
     (root / "latin.csv").write_bytes(b"path,label,part\nimages/0.png,caf\xe9,train\n")
     with pytest.raises(UserError, match=r"latin.csv: not a CSV file in UTF-8"):
         source(root, HEADER + GOOD, file="latin.csv").read(0)
-    with pytest.raises(UserError, match="no row of the train split"):
+    with pytest.raises(UserError, match="no row is of the train split"):
         source(root, HEADER).read(0)
 
 

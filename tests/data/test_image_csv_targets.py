@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 import torch
 
-from ftlab.assembly import in_order_of
-from ftlab.data.base import DataSpec, Samples, Splits
+from ftlab.data.base import Samples, Splits
 from ftlab.data.checks.check import Checked, settled
 from ftlab.data.checks.check import check as check_data
 from ftlab.data.module import check, describe, read
 from ftlab.data.sources.image_csv import ImageCsv
 from ftlab.errors import UserError
 from ftlab.files.numbers import number
+from ftlab.targets.classes import Classes
+from ftlab.targets.numbers import Numbers
 from tests.data.pictures import write_image
 
 HEADER = "path,angle,width,part\n"
@@ -51,10 +52,15 @@ def test_columns_of_numbers_become_targets_with_names_and_the_scale_of_train(roo
     assert splits.train.targets.dtype == torch.float32
     assert splits.val is not None
     assert splits.val.targets.tolist() == [[7, 40]]
-    assert (spec.targets, spec.classes, spec.counts, spec.warnings) == (("angle", "width"), (), (), ())
+    assert (spec.target.names, spec.target.classes, spec.target.counts, spec.warnings) == (
+        ("angle", "width"),
+        (),
+        (),
+        (),
+    )
     values = torch.tensor([[1.5, 10], [-2, 20], [10, 30]], dtype=torch.float64)
-    assert spec.means == pytest.approx(values.mean(0).tolist())
-    assert spec.stds == pytest.approx(((values - values.mean(0)) ** 2).mean(0).sqrt().tolist())
+    assert spec.target.means == pytest.approx(values.mean(0).tolist())
+    assert spec.target.stds == pytest.approx(((values - values.mean(0)) ** 2).mean(0).sqrt().tolist())
 
 
 def test_splits_are_random_by_seed_and_the_scale_is_of_train_alone(root: Path) -> None:
@@ -63,7 +69,7 @@ def test_splits_are_random_by_seed_and_the_scale_is_of_train_alone(root: Path) -
     trains = [splits.train.targets.flatten().tolist() for splits, _ in found]
     assert trains[0] == trains[1] != trains[2]
     assert found[0][1].sizes == {"train": 4, "val": 2, "test": 2}
-    assert found[0][1].means == pytest.approx([sum(trains[0]) / 4])
+    assert found[0][1].target.means == pytest.approx([sum(trains[0]) / 4])
     assert found[0][1].warnings == ()  # nothing else than random splits is meant with numbers
     for splits, _ in found:  # each image keeps its number
         for part in (splits.train, splits.val, splits.test):
@@ -75,7 +81,7 @@ def test_a_subset_of_numbers_is_drawn_and_has_its_own_scale(root: Path) -> None:
     rows = "".join(f"{i}.png,{i * i},1,train\n" for i in range(8))
     splits, spec = read(source(root, rows, target_columns=["angle"]), seed=0, subset=3)
     assert len(splits.train) == 3
-    assert spec.means == pytest.approx([float(splits.train.targets.mean())])
+    assert spec.target.means == pytest.approx([float(splits.train.targets.mean())])
     assert spec.warnings == ()
     with pytest.raises(UserError, match=r"subset=2/class needs one class a sample"):
         read(source(root, rows, target_columns=["angle"]), seed=0, subset="2/class")
@@ -129,7 +135,7 @@ def test_a_constant_target_is_an_error_with_file_rows_and_column(root: Path) -> 
     with pytest.raises(UserError, match=r"labels.csv, row 3, column width: the target is 5 in all 3 rows.*to row 5"):
         read(source(root, rows), seed=0)
     with pytest.raises(UserError, match=r"data=x: the target 'a' is 2 in all 3 training samples"):
-        describe("x", Splits(numbers([[2.0]] * 3), None, None, (), targets=("a",)), 0)
+        describe("x", Splits(numbers([[2.0]] * 3), None, None, Numbers(("a",))), 0)
 
 
 def test_numbers_that_32_bits_cannot_tell_apart_are_an_error(root: Path) -> None:
@@ -162,23 +168,23 @@ def test_targets_that_no_loss_can_take_never_reach_one() -> None:
     train = numbers([[1.0, 2.0], [2.0, 3.0]])
     for value in (float("nan"), float("inf")):
         val = numbers([[1.0, 2.0], [1.0, value]])
-        with pytest.raises(UserError, match=r"data=x, val: the target 'b' of s1 is (nan|inf).*finite"):
-            check("x", Splits(train, val, None, (), targets=("a", "b")))
+        with pytest.raises(UserError, match=r"data=x, val: s1 has the target 1 (nan|inf); accepted: finite numbers"):
+            check("x", Splits(train, val, None, Numbers(("a", "b"))))
     with pytest.raises(UserError, match=r"data=x, train: targets have the shape \(2, 2\); accepted: \(2, 1\)"):
-        check("x", Splits(train, None, None, (), targets=("a",)))
+        check("x", Splits(train, None, None, Numbers(("a",))))
 
 
 def test_columns_take_the_order_of_a_bundle() -> None:
-    splits = Splits(numbers([[1.0, 2.0, 3.0]]), numbers([[4.0, 5.0, 6.0]]), None, (), targets=("a", "b", "c"))
-    moved = in_order_of(splits, DataSpec("bundle", (), {}, targets=("c", "a")))
+    splits = Splits(numbers([[1.0, 2.0, 3.0]]), numbers([[4.0, 5.0, 6.0]]), None, Numbers(("a", "b", "c")))
+    moved = splits.suited(Numbers(("c", "a")))
     assert moved.train.targets.tolist() == [[3, 1]]
     assert moved.val is not None
     assert moved.val.targets.tolist() == [[6, 4]]
-    assert moved.targets == ("c", "a")
+    assert moved.target.names == ("c", "a")
     with pytest.raises(UserError, match=r"lacks the target 'd' of the bundle.*Accepted: a, b, c"):
-        in_order_of(splits, DataSpec("bundle", (), {}, targets=("d",)))
+        splits.suited(Numbers(("d",)))
     with pytest.raises(UserError, match=r"its targets are numbers, the bundle predicts classes"):
-        in_order_of(splits, DataSpec("bundle", ("x", "y"), {}))
+        splits.suited(Classes(("x", "y")))
 
 
 VAL = "5.png,7,40,val\n"

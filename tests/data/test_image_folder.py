@@ -19,10 +19,10 @@ def test_one_folder_of_classes_is_split_stratified(tmp_path):
     write_classes(tmp_path, cat=10, dog=5)
     splits, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
     assert spec.sizes == {"train": 9, "val": 3, "test": 3}
-    assert spec.counts == (6, 3)
+    assert spec.target.counts == (6, 3)
     for part in (splits.train, splits.val, splits.test):
         for index, target in enumerate(part.targets.tolist()):
-            name = spec.classes[target]
+            name = spec.target.classes[target]
             assert folder_of(part, index) == name
             assert part.inputs[index].getpixel((0, 0)) == COLOURS[name]
 
@@ -48,7 +48,7 @@ def test_a_class_missing_from_val_keeps_the_mapping_of_train(tmp_path):
     write_classes(tmp_path / "train", cat=2, dog=2, fox=2)
     write_classes(tmp_path / "val", cat=1, fox=2)
     splits, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
-    assert spec.classes == ("cat", "dog", "fox")
+    assert spec.target.classes == ("cat", "dog", "fox")
     assert splits.val.targets.tolist() == [0, 2, 2]
     assert any(warning == "1 classes have no sample in val: dog" for warning in spec.warnings)
 
@@ -69,8 +69,8 @@ def test_hidden_and_other_files_are_left_out_and_nested_images_found(tmp_path):
     (tmp_path / "dog" / "notes.txt").write_text("a dog")
     (tmp_path / "readme.md").write_text("photos")
     _, spec = read(ImageFolder(str(tmp_path), (1, 0, 0)), seed=0)
-    assert spec.classes == ("cat", "dog")
-    assert spec.counts == (4, 3)
+    assert spec.target.classes == ("cat", "dog")
+    assert spec.target.counts == (4, 3)
     assert len(spec.warnings) == 1
     assert spec.warnings[0].startswith("2 files are not images")
 
@@ -79,7 +79,7 @@ def test_a_link_back_to_a_folder_above_ends(tmp_path):
     write_classes(tmp_path, cat=3, dog=3)
     (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat", target_is_directory=True)
     _, spec = read(ImageFolder(str(tmp_path), (1, 0, 0)), seed=0)
-    assert spec.counts == (3, 3)
+    assert spec.target.counts == (3, 3)
 
 
 def test_a_name_that_is_not_utf8_can_be_printed_and_loaded(tmp_path):
@@ -95,14 +95,14 @@ def test_empty_class_folders_are_counted_and_are_no_class(tmp_path):
     write_classes(tmp_path, cat=3, dog=3)
     (tmp_path / "fox").mkdir()
     _, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
-    assert spec.classes == ("cat", "dog")
+    assert spec.target.classes == ("cat", "dog")
     assert any("1 class folders" in warning and "fox" in warning for warning in spec.warnings)
 
 
 def test_a_class_of_two_is_in_train_only_with_a_warning(tmp_path):
     write_classes(tmp_path, cat=5, dog=5, fox=2)
     splits, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
-    assert spec.counts[2] == 2
+    assert spec.target.counts[2] == 2
     assert 2 not in splits.val.targets
     assert 2 not in splits.test.targets
     assert any("1 of 3 classes have fewer than 3 samples" in warning for warning in spec.warnings)
@@ -111,7 +111,7 @@ def test_a_class_of_two_is_in_train_only_with_a_warning(tmp_path):
 def test_a_class_may_be_called_train(tmp_path):
     write_classes(tmp_path, train=3, car=3)
     _, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
-    assert spec.classes == ("car", "train")
+    assert spec.target.classes == ("car", "train")
 
 
 def test_folders_beside_the_split_folders_are_named(tmp_path):

@@ -8,6 +8,8 @@ from ftlab.inputs.augment import Augment
 from ftlab.inputs.images.files import ImageFiles
 from ftlab.inputs.images.pictures import thumbnail
 from ftlab.inputs.images.preprocessing import Preprocessing
+from ftlab.targets.classes import Classes
+from ftlab.targets.labels import Labels
 from tests.data.pictures import write_image
 
 # A machine with one core is told that two workers are many; what they load is the same.
@@ -24,7 +26,7 @@ def samples(count: int = 11, targets=None) -> Samples:
 
 
 def module(workers: int = 0, train: Samples | None = None, augment: Augment = VARIED, **changes) -> DataModule:
-    splits, spec = describe("mine", Splits(train or samples(), samples(5), None, ("a", "b")), seed=0)
+    splits, spec = describe("mine", Splits(train or samples(), samples(5), None, Classes(("a", "b"))), seed=0)
     changes = {"batch_size": 4, **changes}
     return DataModule(splits, spec, SIZE, augment, num_workers=workers, seed=3, **changes)
 
@@ -132,21 +134,22 @@ def test_a_split_that_is_not_there_is_an_error_that_names_the_others():
 )
 def test_targets_that_cannot_be_meant_are_errors_with_the_sample(targets, message):
     train = samples(len(targets), torch.tensor(targets, dtype=None if targets else torch.int64))
+    kind = Labels if train.targets.ndim == 2 else Classes
     with pytest.raises(UserError, match=message):
-        describe("mine", Splits(train, None, None, ("a", "b")), seed=0)
+        describe("mine", Splits(train, None, None, kind(("a", "b"))), seed=0)
 
 
 def test_a_single_class_and_an_empty_split_are_errors():
     with pytest.raises(UserError, match="1 class; at least 2"):
-        describe("mine", Splits(samples(4, torch.zeros(4).long()), None, None, ("a",)), seed=0)
+        describe("mine", Splits(samples(4, torch.zeros(4).long()), None, None, Classes(("a",))), seed=0)
     with pytest.raises(UserError, match="the val split is empty"):
-        describe("mine", Splits(samples(), samples(0), None, ("a", "b")), seed=0)
+        describe("mine", Splits(samples(), samples(0), None, Classes(("a", "b"))), seed=0)
 
 
 def test_heavy_imbalance_and_absent_classes_are_said_with_their_counts():
     def warnings(large: int) -> tuple[str, ...]:
         train = samples(large + 2, torch.tensor([0] * large + [1] * 2))
-        return describe("mine", Splits(train, None, None, ("a", "b", "c")), seed=0)[1].warnings
+        return describe("mine", Splits(train, None, None, Classes(("a", "b", "c"))), seed=0)[1].warnings
 
     assert warnings(20) == ("1 classes have no sample in train: c",)
     assert warnings(21)[1].startswith("1 classes are imbalanced: b (2); ")
@@ -154,7 +157,9 @@ def test_heavy_imbalance_and_absent_classes_are_said_with_their_counts():
 
 
 def test_a_subset_is_of_the_train_split_only():
-    splits, spec = describe("mine", Splits(samples(10), samples(5), None, ("a", "b")), seed=0, subset="2/class")
+    splits, spec = describe(
+        "mine", Splits(samples(10), samples(5), None, Classes(("a", "b"))), seed=0, subset="2/class"
+    )
     assert spec.sizes == {"train": 4, "val": 5}
-    assert spec.counts == (2, 2)
+    assert spec.target.counts == (2, 2)
     assert len(splits.train) == 4

@@ -13,6 +13,7 @@ from ftlab.errors import UserError
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.kinds import restored, stacked
 from ftlab.inputs.tables.rows import Columns, TablePreprocessing, fit
+from ftlab.targets.classes import Classes
 
 ROWS: list[dict[str, Any]] = [
     {"age": 10.0, "size": 1.0, "city": "Rome"},
@@ -90,14 +91,16 @@ def test_a_constant_column_is_zero_and_told() -> None:
     rows = [{"a": 0.1, "b": float(n)} for n in range(3)]
     preprocessing = fit(rows, Columns(("a", "b"), ()))
     assert [preprocessing.transform()(row)["vectors"][0].item() for row in rows] == [0.0] * 3
-    (told,) = preprocessing.remarks(Splits(Samples(rows, torch.zeros(3)), None, None, ("x", "y")).inputs())
+    (told,) = preprocessing.remarks(Splits(Samples(rows, torch.zeros(3)), None, None, Classes(("x", "y"))).inputs())
     assert told == "column a is 0.1 in all training rows; it says nothing"
 
 
 def test_what_val_has_and_train_has_not_is_counted() -> None:
     val = [{"age": None, "size": 1.0, "city": "Paris"}, {"age": 1.0, "size": None, "city": "Bern"},
            {"age": None, "size": 1.0, "city": "Paris"}]  # fmt: skip
-    splits = Splits(Samples(ROWS, torch.zeros(4)), Samples(val, torch.zeros(3)), None, ("x", "y"), kind="table")
+    splits = Splits(
+        Samples(ROWS, torch.zeros(4)), Samples(val, torch.zeros(3)), None, Classes(("x", "y")), kind="table"
+    )
     assert fitted().remarks(splits.inputs()) == (
         "column city: 3 rows of val hold categories that are rare or absent in train ('Paris', 'Bern')",
         "column age: 2 rows of val lack it, none of train do; the median stands in",

@@ -68,7 +68,7 @@ def test_rows_become_sequences_in_the_order_of_time(tmp_path: Path) -> None:
 
 def test_labels_are_classes(tmp_path: Path) -> None:
     splits = machines(tmp_path, label_column="state")
-    assert splits.classes == ("bad", "good")
+    assert splits.target.classes == ("bad", "good")
     assert splits.train.targets.tolist() == [1, 0, 1]
 
 
@@ -135,7 +135,7 @@ def test_a_missing_target_is_an_error_or_is_left_out_and_counted(tmp_path: Path)
         machines(tmp_path, text)
     splits = machines(tmp_path, text, missing="drop")
     assert splits.train.targets.tolist() == [[5.0], [9.0]]
-    assert splits.warnings == ("1 of 3 sequences are left out, since a target is missing",)
+    assert splits.warnings == ("1 of 3 sequences are left out, since a target is missing: wear in 1",)
     # A target that only some rows of a sequence say is there.
     assert machines(tmp_path, MACHINES.replace("b,2,,y,7,", "b,2,,y,,")).train.targets[1].tolist() == [7.0]
 
@@ -212,7 +212,7 @@ def test_arrays_are_sequences_without_what_the_mask_leaves_out(tmp_path: Path) -
     splits = arrays(tmp_path, tokens=tokens, mask=mask, series=series, targets=np.array([1.5, 2.5]))
     assert [splits.train.inputs[i].tokens for i in range(2)] == [("3", "1"), ("2",)]
     assert splits.train.inputs[0].series.tolist() == [[0, 1], [2, 3]]
-    assert splits.targets == ("target",)
+    assert splits.target.names == ("target",)
     assert splits.train.targets.tolist() == [[1.5], [2.5]]
 
 
@@ -221,10 +221,10 @@ def test_arrays_of_several_targets_labels_and_splits(tmp_path: Path) -> None:
     numbers = np.arange(12.0).reshape(6, 2)
     split = np.array(["train", "train", "train", "val", "val", "test"])
     splits = arrays(tmp_path, {"target_columns": ["x", "y"]}, tokens=tokens, targets=numbers, split=split)
-    assert splits.targets == ("x", "y")
+    assert splits.target.names == ("x", "y")
     assert [len(part) for part in splits.parts().values()] == [3, 2, 1]
     splits = arrays(tmp_path, tokens=tokens, labels=np.array([10, 2, 10, 2, 2, 10]), split=split)
-    assert splits.classes == ("2", "10")
+    assert splits.target.classes == ("2", "10")
     assert splits.train.targets.tolist() == [1, 0, 1]
 
 

@@ -14,6 +14,7 @@ from ftlab.inputs.augment import Augment
 from ftlab.inputs.kinds import restored, stacked
 from ftlab.inputs.sequences.preprocessing import OWN_IDS, UNKNOWN, Channel, SequencePreprocessing, fit
 from ftlab.inputs.sequences.steps import Layout, Steps
+from ftlab.targets.classes import Classes
 
 WORDS = SequencePreprocessing("word", ("a", "b"), (), 4, Layout("text", None, None))
 BOTH = SequencePreprocessing(
@@ -50,7 +51,7 @@ def test_the_fit_takes_frequent_tokens_and_scales_of_all_steps() -> None:
     assert found.max_length == 3
     assert found.builds() == {"tokens": OWN_IDS + 2, "channels": 2, "max_length": 3}
     targets = torch.zeros(3, 1)
-    said = found.remarks(Splits(Samples(inputs, targets), Samples(inputs[2:], targets[:1]), None, ()).inputs())
+    said = found.remarks(Splits(Samples(inputs, targets), Samples(inputs[2:], targets[:1]), None, Classes(())).inputs())
     assert said == (
         "column flat is 3 in all training steps; it says nothing",
         "column word: 1 steps of train hold tokens that are too rare to be learned ('rare')",
@@ -62,7 +63,7 @@ def test_the_fit_takes_frequent_tokens_and_scales_of_all_steps() -> None:
 def test_what_is_longer_than_the_longest_is_cut_and_counted() -> None:
     long = Steps(("a",) * 6)
     assert WORDS.transform()(long)["tokens"].shape == (4,)
-    said = WORDS.remarks(Splits(Samples([long, Steps(("a",))], torch.zeros(2, 1)), None, None, ()).inputs())
+    said = WORDS.remarks(Splits(Samples([long, Steps(("a",))], torch.zeros(2, 1)), None, None, Classes(())).inputs())
     assert said == ("1 of 2 sequences of train are longer than 4 steps; the rest is cut off",)
 
 

@@ -62,7 +62,7 @@ def test_the_network_sees_neither_target_nor_label_nor_split(tmp_path: Path) -> 
     assert splits.val is not None
     assert splits.val.inputs[0] == {"age": 28.0, "city": "Rome"}
     labelled = read(tmp_path, split_column=None, target_columns=None, label_column="city", columns=["age"])
-    assert labelled.classes == ("Bern", "Oslo", "Rome")
+    assert labelled.target.classes == ("Bern", "Oslo", "Rome")
     assert labelled.train.targets.tolist() == [2, 1, 2, 0]
     assert labelled.train.inputs[0] == {"age": 31.0}
 
@@ -123,7 +123,7 @@ def test_what_is_wrong_is_told_with_file_row_and_column(tmp_path: Path, rows: tu
 def test_columns_are_checked_by_name(tmp_path: Path, settings: dict[str, Any], told: str | None) -> None:
     write(tmp_path, *GOOD)
     if told is None:
-        assert read(tmp_path, **settings).classes == ("0.5", "1.5", "2.5", "4")
+        assert read(tmp_path, **settings).target.classes == ("0.5", "1.5", "2.5", "4")
     else:
         assert told in refused(tmp_path, **settings)
 
@@ -203,4 +203,4 @@ def test_the_tables_of_scikit_learn_are_whole() -> None:
         values = np.array([list(row.values()) for row in splits.train.inputs])
         assert np.array_equal(values, loaded["data"])
         assert torch.equal(splits.train.targets, torch.from_numpy(loaded["target"].reshape(len(values), -1)).float())
-        assert len(splits.targets) == splits.train.targets.shape[1]
+        assert len(splits.target.names) == splits.train.targets.shape[1]

@@ -18,7 +18,7 @@ def test_an_mnist_on_disk_is_read_with_its_own_test_split(tmp_path):
     write(raw, "t10k", PIXELS[10:], LABELS[10:], False)
     splits, spec = read(TorchvisionDataset("MNIST", str(tmp_path), (0.6, 0.4, 0.0)), seed=0)
     assert spec.sizes == {"train": 6, "val": 4, "test": 2}
-    assert spec.classes == tuple(datasets.MNIST.classes)
+    assert spec.target.classes == tuple(datasets.MNIST.classes)
     assert splits.test.targets.tolist() == [3, 7]
     assert np.array_equal(np.asarray(splits.test.inputs[1])[..., 0], PIXELS[11])
 

@@ -194,7 +194,7 @@ def test_with_both_on_each_is_drawn():
 
 def test_label_vectors_are_mixed_too_and_without_mixing_a_batch_is_left_as_it_is():
     labels = Batch(targets=torch.eye(4), index=torch.arange(4), inputs=batch().inputs)
-    mixed = mix(labels, Augment(mixup=1.0), num_classes=4)
+    mixed = mix(labels, Augment(mixup=1.0), num_classes=None)
     assert mixed.targets.sum(dim=1).tolist() == pytest.approx([1.0] * 4)
     plain = batch()
     assert mix(plain, Augment(), num_classes=4) is plain

@@ -25,6 +25,7 @@ from ftlab.optimizers import sgd
 from ftlab.run import loaders
 from ftlab.schedules.cosine import Cosine
 from ftlab.strategies.phases import Phases
+from ftlab.targets.classes import Classes
 from ftlab.tasks.classification import Classification
 from ftlab.training import fit
 from ftlab.training.distributed.processes import free_port
@@ -56,7 +57,7 @@ def parts(train: int = 50, val: int = 13) -> Parts:
         pixels = torch.randint(0, 256, (n, SIZE, SIZE), generator=generator, dtype=torch.uint8).numpy()
         return Samples(ArrayImages(pixels), torch.arange(n) % 3, [str(i) for i in range(n)])
 
-    splits, spec = describe("noise", Splits(samples(train), samples(val), None, ("x", "y", "z")), seed=0)
+    splits, spec = describe("noise", Splits(samples(train), samples(val), None, Classes(("x", "y", "z"))), seed=0)
     model = network()
     return Parts(
         splits,

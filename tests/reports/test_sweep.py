@@ -83,6 +83,45 @@ def test_the_spread_over_seeds_leaves_failed_jobs_out_of_the_mean(sweep: Path) -
     assert (head_only["mean"], head_only["std"], head_only["seeds"], head_only["failed"]) == (0.90, None, 1, 1)
 
 
+@pytest.fixture
+def undefined(sweep: Path, report: dict[str, Any]) -> Path:
+    """Where job 0 has no objective, its split being without what defines it, and job 2 none on test."""
+    for job, objective, test in (("0", None, None), ("2", 0.90, None)):
+        report["objective"]["value"] = objective
+        report["metrics"]["test"] = {report["objective"]["name"]: test}
+        dump(sweep / job / "report.json", report)
+    return sweep
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_an_undefined_objective_is_never_the_best(undefined: Path, mode: str) -> None:
+    best = best_job([{**row, "mode": mode} for row in collect(undefined)])
+    assert best is not None
+    assert best["job"] == {"max": "1", "min": "2"}[mode]
+
+
+def test_an_undefined_objective_is_counted_apart_from_failures_and_in_no_mean(undefined: Path) -> None:
+    full, head_only = over_seeds(collect(undefined))
+    assert (full["mean"], full["std"], full["test_mean"]) == (0.95, None, 0.94)
+    assert (full["seeds"], full["failed"], full["undefined"]) == (1, 0, 1)
+    assert (head_only["mean"], head_only["test_mean"]) == (0.90, None)
+    assert (head_only["seeds"], head_only["failed"], head_only["undefined"]) == (1, 1, 0)
+    write_csv(collect(undefined), undefined / "sweep.csv")
+    with open(undefined / "sweep_summary.csv", newline="") as file:
+        assert [line["undefined"] for line in csv.DictReader(file)] == ["1", "0"]
+
+
+def test_the_table_says_which_objective_is_undefined(undefined: Path) -> None:
+    console = Console(file=io.StringIO(), width=100)
+    print_sweep(collect(undefined), console)
+    assert isinstance(console.file, io.StringIO)
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    assert "0 strategy=full seed=0 - 22.2 s 412 MB 259 k undefined" in lines
+    assert "warning: no accuracy in 1 of 3 jobs (0): in no mean, never the best" in lines
+    assert "warning: no accuracy on test in 2 of 3 jobs (0, 2): in no mean, never the best" in lines
+    assert "over seeds mean accuracy std test std seeds failed undefined" in lines
+
+
 def test_the_csv_files_hold_a_column_an_override(sweep: Path) -> None:
     write_csv(collect(sweep), sweep / "sweep.csv")
     with open(sweep / "sweep.csv", newline="") as file:

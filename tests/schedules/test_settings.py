@@ -6,6 +6,7 @@ from ftlab.assembly import assemble
 from ftlab.composition import compose
 from ftlab.data.base import Samples, Splits
 from ftlab.errors import UserError
+from ftlab.targets.classes import Classes
 from tests.training.tiny import pictures, tiny_backbone
 
 
@@ -36,7 +37,7 @@ def test_a_schedule_that_watches_the_validation_split_needs_one() -> None:
     train: Samples = pictures(20)
     classes = ("a", "b", "c", "d")
     config = compose(["schedule=plateau", "strategy=head_only"])
-    parts = assemble(config, Splits(train, pictures(8), None, classes), tiny_backbone())
+    parts = assemble(config, Splits(train, pictures(8), None, Classes(classes)), tiny_backbone())
     assert parts.schedule
     with pytest.raises(UserError, match=r"schedule=plateau.*validation split"):
-        assemble(config, Splits(train, None, None, classes), tiny_backbone())
+        assemble(config, Splits(train, None, None, Classes(classes)), tiny_backbone())

@@ -6,14 +6,18 @@ import torch
 from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.evaluation import Evaluation
+from ftlab.targets.classes import Classes
+from ftlab.targets.labels import Labels
+from ftlab.targets.numbers import Numbers
 from ftlab.tasks.base import Task
 from ftlab.tasks.classification import Classification
 from ftlab.tasks.multilabel import Multilabel
 from ftlab.tasks.regression import Regression
 
-CLASSES = DataSpec("x", tuple("abcdef"), {"train": 60}, (10,) * 6)
-NUMBERS = DataSpec("x", (), {"train": 60}, targets=("depth", "width"), means=(5.0, 7.0), stds=(1.0, 2.0))
-TASKS: tuple[Task, ...] = (Classification(CLASSES), Multilabel(CLASSES), Regression(NUMBERS))
+CLASSES = DataSpec("x", Classes(tuple("abcdef"), (10,) * 6), {"train": 60})
+LABELS = DataSpec("x", Labels(tuple("abcdef"), (10,) * 6), {"train": 60})
+NUMBERS = DataSpec("x", Numbers(("depth", "width"), (5.0, 7.0), (1.0, 2.0)), {"train": 60})
+TASKS: tuple[Task, ...] = (Classification(CLASSES), Multilabel(LABELS), Regression(NUMBERS))
 
 
 def truth_and_outputs(task: Task) -> tuple[torch.Tensor, torch.Tensor]:

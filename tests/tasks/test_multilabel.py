@@ -16,6 +16,8 @@ from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation
+from ftlab.targets.classes import Classes
+from ftlab.targets.labels import Labels
 from ftlab.tasks.multilabel import Multilabel
 
 K = 4
@@ -23,7 +25,7 @@ COUNTS = (50, 20, 5, 80)
 
 
 def spec() -> DataSpec:
-    return DataSpec("test", tuple("abcd"), {"train": 100}, COUNTS)
+    return DataSpec("test", Labels(tuple("abcd"), COUNTS), {"train": 100})
 
 
 def batch_of(targets: Tensor, first: int = 0) -> Batch:
@@ -68,7 +70,7 @@ def test_weights_of_another_number_than_the_labels_are_refused() -> None:
 
 def test_one_class_a_sample_is_told_to_be_the_other_task() -> None:
     with pytest.raises(UserError, match="task=classification"):
-        Multilabel(spec()).loss(torch.zeros(3, K), batch_of(torch.tensor([0, 1, 2])))
+        Multilabel(DataSpec("test", Classes(("a", "b")), {"train": 9}))
 
 
 def expected_figures(logits: Tensor, targets: Tensor, threshold: float) -> dict[str, float]:

@@ -22,6 +22,8 @@ from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.images.transforms import mix
+from ftlab.targets.classes import Classes
+from ftlab.targets.numbers import Numbers
 from ftlab.tasks.classification import Classification
 from ftlab.tasks.multilabel import Multilabel
 from ftlab.tasks.regression import LOSSES, Regression, log_cosh, pinball
@@ -32,7 +34,7 @@ MEANS, STDS = (500.0, -0.02), (40.0, 0.005)  # one far from zero, one in small u
 
 def spec(means: tuple[float, ...] = MEANS, stds: tuple[float, ...] = STDS) -> DataSpec:
     names = ("weight", "length", "age")[: len(means)]
-    return DataSpec("test", (), {"train": 100}, targets=names, means=means, stds=stds)
+    return DataSpec("test", Numbers(names, means, stds), {"train": 100})
 
 
 def samples(n: int = 80, outputs: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -119,7 +121,7 @@ def test_numbers_are_mixed_as_they_are_whatever_the_number_of_outputs() -> None:
     batch = Batch(targets=targets, index=torch.arange(4), inputs={"images": torch.rand(4, 3, 6, 6)})
     task = Regression(spec(), loss="gaussian_nll")
     torch.manual_seed(0)
-    mixed = mix(batch, Augment(mixup=1.0), num_classes=task.num_outputs)
+    mixed = mix(batch, Augment(mixup=1.0), num_classes=spec().target.one_hot)
     share = ((mixed.targets - targets.roll(1, 0)) / (targets - targets.roll(1, 0))).flatten()
     assert 0.05 < float(share[0]) < 0.95
     torch.testing.assert_close(share, share[:1].expand(8), atol=1e-2, rtol=1e-2)
@@ -292,14 +294,13 @@ def test_residuals_of_few_or_equal_values_are_told_too(truth: list[float]) -> No
 
 
 def test_data_and_task_must_be_of_one_kind() -> None:
-    classes = DataSpec("digits", ("a", "b"), {"train": 9}, (5, 4))
-    with pytest.raises(UserError, match=r"task=regression: needs targets that are numbers.*data=digits has classes"):
+    classes = DataSpec("digits", Classes(("a", "b"), (5, 4)), {"train": 9})
+    with pytest.raises(UserError, match=r"needs numbers as targets.*data=digits has classes.*target_columns"):
         Regression(classes)
     for task in (Classification, Multilabel):
-        with pytest.raises(UserError, match=r"needs classes.*numbers as targets \(weight, length\).*task=regression"):
+        said = f"needs {task.takes.plural} as targets, and data=test has numbers; choose task=regression"
+        with pytest.raises(UserError, match=said):
             task(spec())
-    with pytest.raises(UserError, match=r"each sample needs 2 numbers \(weight, length\)"):
-        Regression(spec()).loss(torch.zeros(3, 2), batch_of(torch.zeros(3, dtype=torch.long)))
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
@@ -309,7 +310,7 @@ def test_settings_that_cannot_work_are_refused() -> None:
         with pytest.raises(UserError, match=r"task.quantiles=.*rising.*0.5"):
             Regression(spec(), loss="quantile", quantiles=quantiles)
     with pytest.raises(UserError, match="a target cannot be called 'file'"):
-        Regression(DataSpec("x", (), {}, targets=("file",), means=(0.0,), stds=(1.0,)))
+        Regression(DataSpec("x", Numbers(("file",), (0.0,), (1.0,)), {}))
 
 
 def test_the_settings_of_the_option_are_the_defaults() -> None:

@@ -12,6 +12,7 @@ from ftlab.batch import Batch
 from ftlab.data.base import Splits
 from ftlab.data.module import DataModule
 from ftlab.errors import UserError
+from ftlab.targets.classes import Classes
 from ftlab.tasks.classification import Classification
 from ftlab.training.fit import fit
 from tests.training.tiny import CLASSES, Watch, console, moved, parts_of, pictures, prepared, splits
@@ -186,7 +187,7 @@ def test_weights_that_grow_without_bound_end_the_run(tmp_path: Path) -> None:
 
 
 def test_data_without_samples_is_an_error_before_anything_trains(tmp_path: Path) -> None:
-    empty = Splits(pictures(0), pictures(8), None, CLASSES)
+    empty = Splits(pictures(0), pictures(8), None, Classes(CLASSES))
     with pytest.raises(UserError, match="train split holds 0 samples"):
         prepared(tmp_path, "strategy=head_only", data=empty)
 

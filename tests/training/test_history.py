@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ftlab.strategies.base import Phase
-from ftlab.training.phases.history import best_epoch, losses, phase_records
+from ftlab.training.phases.history import best_epoch, losses, phase_records, unmeasured
 
 
 def record(epoch: int, phase: str, loss: float | None, peak: int | None = None) -> dict:
@@ -45,6 +45,20 @@ def test_the_best_epoch_is_the_earliest_with_the_lowest_value(
     values: list[float | None], first: int, expected: int | None
 ) -> None:
     assert best_epoch(values, first) == expected
+
+
+def test_epochs_whose_monitored_value_is_undefined_are_counted_and_told() -> None:
+    history = [record(0, "p", None), record(1, "p", math.nan), record(2, "p", 0.5), record(3, "p", 0.4)]
+    (told,) = unmeasured(history, losses(history, "loss", 1.0), "loss")
+    assert told == (  # epoch 0 was not validated
+        "monitor=loss is undefined in 1 of 4 epochs, which count as no progress; "
+        "the best weights of the others are kept"
+    )
+    (told,) = unmeasured(history, losses(history, "f1", 1.0), "f1")
+    assert told.startswith("monitor=f1 is undefined in 3 of 4 epochs")
+    assert told.endswith("the last weights are kept")
+    assert unmeasured(history[2:], losses(history[2:], "loss", 1.0), "loss") == []
+    assert unmeasured(history[:1], [None], "loss") == []
 
 
 def test_phase_records_tell_what_each_phase_really_took() -> None:

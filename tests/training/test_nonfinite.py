@@ -13,6 +13,7 @@ from torch import Tensor
 from ftlab.batch import Batch
 from ftlab.data.base import Splits
 from ftlab.errors import UserError
+from ftlab.targets.classes import Classes
 from ftlab.training.saving.checkpoints import LAST
 from ftlab.training.saving.loading import read_checkpoint
 from ftlab.training.saving.nonfinite import ROLLBACKS, SKIPS_IN_A_ROW, decide, factor, norm, weights_are_finite
@@ -25,7 +26,7 @@ FULL = ("strategy=full", "trainer.max_epochs=3", "optimizer=adamw")
 def named() -> Splits:
     train = pictures(40)
     train.names = [f"photos/{i}.png" for i in range(40)]
-    return Splits(train, pictures(20, 200), None, CLASSES)
+    return Splits(train, pictures(20, 200), None, Classes(CLASSES))
 
 
 class Poison(Callback):

@@ -28,6 +28,7 @@ from ftlab.data.module import DataModule
 from ftlab.inputs.images.files import ArrayImages
 from ftlab.inputs.images.preprocessing import Preprocessing
 from ftlab.run import loaders
+from ftlab.targets.classes import Classes
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.fit import prepare
 from ftlab.training.trainer import only_news
@@ -46,7 +47,7 @@ def pictures(count: int, first: int = 0, classes: int = len(CLASSES)) -> Samples
 
 
 def splits(train: int = 40) -> Splits:
-    return Splits(pictures(train), pictures(20, 200), pictures(21, 300), CLASSES)
+    return Splits(pictures(train), pictures(20, 200), pictures(21, 300), Classes(CLASSES))
 
 
 class Block(nn.Module):

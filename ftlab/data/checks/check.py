@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from ftlab.data.base import Splits
-from ftlab.data.checks import labels, pairs
+from ftlab.data.checks import pairs, targets
 from ftlab.data.checks.files import Facts, Kept, of_files, of_images
 from ftlab.data.checks.images import WRONG_SUFFIX
 from ftlab.data.checks.pairs import Place
@@ -38,7 +38,7 @@ def check(splits: Splits, level: Level, workers: int = 0, console: Console | Non
 
     `workers`: processes that read files; 0 is this one. A bar is shown if `console` is a terminal.
     """
-    faults = {split: labels.faults(splits, split) for split in splits.parts()}
+    faults = {split: targets.faults(splits, split) for split in splits.parts()}
     if splits.kind != "image":  # the other checks look at pixels; what is wrong with rows is found by reading them
         return Checked(faults)
     console = console or Console(stderr=True)

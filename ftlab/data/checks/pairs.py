@@ -73,8 +73,8 @@ def _to_first(group: Sequence[Place]) -> Iterator[tuple[Place, Place]]:
 
 def _same_target(splits: Splits, pair: tuple[Place, Place]) -> bool:
     (first, one), (second, other) = pair
-    parts = splits.parts()
-    return bool((parts[first].targets[one] == parts[second].targets[other]).all())
+    parts = splits.targets()
+    return splits.target.same(parts[first][one], parts[second][other])
 
 
 def _namer(splits: Splits, with_label: bool = False) -> Callable[[tuple[Place, Place]], str]:
@@ -82,16 +82,6 @@ def _namer(splits: Splits, with_label: bool = False) -> Callable[[tuple[Place, P
 
     def name(place: Place) -> str:
         samples = parts[place[0]]
-        return samples.name(place[1]) + (f" ({_label(splits, place)})" if with_label else "")
+        return samples.name(place[1]) + (f" ({splits.target.shown(samples.targets[place[1]])})" if with_label else "")
 
     return lambda pair: f"{name(pair[0])} = {name(pair[1])}"
-
-
-def _label(splits: Splits, place: Place) -> str:
-    target = splits.parts()[place[0]].targets[place[1]]
-    if splits.targets:
-        return " ".join(f"{value:g}" for value in target.tolist())
-    if target.ndim:
-        return " ".join(c for c, has in zip(splits.classes, target.tolist(), strict=True) if has > 0.5) or "no label"
-    known = 0 <= int(target) < len(splits.classes)
-    return splits.classes[int(target)] if known else str(int(target))

@@ -12,6 +12,7 @@ import torch
 from ftlab.data.base import Samples, Splits
 from ftlab.data.splits import complete
 from ftlab.inputs.tables.rows import Columns, fit
+from ftlab.targets.numbers import Numbers
 
 
 def number_table(
@@ -27,6 +28,7 @@ def number_table(
     rows = [dict(zip(columns, row, strict=True)) for row in values.astype(float).tolist()]
     names = [f"{name}/{index}" for index in range(len(rows))]
     everything = Samples(rows, torch.from_numpy(np.asarray(numbers, dtype=np.float32)), names)
-    train, val, test, _ = complete(everything, None, None, split, seed)  # at random, as is meant with numbers
+    target = Numbers(tuple(targets))
+    train, val, test, _ = complete(target, everything, None, None, split, seed)
     learn = partial(fit, columns=Columns(tuple(columns), ()))
-    return Splits(train, val, test, (), targets=tuple(targets), kind="table", fit=learn)
+    return Splits(train, val, test, target, kind="table", fit=learn)

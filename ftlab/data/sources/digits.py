@@ -11,8 +11,10 @@ from ftlab.data.base import Samples, Source, Splits
 from ftlab.data.splits import complete
 from ftlab.errors import UserError
 from ftlab.inputs.images.files import ArrayImages
+from ftlab.targets.classes import Classes
 
 FILE = "datasets/data/digits.csv.gz"  # inside scikit-learn: 64 pixels from 0 to 16, then the digit
+DIGITS = Classes(tuple(str(digit) for digit in range(10)))
 
 
 class Digits(Source):
@@ -29,8 +31,8 @@ class Digits(Source):
             torch.from_numpy(rows[:, -1].astype(np.int64)),
             [f"digits/{index}" for index in range(len(pixels))],
         )
-        train, val, test, warnings = complete(everything, None, None, self.split, seed)
-        return Splits(train, val, test, tuple(str(digit) for digit in range(10)), warnings)
+        train, val, test, warnings = complete(DIGITS, everything, None, None, self.split, seed)
+        return Splits(train, val, test, DIGITS, warnings)
 
 
 def packaged() -> Path:

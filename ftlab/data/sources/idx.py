@@ -15,6 +15,7 @@ from ftlab.errors import UserError, choices
 from ftlab.files.folders import existing_folder, visible
 from ftlab.files.paths import printable
 from ftlab.inputs.images.files import ArrayImages
+from ftlab.targets.classes import Classes
 
 UNSIGNED_BYTE = 8  # the format's code of the only type of value that images and labels have
 
@@ -36,8 +37,9 @@ class Idx(Source):
         values = np.unique(labels)
         train = _samples(root, "train", images, labels, values)
         test = _samples(root, "t10k", *_pair(root, "t10k"), values) if _find(root, "t10k-images-idx3-ubyte") else None
-        first, val, test, warnings = complete(train, None, test, self.split, seed)
-        return Splits(first, val, test, tuple(str(value) for value in values), warnings)
+        target = Classes(tuple(str(value) for value in values))
+        first, val, test, warnings = complete(target, train, None, test, self.split, seed)
+        return Splits(first, val, test, target, warnings)
 
 
 def _find(root: Path, name: str) -> Path | None:

@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 
 from ftlab.data.base import Samples, Source, Splits
+from ftlab.data.sources.split_names import SPLIT_NAMES
 from ftlab.data.splits import complete
 from ftlab.errors import UserError, choices
 from ftlab.files.folders import existing_folder, hidden, image_files, subfolders, visible
 from ftlab.files.paths import printable
 from ftlab.inputs.images.files import ImageFiles
 from ftlab.problems import problem
-
-SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+from ftlab.targets.classes import Classes
 
 
 class ImageFolder(Source):
@@ -38,15 +38,18 @@ class ImageFolder(Source):
         problems += problem("hidden files and folders are left out", "note", map(printable, hidden(root)))
         for split in found.keys() - {"train"}:
             _compare(folders[split], found[split].classes, classes)
+        target = Classes(classes)
         samples = {split: part.samples(classes) for split, part in found.items()}
-        train, val, test, said = complete(samples["train"], samples.get("val"), samples.get("test"), self.split, seed)
-        return Splits(train, val, test, classes, (*warnings, *said), tuple(problems))
+        train, val, test, said = complete(
+            target, samples["train"], samples.get("val"), samples.get("test"), self.split, seed
+        )
+        return Splits(train, val, test, target, (*warnings, *said), tuple(problems))
 
 
 def _split_folders(root: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
     """Folder of each split, and warnings; the whole root is "train" if it holds the classes themselves."""
     inside = subfolders(root)
-    named = [folder for folder in inside if folder.name.lower() in SPLIT_FOLDERS]
+    named = [folder for folder in inside if folder.name.lower() in SPLIT_NAMES]
     folders: dict[str, Path] = {}
     # A class may be called "train"; the split of that name holds folders.
     if not any(folder.name.lower() == "train" and subfolders(folder) for folder in named):
@@ -54,7 +57,7 @@ def _split_folders(root: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
             raise UserError(f"data.root={printable(root)} has {named[0].name} and no train folder with class folders.")
         return {"train": root}, ()
     for folder in named:
-        split = SPLIT_FOLDERS[folder.name.lower()]
+        split = SPLIT_NAMES[folder.name.lower()]
         if split in folders:
             raise UserError(f"data.root={printable(root)} has both {folders[split].name} and {folder.name}: keep one.")
         folders[split] = folder

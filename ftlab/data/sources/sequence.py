@@ -8,14 +8,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from ftlab.data.base import Samples, Source, Splits
-from ftlab.data.checks.labels import like_missing, numeric, odd_label
 from ftlab.data.sources.sequence_arrays import read_arrays
 from ftlab.data.sources.sequence_rows import RowSamples, Wanted
-from ftlab.data.sources.sequence_splits import SPLITS, Found, Places, Sample, by_column, by_series, by_time, crossing
+from ftlab.data.sources.sequence_splits import Found, Places, Sample, by_column, by_series, by_time, crossing
+from ftlab.data.sources.split_names import SPLITS
 from ftlab.data.splits import complete, shares_of
 from ftlab.errors import UserError
 from ftlab.files.csv_file import CsvFile
@@ -23,9 +22,8 @@ from ftlab.files.folders import existing_folder
 from ftlab.files.table_file import table_file
 from ftlab.inputs.sequences.files import NpzFile
 from ftlab.inputs.sequences.preprocessing import fit
-from ftlab.inputs.sequences.steps import Layout, in_order
-from ftlab.problems import Fault
-from ftlab.targets.columns import TargetColumns
+from ftlab.inputs.sequences.steps import Layout
+from ftlab.targets.cells.base import Raw, Read
 
 
 class Sequences(Source):
@@ -71,9 +69,9 @@ class Sequences(Source):
         folder = existing_folder(self.root)
         if self.file.endswith(".npz"):
             arrays = NpzFile(self.file, folder)
-            return _Reading(self, arrays, read_arrays(self.wanted, arrays)).splits(seed)
+            return _Reading(self, arrays, read_arrays(self.wanted, arrays, self.missing)).splits(seed)
         table = table_file(self.file, folder)
-        return _Reading(self, table, RowSamples(self.wanted, table).read()).splits(seed)
+        return _Reading(self, table, RowSamples(self.wanted, table, self.missing).read()).splits(seed)
 
 
 class _Reading:
@@ -81,82 +79,41 @@ class _Reading:
 
     def __init__(self, settings: Sequences, file: CsvFile, found: Found) -> None:
         self.settings, self.file, self.found = settings, file, found
-        self.targets = TargetColumns(file, found.targets, settings.missing)
 
     def splits(self, seed: int) -> Splits:
         samples, faults = self.found.samples, list(self.found.faults)
         if not samples:
             raise UserError(faults[0].reason) if faults else self.file.error("the file has no sequences")
-        found = self._numbers(samples, faults, seed) if self.targets.names else self._classes(samples, faults, seed)
+        read = self.found.cells.read([Raw(one.line, "train", one.value) for one in samples])
+        samples = [samples[place] for place in read.kept]
+        train, val, test, more = self._parts(samples, read, seed)
+        faults += read.faults
+        found = Splits(train, val, test, read.target, (*read.warnings, *more), read.problems, tuple(faults))
         s = self.settings
         learn = partial(fit, token=self.found.token, max_length=s.max_length, rare=s.rare, layout=s.layout)
         return replace(found, kind="sequence", fit=learn, problems=(*self.found.problems, *found.problems))
 
-    # --- targets
-
-    def _missing(self, samples: list[Sample], faults: list[Fault], column: str) -> tuple[list[Sample], tuple[str, ...]]:
-        """The samples that have their targets, and what is said of the others, which may be faults."""
-        lost = {id(one): one for one in samples if None in one.numbers or not (one.numbers or one.label)}
-        kept = [one for one in samples if id(one) not in lost]
-        if lost and self.settings.missing == "error":
-            hint = "Accepted: a value; data.missing=drop leaves such sequences out and counts them."
-            kind, what = "sequences lack a target", "the target is missing"
-            faults += [self.file.fault(kind, what, one.line, column, hint) for one in lost.values()]
-            return kept, ()
-        said = f"{len(lost)} of {len(samples)} {self._plural} are left out, since a target is missing"
-        return kept, (said,) if lost else ()
-
-    def _numbers(self, samples: list[Sample], faults: list[Fault], seed: int) -> Splits:
-        kept, said = self._missing(samples, faults, ", ".join(self.targets.names))
-        if not kept:
-            raise UserError(faults[0].reason) if faults else self.file.error("no sequence has all of its targets")
-        targets = torch.tensor([one.numbers for one in kept], dtype=torch.float64)
-        train, val, test, more = self._parts(kept, targets.float(), seed, targets)
-        return Splits(train, val, test, (), (*said, *more), (), tuple(faults), self.targets.names)
-
-    def _classes(self, samples: list[Sample], faults: list[Fault], seed: int) -> Splits:
-        column = self.settings.wanted.label_column
-        kept, said = self._missing(samples, faults, column or "labels")
-        whole = numeric([one.label for one in kept])
-        odd = {id(one): why for one in kept if (why := odd_label(one.label, whole))}
-        kind = "sequences have a label that is none"
-        faults += [self.file.fault(kind, odd[id(one)], one.line, column) for one in kept if id(one) in odd]
-        kept = [one for one in kept if id(one) not in odd]
-        classes = tuple(sorted({one.label for one in kept}, key=in_order))
-        if len(classes) < 2:
-            shown = f"'{classes[0]}' in all sequences" if classes else "missing in all sequences"
-            raise self.file.error(f"the label is {shown}", column=column, hint="There is nothing to tell apart.")
-        targets = torch.tensor([classes.index(one.label) for one in kept])
-        train, val, test, more = self._parts(kept, targets, seed)
-        absent = [name for place, name in enumerate(classes) if place not in train.targets]
-        if absent:
-            hint = "Change data.split or the column of the split."
-            raise self.file.error(f"the label '{absent[0]}' is not in train", column=column, hint=hint)
-        odd_names = tuple(like_missing([one.label for one in kept]))
-        return Splits(train, val, test, classes, (*said, *more), odd_names, tuple(faults))
-
     # --- splits
 
     def _parts(
-        self, samples: list[Sample], targets: Tensor, seed: int, exact: Tensor | None = None
+        self, samples: list[Sample], read: Read, seed: int
     ) -> tuple[Samples, Samples | None, Samples | None, tuple[str, ...]]:
-        """train, val, test and warnings. exact: numbers in float64, which must differ in train."""
+        """train, val, test and warnings."""
         s = self.settings
         places = self._places(samples, seed)
         lost = crossing(samples, places)
         said = (
             [f"{lost} of {len(samples)} {self._plural} lie across the border of two splits; left out"] if lost else []
         )
-        if exact is not None:
-            self.targets.check([one.line for one in samples], places["train"], exact)
-        train, val, test = (self._chosen(samples, targets, places.get(split, [])) for split in SPLITS)
+        train, val, test = (self._chosen(samples, read.column, places.get(split, [])) for split in SPLITS)
         assert train is not None
+        self.found.cells.check(read, [one.line for one in samples], places["train"])
         if self.by_time or (val is not None and test is not None):
             return train, val, test, tuple(said)
         if not self.found.whole:
             return train, val, test, (*said, "windows overlap, so no other split is taken from train")
-        train, val, test, more = complete(train, val, test, s.split, seed)
-        return train, val, test, (*said, *(more if exact is None else ()))  # numbers are meant to be split at random
+        train, val, test, more = complete(read.target, train, val, test, s.split, seed)
+        return train, val, test, (*said, *more)
 
     @property
     def by_time(self) -> bool:

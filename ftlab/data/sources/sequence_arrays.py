@@ -4,20 +4,24 @@ Shapes: n sequences, k targets.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
-from ftlab.data.sources.image_folder import SPLIT_FOLDERS
 from ftlab.data.sources.sequence_rows import Wanted
 from ftlab.data.sources.sequence_splits import Found, Sample
-from ftlab.errors import UserError, choices
-from ftlab.files.numbers import LARGEST
+from ftlab.data.sources.split_names import split_of
+from ftlab.errors import UserError
+from ftlab.files.numbers import LARGEST, MISSING
 from ftlab.inputs.sequences.files import NpzFile
+from ftlab.inputs.sequences.steps import in_order
 from ftlab.problems import Fault
-from ftlab.targets.columns import Numbers
+from ftlab.targets.cells.base import Cells
+from ftlab.targets.cells.classes import ClassCells
+from ftlab.targets.cells.numbers import NumberCells
 
 
-def read_arrays(wanted: Wanted, file: NpzFile) -> Found:
+def read_arrays(wanted: Wanted, file: NpzFile, missing: str) -> Found:
     """Raises: UserError, naming file, row and array, for what is wrong as a whole."""
     _check_keys(wanted, file)
     arrays = file.arrays()
@@ -26,19 +30,22 @@ def read_arrays(wanted: Wanted, file: NpzFile) -> Found:
     for name in ("split", "labels"):
         if name in arrays and arrays[name].ndim != 1:
             raise file.error(f"the shape is {arrays[name].shape}; accepted: (n,)", column=name)
-    names = _target_names(wanted, file, arrays["targets"]) if "targets" in arrays else ()
+    cells: Cells
+    if "targets" in arrays:
+        cells = NumberCells(file, _target_names(wanted, file, arrays["targets"]), missing, "sequences")
+    else:
+        cells = ClassCells(file, "labels", missing, "sequences", MISSING, in_order)
     found: list[Sample | Fault] = []
     for row, steps in enumerate(file.sequences(arrays, wanted.columns or ())):
-        numbers = steps if isinstance(steps, Fault) else _numbers(file, row, arrays)
-        if isinstance(steps, Fault) or isinstance(numbers, Fault):
-            found.append(steps if isinstance(steps, Fault) else numbers)  # type: ignore[arg-type]
+        value = steps if isinstance(steps, Fault) else _value(file, row, arrays, cells)
+        if isinstance(steps, Fault) or isinstance(value, Fault):
+            found.append(steps if isinstance(steps, Fault) else value)  # type: ignore[arg-type]
             continue
         split = frozenset((_split(file, row, arrays),))
-        label = str(arrays["labels"][row]).strip() if "labels" in arrays else ""
-        found.append(Sample(file.row(row + 1), row + 1, row, steps, (0.0, 0.0), split, numbers, label))
+        found.append(Sample(file.row(row + 1), row + 1, row, steps, (0.0, 0.0), split, value))
     samples = [one for one in found if isinstance(one, Sample)]
     faults = [one for one in found if isinstance(one, Fault)]
-    return Found(samples, faults, [], [], "tokens" if "tokens" in arrays else None, names, True)
+    return Found(samples, faults, [], [], "tokens" if "tokens" in arrays else None, cells, True)
 
 
 def _check_keys(wanted: Wanted, file: NpzFile) -> None:
@@ -64,9 +71,9 @@ def _target_names(wanted: Wanted, file: NpzFile, targets: np.ndarray) -> tuple[s
     return names
 
 
-def _numbers(file: NpzFile, row: int, arrays: dict[str, np.ndarray]) -> Numbers | Fault:
-    if "targets" not in arrays:
-        return ()
+def _value(file: NpzFile, row: int, arrays: dict[str, np.ndarray], cells: Cells) -> Any | Fault:
+    if "labels" in arrays:
+        return cells.value(row + 1, {"labels": str(arrays["labels"][row])})
     values = np.atleast_1d(arrays["targets"][row]).astype(np.float64).tolist()
     bad = [value for value in values if abs(value) > LARGEST]
     if bad:
@@ -76,7 +83,7 @@ def _numbers(file: NpzFile, row: int, arrays: dict[str, np.ndarray]) -> Numbers 
 
 
 def _split(file: NpzFile, row: int, arrays: dict[str, np.ndarray]) -> str:
-    said = str(arrays["split"][row]).strip().lower() if "split" in arrays else "train"
-    if said not in SPLIT_FOLDERS:
-        raise file.error(f"split '{said}' is unknown", row + 1, "split", choices(said, SPLIT_FOLDERS))
-    return SPLIT_FOLDERS[said]
+    found = split_of(file, row + 1, str(arrays["split"][row]), "split") if "split" in arrays else "train"
+    if isinstance(found, Fault):
+        raise UserError(found.reason)
+    return found

@@ -5,16 +5,19 @@ Shapes: t steps.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ftlab.data.sources.image_folder import SPLIT_FOLDERS
 from ftlab.data.sources.sequence_splits import Found, Sample
+from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
-from ftlab.files.csv_file import CsvFile, Record
+from ftlab.files.csv_file import CsvFile
 from ftlab.files.numbers import MISSING
 from ftlab.inputs.sequences.files import Long, LongFile, windows
-from ftlab.inputs.sequences.steps import Layout
+from ftlab.inputs.sequences.steps import Layout, in_order
 from ftlab.problems import Fault, Problem, problem
-from ftlab.targets.columns import Numbers, TargetColumns
+from ftlab.targets.cells.base import Cells
+from ftlab.targets.cells.classes import ClassCells
+from ftlab.targets.cells.numbers import NumberCells
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,14 @@ class Wanted:
 class RowSamples:
     """One reading of a table."""
 
-    def __init__(self, wanted: Wanted, file: CsvFile) -> None:
+    def __init__(self, wanted: Wanted, file: CsvFile, missing: str) -> None:
         self.wanted, self.file = wanted, file
-        self.targets = TargetColumns(file, wanted.target_columns, "drop")  # a row may lack what its sequence has
+        plural = "sequences" if wanted.layout.window is None else "windows"
+        self.cells: Cells = (
+            NumberCells(file, wanted.target_columns, missing, plural)
+            if wanted.target_columns
+            else ClassCells(file, wanted.label_column or "", missing, plural, MISSING, in_order)
+        )
 
     def read(self) -> Found:
         """Raises: UserError, naming file, row and column, for what is wrong as a whole."""
@@ -50,7 +58,7 @@ class RowSamples:
             cut = [self._windows(place, one) for place, one in enumerate(series)]
         samples = [sample for found in cut if not isinstance(found, Fault) for sample in found]
         faults += [found for found in cut if isinstance(found, Fault)]
-        return Found(samples, faults, problems, times, s.token_column, s.target_columns, s.layout.window is None)
+        return Found(samples, faults, problems, times, s.token_column, self.cells, s.layout.window is None)
 
     def _short(self, series: Sequence[Long]) -> list[Problem]:
         """Sequences that hold no window. Raises: UserError if none does."""
@@ -79,10 +87,8 @@ class RowSamples:
                 f"data=sequence: say what to predict by data.target_columns=[...] (numbers) or data.label_column=... "
                 f"(a class), one of the two; {self.file.shown} has the columns {', '.join(columns)}."
             )
-        self.targets.check_names()
-        keys = {"target_columns": s.target_columns, "label_column": [s.label_column], "columns": s.columns or (),
-                "split_column": [s.split_column]}  # fmt: skip
-        for key, names in keys.items():
+        self.cells.check_columns(columns)
+        for key, names in (("columns", s.columns or ()), ("split_column", [s.split_column])):
             for name in names:
                 if name is not None and name not in columns:
                     raise self.file.error(f"data.{key}={name} is no column", hint=choices(name, columns))
@@ -102,32 +108,33 @@ class RowSamples:
 
     def _sequence(self, place: int, one: Long) -> list[Sample] | Fault:
         """A whole sequence, whose rows must not contradict each other."""
-        numbers: Numbers = (None,) * len(self.targets.names)
-        label, line = "", one.lines[0]
+        value: Any = None
+        line = one.lines[0]
         for at, record in zip(one.lines, one.records, strict=True):
-            found = self.targets.of(at, record)
+            found = self.cells.value(at, record)
             if isinstance(found, Fault):
                 return found
-            here = self._label(record)
-            if odd := self._differ(one, at, (*numbers, label or None), (*found, here or None)):
+            value, odd = self._joined(one, at, found if value is None else value, found)
+            if odd:
                 return odd
-            numbers = tuple(old if old is not None else new for old, new in zip(numbers, found, strict=True))
-            label = label or here
         splits = self._splits(one, 0, len(one.lines))
         if isinstance(splits, Fault):
             return splits
         name = f"{self.file.row(line)}" + (f" ({one.name})" if one.name else "")
-        return [Sample(name, line, place, one.steps, (one.times[0], one.times[-1]), splits, numbers, label)]
+        return [Sample(name, line, place, one.steps, (one.times[0], one.times[-1]), splits, value)]
 
-    def _differ(self, one: Long, line: int, before: Sequence[object], here: Sequence[object]) -> Fault | None:
-        """Of two rows of one sequence: targets, and the label, that are there and are not the same."""
-        columns = (*self.targets.names, self.wanted.label_column)
-        for column, old, new in zip(columns, before, here, strict=True):
-            if old is not None and new is not None and old != new:
+    def _joined(self, one: Long, line: int, before: Any, here: Any) -> tuple[Any, Fault | None]:
+        """What two rows of one sequence say of its target, where one may lack it; and a fault where they differ."""
+        several = isinstance(before, tuple)
+        pairs = list(zip(before, here, strict=True)) if several else [(before, here)]
+        for column, (old, new) in zip(self.cells.columns, pairs, strict=True):
+            if not _lacks(old) and not _lacks(new) and old != new:
                 what = f"the target is {new}, and {old} in a row before" + (f" of '{one.name}'" if one.name else "")
                 hint = "A sequence has one target; data.window=... cuts a long one into parts with one each."
-                return self.file.fault("rows of one sequence have targets that differ", what, line, column, hint)
-        return None
+                fault = self.file.fault("rows of one sequence have targets that differ", what, line, column, hint)
+                return before, fault
+        joined = tuple(new if _lacks(old) else old for old, new in pairs)
+        return joined if several else joined[0], None
 
     def _windows(self, place: int, one: Long) -> list[Sample] | Fault:
         """The windows of a sequence, each with the targets of a row at or behind its end."""
@@ -135,21 +142,15 @@ class RowSamples:
         for start in self._starts(one):
             stop = start + self._window
             goal = stop - 1 + self.wanted.horizon
-            numbers, splits = self.targets.of(one.lines[goal], one.records[goal]), self._splits(one, start, goal + 1)
-            if isinstance(numbers, Fault) or isinstance(splits, Fault):
-                return numbers if isinstance(numbers, Fault) else splits  # type: ignore[return-value]
+            value, splits = self.cells.value(one.lines[goal], one.records[goal]), self._splits(one, start, goal + 1)
+            if isinstance(value, Fault) or isinstance(splits, Fault):
+                return value if isinstance(value, Fault) else splits  # type: ignore[return-value]
             name = f"{self.file.row(one.lines[start])} to {one.lines[stop - 1]}" + (
                 f" ({one.name})" if one.name else ""
             )
-            span, label = (one.times[start], one.times[goal]), self._label(one.records[goal])
-            steps = one.steps.part(start, stop)
-            found.append(Sample(name, one.lines[goal], place, steps, span, splits, numbers, label))
+            span, steps = (one.times[start], one.times[goal]), one.steps.part(start, stop)
+            found.append(Sample(name, one.lines[goal], place, steps, span, splits, value))
         return found
-
-    def _label(self, record: Record) -> str:
-        column = self.wanted.label_column
-        label = (record[column] or "").strip() if column else ""
-        return "" if label.lower() in MISSING else label
 
     def _splits(self, one: Long, start: int, stop: int) -> frozenset[str] | Fault:
         column = self.wanted.split_column
@@ -157,9 +158,12 @@ class RowSamples:
             return frozenset(("train",))
         found = set()
         for line, record in zip(one.lines[start:stop], one.records[start:stop], strict=True):
-            said = (record[column] or "").strip().lower()
-            if said not in SPLIT_FOLDERS:
-                what, hint = f"split '{said}' is unknown", choices(said, SPLIT_FOLDERS)
-                return self.file.fault("rows have an unknown split", what, line, column, hint)
-            found.add(SPLIT_FOLDERS[said])
+            said = split_of(self.file, line, record[column], column)
+            if isinstance(said, Fault):
+                return said
+            found.add(said)
         return frozenset(found)
+
+
+def _lacks(value: Any) -> bool:
+    return value is None or value == ""

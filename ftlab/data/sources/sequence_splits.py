@@ -5,15 +5,14 @@ Shapes: n samples.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-
+from ftlab.data.sources.split_names import SPLITS
 from ftlab.data.splits import split_indices
 from ftlab.inputs.sequences.steps import Steps
 from ftlab.problems import Fault, Problem
-from ftlab.targets.columns import Numbers
+from ftlab.targets.cells.base import Cells
 
-SPLITS = ("train", "val", "test")
 Places = dict[str, list[int]]  # of samples, by split
 
 
@@ -27,8 +26,7 @@ class Sample:
     steps: Steps
     span: tuple[float, float]  # times of its first step, and of its last step or its target
     splits: frozenset[str]  # that a column says of its steps and its target
-    numbers: Numbers
-    label: str
+    value: Any  # of its target, as targets.cells reads it
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Found:
     problems: list[Problem]
     times: list[float]  # of all steps; empty where the file says nothing of time
     token: str | None  # where tokens come from
-    targets: tuple[str, ...]  # names of the numbers; empty where there are labels
+    cells: Cells  # how the values are to be read
     whole: bool  # whether each sample is a sequence of its own, not a window of one
 
 
@@ -66,7 +64,7 @@ def by_time(samples: Sequence[Sample], times: Sequence[float], shares: Sequence[
 def by_series(samples: Sequence[Sample], shares: tuple[float, float, float], seed: int) -> Places:
     """All samples of one sequence in one split, at random."""
     series = sorted({one.series for one in samples})
-    parts, _ = split_indices(torch.zeros(len(series), 1), shares, seed)
+    parts, _ = split_indices(len(series), None, shares, seed)
     chosen = {series[place]: split for split, part in zip(SPLITS, parts, strict=True) for place in part.tolist()}
     return {split: [i for i, one in enumerate(samples) if chosen[one.series] == split] for split in SPLITS}
 

@@ -10,32 +10,29 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from ftlab.data.base import Samples, Source, Splits
-from ftlab.data.checks.labels import like_missing, numeric, odd_label
 from ftlab.data.sources.column_types import is_missing, like_number, naming, of_text, repeated, typed
-from ftlab.data.sources.image_folder import SPLIT_FOLDERS
+from ftlab.data.sources.split_names import SPLITS, split_of
 from ftlab.data.splits import complete
 from ftlab.errors import UserError, choices
 from ftlab.files.csv_file import CsvFile, Record
 from ftlab.files.folders import existing_folder
-from ftlab.files.numbers import number
+from ftlab.files.numbers import MISSING, number
 from ftlab.files.table_file import table_file
-from ftlab.inputs.tables.rows import Columns, as_category, fit
+from ftlab.inputs.tables.rows import Columns, fit
 from ftlab.problems import Fault, Problem, problem
-from ftlab.targets.columns import Numbers, TargetColumns
-
-SPLITS = ("train", "val", "test")
+from ftlab.targets.cells.base import Cells, Raw
+from ftlab.targets.cells.classes import ClassCells
+from ftlab.targets.cells.numbers import NumberCells
 
 
 @dataclass(frozen=True)
 class _Row:
     line: int  # in the file, the header of a CSV file is 1
     cells: Mapping[str, Any]  # texts by column; those that the network sees, typed, once it is known what they hold
-    numbers: Numbers  # to predict, one a target column
-    label: str
+    target: Any  # to predict, as targets.cells reads it
     split: str
 
 
@@ -81,7 +78,11 @@ class _Reading:
 
     def __init__(self, settings: Table, file: CsvFile) -> None:
         self.settings, self.file = settings, file
-        self.targets = TargetColumns(file, settings.target_columns, settings.missing)
+        self.cells: Cells = (
+            NumberCells(file, settings.target_columns, settings.missing)
+            if settings.target_columns
+            else ClassCells(file, settings.label_column or "", settings.missing, blank=MISSING, order=_in_order)
+        )
         self.seen: list[str] = []  # the columns that the network sees
 
     def splits(self, seed: int) -> Splits:
@@ -96,7 +97,7 @@ class _Reading:
         if not rows:
             raise UserError(faults[0].reason)
         rows = [replace(row, cells=typed(row.cells, self.seen, columns.numbers)) for row in rows]
-        whole = self._numbers(rows, faults, seed) if self.targets.names else self._classes(rows, faults, seed)
+        whole = self._read(rows, faults, seed)
         told = (*problems, *whole.problems, *repeated(whole))
         return replace(whole, problems=told, kind="table", fit=partial(fit, columns=columns))
 
@@ -113,10 +114,9 @@ class _Reading:
                 f"data=table: say what to predict by data.target_columns=[...] (numbers) or data.label_column=... (a "
                 f"class), one of the two; {self.file.shown} has the columns {known}."
             )
-        self.targets.check_names()
+        self.cells.check_columns(columns)
         keys = {
-            "target_columns": s.target_columns, "label_column": [s.label_column], "columns": s.columns,
-            "categorical_columns": s.categorical_columns, "split_column": [s.split_column],
+            "columns": s.columns, "categorical_columns": s.categorical_columns, "split_column": [s.split_column],
         }  # fmt: skip
         for key, names in keys.items():
             for name in names or ():
@@ -170,18 +170,10 @@ class _Reading:
         if None in record or None in record.values():
             return self.file.fault("rows are too long or too short", "the row has not a cell for each column", line)
         cells = {name: cell or "" for name, cell in record.items()}
-        numbers = self.targets.of(line, cells)
-        if isinstance(numbers, Fault):
-            return numbers
-        label = cells[self.settings.label_column].strip() if self.settings.label_column else ""
-        if self.settings.label_column and as_category(label) is None and self.settings.missing == "error":
-            hint = "data.missing=drop leaves such rows out and counts them."
-            return self.file.fault("rows lack a label", "the label is missing", line, self.settings.label_column, hint)
-        split = cells[self.settings.split_column].strip().lower() if self.settings.split_column else "train"
-        if split not in SPLIT_FOLDERS:
-            what, hint = f"split '{split}' is unknown", choices(split, SPLIT_FOLDERS)
-            return self.file.fault("rows have an unknown split", what, line, self.settings.split_column, hint)
-        return _Row(line, cells, numbers, label, SPLIT_FOLDERS[split])
+        target = self.cells.of_row(line, cells)
+        split = split_of(self.file, line, cells.get(self.settings.split_column or ""), self.settings.split_column)
+        fault = next((found for found in (target, split) if isinstance(found, Fault)), None)
+        return fault or _Row(line, cells, target, str(split))
 
     def _without(self, rows: list[_Row], faults: list[Fault]) -> tuple[list[_Row], list[Fault]]:
         """The rows that no fault names, and the first fault of each row."""
@@ -190,51 +182,25 @@ class _Reading:
 
     # --- targets
 
-    def _numbers(self, rows: list[_Row], faults: list[Fault], seed: int) -> Splits:
-        kept = [row for row in rows if None not in row.numbers]
-        targets = torch.tensor([row.numbers for row in kept], dtype=torch.float64)
-        train_rows = [place for place, row in enumerate(kept) if row.split == "train"]
-        self.targets.check([row.line for row in kept], train_rows, targets)
-        train, val, test, _ = self._parts(kept, targets.float(), seed)  # at random, as is meant with numbers
-        said = self.targets.dropped([row.numbers for row in rows])
-        return Splits(train, val, test, (), said, (), tuple(faults), self.targets.names)
-
-    def _classes(self, rows: list[_Row], faults: list[Fault], seed: int) -> Splits:
-        kept = [row for row in rows if as_category(row.label) is not None]
-        lost = len(rows) - len(kept)
-        said = (f"{lost} of {len(rows)} rows are left out, since the label is missing",) if lost else ()
-        numbers = numeric([row.label for row in kept])
-        odd = {row.line: odd_label(row.label, numbers) for row in kept}
-        column, kind = self.settings.label_column, "rows have a label that is none"
-        wrong = [self.file.fault(kind, why, line, column) for line, why in odd.items() if why]
-        kept, faults = self._without(kept, [*faults, *wrong])
-        classes = tuple(sorted({row.label for row in kept if row.split == "train"}, key=_in_order))
-        if len(classes) < 2:
-            shown = f"'{classes[0]}' in all rows" if classes else "missing in all rows"
-            what = f"the label of the train split is {shown}"
-            raise self.file.error(what, column=column, hint="There is nothing to tell apart.")
-        kind = "rows have a label that train has not"
-        new = [row for row in kept if row.label not in classes]
-        unknown = [
-            self.file.fault(kind, f"label '{r.label}' of split {r.split} is not in train", r.line, column) for r in new
-        ]
-        kept, faults = self._without(kept, [*faults, *unknown])
-        targets = torch.tensor([classes.index(row.label) for row in kept])
-        train, val, test, more = self._parts(kept, targets, seed)
-        odd_names = tuple(like_missing([row.label for row in kept]))
-        return Splits(train, val, test, classes, (*said, *more), odd_names, tuple(faults))
-
-    def _parts(
-        self, rows: list[_Row], targets: Tensor, seed: int
-    ) -> tuple[Samples, Samples | None, Samples | None, tuple[str, ...]]:
-        samples: dict[str, Samples | None] = {}
-        for split in SPLITS:
-            places = [place for place, row in enumerate(rows) if row.split == split]
-            names = [self.file.row(rows[place].line) for place in places]
-            samples[split] = Samples([rows[p].cells for p in places], targets[places], names) if places else None
-        if samples["train"] is None:
+    def _read(self, rows: list[_Row], faults: list[Fault], seed: int) -> Splits:
+        if not any(row.split == "train" for row in rows):
             raise self.file.error("no row is of the train split", column=self.settings.split_column)
-        return complete(samples["train"], samples["val"], samples["test"], self.settings.split, seed)
+        read = self.cells.read([Raw(row.line, row.split, row.target) for row in rows])
+        kept = [rows[place] for place in read.kept]
+        _, faults = self._without([], [*faults, *read.faults])
+        places = {split: [place for place, row in enumerate(kept) if row.split == split] for split in SPLITS}
+        self.cells.check(read, [row.line for row in kept], places["train"])
+        parts = {split: self._samples(kept, read.column, these) for split, these in places.items()}
+        if parts["train"] is None:  # all of them cannot be used
+            raise UserError(read.faults[0].reason)
+        train, val, test, said = complete(
+            read.target, parts["train"], parts["val"], parts["test"], self.settings.split, seed
+        )
+        return Splits(train, val, test, read.target, (*read.warnings, *said), read.problems, tuple(faults))
+
+    def _samples(self, rows: list[_Row], targets: Tensor, places: list[int]) -> Samples | None:
+        names = [self.file.row(rows[place].line) for place in places]
+        return Samples([rows[p].cells for p in places], targets[places], names) if places else None
 
 
 def _parted(found: Sequence[_Row | Fault]) -> tuple[list[_Row], list[Fault]]:

@@ -36,8 +36,8 @@ class TorchvisionDataset(Source):
         cls = accepted[self.dataset]
         sets = {name: self._open(cls, root, name) for name in NAMES}
         whole = from_datasets(sets["train"], sets["val"], sets["test"])
-        train, val, test, warnings = complete(whole.train, whole.val, whole.test, self.split, seed)
-        return Splits(train, val, test, whole.classes, warnings)
+        train, val, test, warnings = complete(whole.target, whole.train, whole.val, whole.test, self.split, seed)
+        return Splits(train, val, test, whole.target, warnings)
 
     def _open(self, cls: type, root: str, split: str) -> Any:
         """The data set of a split, None if the class has no such split."""

@@ -185,9 +185,10 @@ def affine(pixels: Tensor, matrix: Matrix, size: tuple[int, int], fill: Tensor |
     return moved if fill is None else moved + fill
 
 
-def mix(batch: Batch, augment: Augment, num_classes: int) -> Batch:
-    """MixUp or CutMix of a batch, one of the two at random if both are on; targets become float (b, k), numbers are
-    mixed as they are.
+def mix(batch: Batch, augment: Augment, num_classes: int | None) -> Batch:
+    """MixUp or CutMix of a batch, one of the two at random if both are on.
+
+    Targets of `num_classes` classes become float (b, k), others (None) are mixed as they are.
 
     Draws from torch's global generator; the caller seeds it by the step. Sources: Zhang et al. 2018
     (arXiv:1710.09412), Yun et al. 2019 (arXiv:1905.04899).
@@ -197,6 +198,5 @@ def mix(batch: Batch, augment: Augment, num_classes: int) -> Batch:
         return batch
     way = ways[int(torch.randint(len(ways), ()))]
     alpha = augment.mixup if way is v2.MixUp else augment.cutmix
-    classes = num_classes if batch.targets.ndim == 1 else None  # a network may have several outputs for one number
-    images, targets = way(alpha=alpha, num_classes=classes)(batch.inputs["images"], batch.targets)
+    images, targets = way(alpha=alpha, num_classes=num_classes)(batch.inputs["images"], batch.targets)
     return replace(batch, inputs={**batch.inputs, "images": images}, targets=targets)

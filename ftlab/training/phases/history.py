@@ -24,6 +24,14 @@ def best_epoch(values: Sequence[float | None], first: int = 0) -> int | None:
     return min(candidates)[1] if candidates else None
 
 
+def unmeasured(history: Sequence[Record], values: Sequence[float | None], monitor: str) -> list[str]:
+    """What is to be said of epochs that were validated, and in which the monitored value was undefined."""
+    lost = sum(value is None and bool(record["val"]) for record, value in zip(history, values, strict=True))
+    kept = "the last weights" if best_epoch(values) is None else "the best weights of the others"
+    where = f"monitor={monitor} is undefined in {lost} of {len(history)} epochs"
+    return [f"{where}, which count as no progress; {kept} are kept"] if lost else []
+
+
 def phase_records(
     phases: Sequence[Phase],
     history: Sequence[Record],

@@ -10,9 +10,11 @@ from PIL import Image
 from ftlab.data.base import Samples, Splits
 from ftlab.data.checks import cache
 from ftlab.data.checks.check import check, settled
-from ftlab.data.checks.labels import numeric, odd_label
 from ftlab.errors import UserError
 from ftlab.inputs.images.files import ArrayImages, ImageFiles
+from ftlab.targets.cells.classes import numeric, odd_label
+from ftlab.targets.classes import Classes
+from ftlab.targets.labels import Labels
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +38,7 @@ def split_of_files(tmp_path: Path, broken: bytes | None = None) -> Splits:
     val = [picture(tmp_path / f"val{seed}.png", seed + 10) for seed in range(2)]
     if broken is not None:
         Path(train[3]).write_bytes(broken)
-    return Splits(samples(train, [0, 1, 0, 1, 0, 1]), samples(val, [0, 1]), None, ("a", "b"))
+    return Splits(samples(train, [0, 1, 0, 1, 0, 1]), samples(val, [0, 1]), None, Classes(("a", "b")))
 
 
 def settle(splits: Splits) -> None:
@@ -149,7 +151,7 @@ def test_images_in_memory_are_compared_over_the_splits():
     pixels[5] = pixels[0]
     train = Samples(ArrayImages(pixels[:4]), torch.tensor([0, 1, 0, 1]), [f"t/{i}" for i in range(4)])
     val = Samples(ArrayImages(pixels[4:]), torch.tensor([0, 1]), ["v/0", "v/1"])
-    splits = Splits(train, val, None, ("a", "b"))
+    splits = Splits(train, val, None, Classes(("a", "b")))
     assert check(splits, "fast").problems == ()
     found = {one.kind: one.examples for one in check(splits, "full").problems}
     assert found == {
@@ -161,7 +163,7 @@ def test_images_in_memory_are_compared_over_the_splits():
 def test_an_image_that_is_listed_twice_is_told_once_for_each_meaning(tmp_path):
     first, second = picture(tmp_path / "0.png", 0), picture(tmp_path / "1.png", 1)
     train = samples([first, first, second], [0, 0, 1])
-    splits = Splits(train, samples([second, first], [1, 1]), None, ("a", "b"))
+    splits = Splits(train, samples([second, first], [1, 1]), None, Classes(("a", "b")))
     counts = {one.kind: one.count for one in check(splits, "full").problems}
     assert counts == {
         "images are in another split too": 2,
@@ -173,7 +175,7 @@ def test_an_image_that_is_listed_twice_is_told_once_for_each_meaning(tmp_path):
 def test_labels_of_several_columns_that_are_no_probabilities_are_faults():
     targets = torch.tensor([[0.0, 1.0], [float("nan"), 0.0], [2.0, 0.0], [1.0, 1.0]])
     images = ArrayImages(np.zeros((4, 2, 2), dtype=np.uint8))
-    checked = check(Splits(Samples(images, targets), None, None, ("a", "b")), "fast")
+    checked = check(Splits(Samples(images, targets), None, None, Labels(("a", "b"))), "fast")
     assert list(checked.faults["train"]) == [1, 2]
 
 

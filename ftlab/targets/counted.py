@@ -1,0 +1,54 @@
+"""Samples of each class, and what a person should know of them.
+
+Shapes: n samples, k classes.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ftlab.problems import Problem, problem
+
+IMBALANCE = 10  # the largest class over the smallest from which a person is warned
+
+
+def missing_classes(count: Mapping[str, Sequence[int]], classes: Sequence[str]) -> list[Problem]:
+    """Classes of which a split has no sample; the mapping is the same for all splits."""
+    found: list[Problem] = []
+    for split, counts in count.items():
+        names = [label for label, number in zip(classes, counts, strict=True) if not number]
+        found += problem(f"classes have no sample in {split}", "warning", names)
+    return found
+
+
+def imbalance(counts: Sequence[int], classes: Sequence[str]) -> list[Problem]:
+    """counts: training samples of each class."""
+    present = [count for count in counts if count]
+    largest, smallest = max(present, default=0), min(present, default=0)
+    if largest <= IMBALANCE * smallest:
+        return []
+    places = [place for place, count in enumerate(counts) if count and largest > IMBALANCE * count]
+    names = [f"{classes[place]} ({counts[place]})" for place in sorted(places, key=lambda place: counts[place])]
+    most = f"{largest} of {classes[counts.index(largest)]}"
+    advice = f"they are less than a tenth of the largest, {most}; see the task's class weights"
+    return problem("classes are imbalanced", "warning", names, advice)
+
+
+def known(classes: Sequence[str], others: Sequence[str]) -> list[int]:
+    """Where each of `classes` is in `others`. Raises: ValueError naming those that are not."""
+    unknown = [label for label in classes if label not in others]
+    if unknown:
+        raise ValueError(f"the classes {unknown[:5]} are not the bundle's; it knows {', '.join(others[:20])}")
+    return [others.index(label) for label in classes]
+
+
+def names_of(stored: object) -> tuple[str, ...]:
+    """Raises: TypeError for what is no list of texts."""
+    if not isinstance(stored, list | tuple) or not all(isinstance(name, str) for name in stored):
+        raise TypeError(f"targets: expected a list of texts, not {stored!r}")
+    return tuple(stored)
+
+
+def as_places(places: Sequence[int]) -> Tensor:
+    return torch.tensor(places, dtype=torch.int64)
