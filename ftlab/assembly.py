@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from ftlab import bundle as bundles
 from ftlab.backbones.base import Backbone
+from ftlab.batch import Batch
 from ftlab.cache.settings import CacheSettings
 from ftlab.config import instantiate, named, options
 from ftlab.data.base import DataSpec, Splits
 from ftlab.data.checks.targets import small
-from ftlab.data.module import describe
+from ftlab.data.module import collate, describe
 from ftlab.errors import UserError
+from ftlab.gradients import CannotTellError, unused
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing
 from ftlab.inputs.images.preprocessing import Preprocessing
@@ -79,9 +82,10 @@ def assemble(
         raise UserError(refused)
     remarks = preprocessing.remarks(splits.inputs())
     phases = _phases(config, model, task, has_validation=splits.val is not None)
+    unchecked = _check_gradients(phases, model, splits, preprocessing)
     return Parts(
         splits=splits,
-        spec=replace(spec, warnings=(*spec.warnings, *remarks, *_at_random(backbone, phases))),
+        spec=replace(spec, warnings=(*spec.warnings, *remarks, *_at_random(model, phases), *unchecked)),
         preprocessing=preprocessing,
         augment=augment,
         model=model,
@@ -174,11 +178,11 @@ def _decided(settings: Mapping[str, Any], model: Model, task: Task) -> dict[str,
     return {key: auto[key] if value == "auto" and key in auto else value for key, value in settings.items()}
 
 
-def _at_random(backbone: Backbone, phases: Sequence[Phase]) -> tuple[str, ...]:
+def _at_random(model: Model, phases: Sequence[Phase]) -> tuple[str, ...]:
     """The warning about stages that stay as chance made them while others are trained upon them by gradient descent."""
-    if backbone.loaded.source != "random":
+    if model.backbone.loaded.source != "random":
         return ()
-    own = {f"backbone/{stage.name}" for stage in backbone.stages}
+    own = {address for address in model.addresses if address.startswith("backbone/")}
     gradient = [phase for phase in phases if phase.fit == "gradient"] or phases[-1:]
     frozen = {phase.name: len(own - set(phase.trainable)) for phase in gradient}
     worst = max(frozen, key=lambda name: frozen[name])
@@ -186,6 +190,40 @@ def _at_random(backbone: Backbone, phases: Sequence[Phase]) -> tuple[str, ...]:
         return ()
     stages = f"{frozen[worst]} of {len(own)} stages of the backbone"
     return (f"the backbone has random weights, and phase {worst} freezes {stages}; strategy=full trains them all",)
+
+
+def _check_gradients(
+    phases: Sequence[Phase], model: Model, splits: Splits, preprocessing: InputPreprocessing
+) -> tuple[str, ...]:
+    """The warning where it cannot be told which stages the outputs use; phases in closed form need no gradient.
+
+    Raises: UserError for a phase that trains a stage which no output uses: it would not, without a word.
+    """
+    if not any(phase.descending for phase in phases):
+        return ()
+    try:
+        idle = unused(model, _probe(splits, preprocessing))
+    except CannotTellError as error:
+        return (f"it is not known whether the outputs use every stage that trains: {error}",)
+    for phase in phases:
+        if of_no_use := [stage for stage in model.addresses if stage in phase.descending and stage in idle]:
+            raise UserError(
+                f"strategy, phase '{phase.name}': trains {', '.join(of_no_use)}, but no output of the network uses "
+                "it, so it would never get a gradient; freeze it (strategy=phases, rate: frozen), or take it out of "
+                "the network"
+            )
+    return ()
+
+
+def _probe(splits: Splits, preprocessing: InputPreprocessing) -> Batch:
+    """A batch of one: a black image, where a file may yet be broken, else the first training sample."""
+    if isinstance(preprocessing, Preprocessing):
+        raw = Image.new("RGB", preprocessing.size[::-1])
+    else:
+        raw = splits.train.inputs[0]
+    batch = collate([(preprocessing.transform()(raw), splits.train.targets[0], 0)], splits.target)
+    assert isinstance(batch, Batch)
+    return batch
 
 
 def _check_convex(phase: Phase, model: Model, task: Task) -> None:

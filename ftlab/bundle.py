@@ -49,12 +49,18 @@ def tensors(model: Model) -> dict[str, Tensor]:
 
     The backbone keeps its own names; a single linear layer takes the name of timm's classifier, any other head is
     prefixed. So `timm.create_model(name, num_classes=k, checkpoint_path=...)` reads a bundle with a linear head.
+    What is tied is there under each of its names: a reader need not know of it, and safetensors refuses what is shared.
     """
-    found = dict(model.backbone.model.state_dict().items())
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in _named(model).items()}
+
+
+def _named(model: Model) -> dict[str, Tensor]:
+    """The model's own tensors under these names."""
+    found = dict(model.backbone.model.state_dict(keep_vars=True).items())
     classifier = head_name(model)
-    for name, tensor in model.head.state_dict().items():
+    for name, tensor in model.head.state_dict(keep_vars=True).items():
         found[f"{classifier}.{name.removeprefix('fc.')}" if classifier else HEAD_PREFIX + name] = tensor
-    return {name: t.detach().cpu().contiguous().clone() for name, t in found.items()}
+    return found
 
 
 def head_name(model: Model) -> str | None:
@@ -74,6 +80,11 @@ def restore(model: Model, found: Mapping[str, Tensor], where: Path) -> None:
             f"{where}: the weights do not fit bundle.json: {len(missing)} missing {missing[:3]}, "
             f"{len(unknown)} unexpected {unknown[:3]}, {len(shapes)} of another shape {shapes[:3]}"
         )
+    first: dict[int, str] = {}
+    for name, tensor in _named(model).items():
+        other = first.setdefault(id(tensor), name)
+        if other != name and not torch.equal(found[name], found[other]):
+            raise UserError(f"{where}: {name} and {other} are one tensor of the network, and two in the file")
     classifier = head_name(model)
     prefix = f"{classifier}." if classifier else HEAD_PREFIX
     head = {name: found[prefix + name.removeprefix("fc." if classifier else "")] for name in model.head.state_dict()}

@@ -55,13 +55,36 @@ class Model(nn.Module):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """All stages, input end first; their parameters are named as in named_parameters()."""
-        parts: dict[str, Backbone | Head] = {"backbone": self.backbone, "head": self.head}
-        return tuple(
-            Stage(f"{part}/{stage.name}", tuple(f"{part}.{name}" for name in stage.parameters))
-            for part, module in parts.items()
-            for stage in module.stages
-        )
+        """All stages, input end first; their parameters are named as in named_parameters().
+
+        A parameter that several of them share is the first one's; a stage to which nothing is left is none.
+        """
+        return self._owned()[0]
+
+    @property
+    def tied(self) -> dict[str, str]:
+        """Other places of a parameter, as part/name, with the address of the stage that it freezes and trains with."""
+        return self._owned()[1]
+
+    def _owned(self) -> tuple[tuple[Stage, ...], dict[str, str]]:
+        names: dict[int, list[str]] = {}  # by identity: equal weights are not shared ones
+        for name, parameter in self.named_parameters(remove_duplicate=False):
+            names.setdefault(id(parameter), []).append(name)
+        identity = {name: own for own, several in names.items() for name in several}
+        stages, owner = [], {}  # of each parameter the address, and the name under which that stage holds it
+        for part, module in (("backbone", self.backbone), ("head", self.head)):
+            for stage in module.stages:
+                address, found = f"{part}/{stage.name}", []
+                for name in (f"{part}.{name}" for name in stage.parameters):
+                    if (own := identity[name]) not in owner:
+                        owner[own] = (address, name)
+                        found.append(names[own][0])
+                if found or not stage.parameters:  # a learner of scikit-learn has none
+                    stages.append(Stage(address, tuple(found)))
+        tied = {
+            place_of(name): address for own, (address, first) in owner.items() for name in names[own] if name != first
+        }
+        return tuple(stages), tied
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -77,11 +100,21 @@ class Model(nn.Module):
 
         Returns: (address of the stage, Stage(part/layer, its own parameters)), in the order of the modules.
         """
-        stage_of = {name: stage.name for stage in self.stages for name in stage.parameters}
-        found = []
+        stages = self.stages
+        stage_of = {name: stage.name for stage in stages for name in stage.parameters}
+        name_of = {id(parameter): name for name, parameter in self.named_parameters()}
+        found: list[tuple[str, Stage]] = []
+        held: set[str] = set()
         for path, module in self.named_modules():
-            own = tuple(f"{path}.{name}" for name, _ in module.named_parameters(recurse=False))
+            names = [name_of[id(parameter)] for parameter in module.parameters(recurse=False)]
+            own = tuple(name for name in names if name not in held)  # the others are a layer's before
+            held.update(own)
             if own:
-                part, _, rest = path.partition(".")
-                found.append((stage_of[own[0]], Stage(f"{part}/{rest.removeprefix('model.')}", own)))
+                found.append((stage_of[own[0]], Stage(place_of(path), own)))
         return found
+
+
+def place_of(name: str) -> str:
+    """backbone.model.blocks.0.conv -> backbone/blocks.0.conv"""
+    part, _, rest = name.partition(".")
+    return f"{part}/{rest.removeprefix('model.')}"

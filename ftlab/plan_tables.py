@@ -28,7 +28,14 @@ def layer_tables(parts: Parts, plan: list[Report]) -> tuple[list[Report], list[R
 
 
 def stage_table(parts: Parts) -> list[Report]:
-    return [{"address": name, "parameters": count} for name, count in parts.model.sizes().items()]
+    """One row a stage; `tied` names other places of its parameters, where there are any."""
+    places: dict[str, list[str]] = {}
+    for place, stage in parts.model.tied.items():
+        places.setdefault(stage, []).append(place)
+    return [
+        {"address": name, "parameters": count, **({"tied": places[name]} if name in places else {})}
+        for name, count in parts.model.sizes().items()
+    ]
 
 
 def plan_table(parts: Parts) -> list[Report]:

@@ -19,7 +19,8 @@ Settings = Mapping[str, Any]
 def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
     """Print the plan and give it back as the report has it."""
     table = plan_table(parts)
-    print_plan(*(layer_tables(parts, table) if detail == "layers" else (stage_table(parts), table)), console, detail)
+    rows, plan = layer_tables(parts, table) if detail == "layers" else (stage_table(parts), table)
+    print_plan(rows, plan, console, detail, parts.model.tied)
     for warning in parts.spec.warnings:
         console.print(f"data: {warning}", markup=False, highlight=False, soft_wrap=True)
     return table

@@ -91,6 +91,7 @@ TYPES: dict[str, Any] = {
     "data.image_size": PositiveInt | list[PositiveInt] | None,
     "data.split": Annotated[list[Probability], Field(min_length=3, max_length=3), "three shares from 0 to 1"],
     "data.split_column": str | None,
+    "data.group_column": str | None,
     "data.target_columns": Annotated[list[str], Field(min_length=1), "a list of columns"] | None,
     "data.series_column": str | None,
     "data.time_column": str | None,

@@ -8,6 +8,7 @@ from ftlab.config import instantiate
 from ftlab.data.base import Source, Splits
 from ftlab.data.checks.check import check, settled
 from ftlab.data.checks.targets import small
+from ftlab.data.groups import across
 from ftlab.data.module import describe
 from ftlab.errors import UserError
 from ftlab.problems import Problem, by_severity, of_faults
@@ -61,7 +62,8 @@ def problems_of(
         return Findings(name, {}, [Problem(str(error), "error", 1)])
     checked = check(splits, node["check"], readers(node))
     faults = [*splits.faults, *(fault for found in checked.faults.values() for fault in found.values())]
-    problems = [*of_faults(faults), *splits.problems, *checked.problems, *splits.target.problems(splits.targets())]
+    problems = [*of_faults(faults), *splits.problems, *checked.problems]
+    problems += [*splits.target.problems(splits.targets()), *across(splits)]
     problems += small(len(splits.train), node["batch_size"])
     problems += [Problem(text, "warning", 1) for text in splits.warnings]
     try:

@@ -80,7 +80,7 @@ FLOORS = (
     "backbones data",
     "heads survey",
     "model tasks",
-    "bundle evaluation freezing optimizers",
+    "bundle evaluation freezing gradients optimizers",
     "cache predictor",
     "reports writers",
     "assembly cache_command prediction sweep",

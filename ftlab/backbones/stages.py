@@ -95,7 +95,8 @@ def listed_stages(module: nn.Module, stages: Mapping[str, Iterable[str]], root: 
 
     Raises: UserError if a prefix matches nothing, or a parameter is in no stage or in two.
     """
-    names = [name for name, _ in module.named_parameters()]
+    parameters = dict(module.named_parameters(remove_duplicate=False))  # a shared one under each of its names
+    names = list(parameters)
     found: dict[str, list[str]] = {}
     for stage, prefixes in stages.items():
         for prefix in prefixes:
@@ -103,16 +104,18 @@ def listed_stages(module: nn.Module, stages: Mapping[str, Iterable[str]], root: 
                 heads = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
                 raise UserError(f"Stage '{stage}': no parameter is under '{prefix}'. The module has: {heads}.")
         found[stage] = [name for name in names if any(is_under(name, prefix) for prefix in prefixes)]
-    check_partition(names, found)
+    check_partition(parameters, found)
     return tuple(Stage(stage, tuple(f"{root}.{name}" for name in group)) for stage, group in found.items())
 
 
-def check_partition(names: Sequence[str], found: Mapping[str, Sequence[str]]) -> None:
-    for name in names:
+def check_partition(parameters: Mapping[str, nn.Parameter], found: Mapping[str, Sequence[str]]) -> None:
+    """Raises: UserError unless each of `parameters` is in one stage; a shared one may be in as many as it has names."""
+    for name in parameters:
         holders = [stage for stage, group in found.items() if name in group]
         if len(holders) > 1:
             raise UserError(f"Parameter '{name}' is in the stages {' and '.join(holders)}; name it in one only.")
-    left = [name for name in names if not any(name in group for group in found.values())]
+    held = {id(parameters[name]) for group in found.values() for name in group}
+    left = [name for name, parameter in parameters.items() if id(parameter) not in held]
     if left:
         shown = ", ".join(left[:5])
         raise UserError(f"{len(left)} parameters are in no stage: {shown}. Every parameter must be in exactly one.")

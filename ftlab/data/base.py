@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from torch import Tensor
+
 from ftlab.errors import UserError
 from ftlab.inputs.base import InputPreprocessing, Inputs
 from ftlab.problems import Fault, Problem
@@ -31,6 +33,7 @@ class Samples:
     inputs: Inputs
     targets: Column  # of the kind that Splits.target says
     names: Sequence[str] = field(default_factory=list)  # file path, or "digits/17"
+    groups: Tensor | None = None  # (n,) int64: samples of one number belong together, and into one split
 
     def __len__(self) -> int:
         return len(self.targets)

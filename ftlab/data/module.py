@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from ftlab.batch import Batch
 from ftlab.data.base import DataSpec, Samples, Source, Splits
+from ftlab.data.groups import across
 from ftlab.data.sampling import Item, Key, KeyedBatchSampler, KeyedDataset, Slots
 from ftlab.data.splits import subset as take
 from ftlab.errors import UserError, choices
@@ -38,7 +39,7 @@ def describe(name: str, splits: Splits, seed: int, subset: str | float | int | N
     train, said = take(splits.target, splits.train, subset, seed)
     taken = replace(splits, train=train)
     sizes = {split: len(samples) for split, samples in taken.parts().items()}
-    found = (*splits.problems, *splits.target.problems(taken.targets()))
+    found = (*splits.problems, *splits.target.problems(taken.targets()), *across(taken))
     told = tuple(problem.text for problem in found if problem.severity == "warning")
     try:
         target = splits.target.fitted(train.targets)
@@ -55,6 +56,9 @@ def check(name: str, splits: Splits) -> None:
             raise UserError(f"data={name}: the {split} split is empty; fill it or leave it out.")
         if len(samples.inputs) != len(samples):
             raise UserError(f"data={name}, {split}: {len(samples.inputs)} inputs and {len(samples)} targets.")
+        if samples.groups is not None and samples.groups.shape != (len(samples),):
+            shape = tuple(samples.groups.shape)
+            raise UserError(f"data={name}, {split}: groups have the shape {shape}; accepted: (n,).")
         if misshapen := splits.target.misshapen(samples.targets):
             raise UserError(f"data={name}, {split}: {misshapen}")
         if bad := splits.target.faults(samples.targets):
@@ -151,13 +155,23 @@ class DataModule:
             raise UserError(f"data={self.spec.name} has no split '{split}': {choices(split, there)}")
         return there[split]
 
+    def sampler(self, split: str, shuffle: bool, batch_size: int | None = None) -> KeyedBatchSampler:
+        """The order of a split's samples, and what of it is a batch; batch_size: None for the data's own.
+
+        Raises: UserError if the split is not there or has fewer samples than there are processes.
+        """
+        size = len(self.samples(split))
+        if size < self.world:
+            raise UserError(f"the {split} split holds {size} samples for {self.world} processes; use fewer.")
+        return KeyedBatchSampler(size, batch_size or self.batch_size, shuffle, self.seed, self.rank, self.world)
+
+    def batches(self, split: str = "train") -> int:
+        """How many batches an epoch of training on the split has; the same in each. Raises: UserError as `sampler`."""
+        return len(self.sampler(split, shuffle=True))
+
     def loader(self, split: str, shuffle: bool) -> Loader:
         """Raises: UserError if the split is not there or has fewer samples than there are processes."""
-        samples = self.samples(split)
-        if len(samples) < self.world:
-            raise UserError(f"the {split} split holds {len(samples)} samples for {self.world} processes; use fewer.")
-        sampler = KeyedBatchSampler(len(samples), self.batch_size, shuffle, self.seed, rank=self.rank, world=self.world)
-        return self._loader(split, sampler, varied=split == "train" and shuffle)
+        return self._loader(split, self.sampler(split, shuffle), varied=split == "train" and shuffle)
 
     def _loader(self, split: str, sampler: KeyedBatchSampler, varied: bool, fills: bool = True) -> Loader:
         samples = self.samples(split)
@@ -182,9 +196,7 @@ class DataModule:
         """
         made = self._loader(
             split,
-            KeyedBatchSampler(
-                len(self.samples(split)), max(batch_size, self.world), False, self.seed, self.rank, self.world
-            ),
+            self.sampler(split, shuffle=False, batch_size=max(batch_size, self.world)),
             varied=epoch is not None,
             fills=epoch is not None,  # in evaluation once is enough for whoever keeps what comes of it
         )

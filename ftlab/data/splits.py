@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ftlab.data.base import Samples
+from ftlab.data.groups import split_groups
 from ftlab.errors import UserError
 from ftlab.inputs.base import Selected
 from ftlab.targets.base import Target, selected
@@ -24,7 +25,8 @@ def select(samples: Samples, indices: Tensor) -> Samples:
     """The samples at `indices` (m,), in that order."""
     places = indices.tolist()
     names = [samples.names[place] for place in places] if len(samples.names) else []
-    return Samples(Selected(samples.inputs, places), selected(samples.targets, indices), names)
+    groups = None if samples.groups is None else samples.groups[indices]
+    return Samples(Selected(samples.inputs, places), selected(samples.targets, indices), names, groups)
 
 
 def complete(
@@ -42,7 +44,11 @@ def complete(
         both = shares[0] + shares[1]
         shares = (shares[0] / both, shares[1] / both, 0.0)
     strata = target.strata(train.targets)
-    parts, warnings = split_indices(len(train), strata, shares, seed)
+    if train.groups is None:
+        parts, warnings = split_indices(len(train), strata, shares, seed)
+    else:
+        even = torch.zeros(len(train), dtype=torch.int64) if strata is None else strata
+        parts, warnings = split_groups(train.groups, even, shares, seed), ()
     if strata is None and target.at_random:
         warnings = (f"{target.at_random} are split at random, not stratified",)
     first, second, third = (select(train, part) if len(part) else None for part in parts)
@@ -73,13 +79,13 @@ def split_indices(
     generator = torch.Generator().manual_seed(seed)
     warnings: tuple[str, ...] = ()
     if strata is None:
-        groups = [torch.arange(size)]
+        cells = [torch.arange(size)]
     else:
-        groups = [torch.where(strata == label)[0] for label in strata.unique()]
-        small = sum(len(group) < 3 for group in groups)
+        cells = [torch.where(strata == label)[0] for label in strata.unique()]
+        small = sum(len(cell) < 3 for cell in cells)
         if small:
-            warnings = (f"{small} of {len(groups)} classes have fewer than 3 samples and are in train only",)
-    cuts = [_cut(group[torch.randperm(len(group), generator=generator)], shares) for group in groups]
+            warnings = (f"{small} of {len(cells)} classes have fewer than 3 samples and are in train only",)
+    cuts = [_cut(cell[torch.randperm(len(cell), generator=generator)], shares) for cell in cells]
     train, val, test = (torch.cat(parts).sort().values for parts in zip(*cuts, strict=True))
     return (train, val, test), warnings
 

@@ -22,7 +22,7 @@ class Head(nn.Module, ABC):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """One stage a direct child that has parameters, in order."""
+        """One stage a direct child that has parameters, in order; a parameter that two share is the first one's."""
         return tuple(
             Stage(name, tuple(f"{name}.{p}" for p, _ in child.named_parameters()))
             for name, child in self.named_children()

@@ -23,10 +23,13 @@ UNBOUNDED = 100_000  # characters
 LINE = 80  # characters of a line an epoch
 
 
-def print_plan(stages: Stages, plan: Plan, console: Console, detail: str = "stages") -> None:
+def print_plan(
+    stages: Stages, plan: Plan, console: Console, detail: str = "stages", tied: Mapping[str, str] | None = None
+) -> None:
     """The plan, stage by stage and phase by phase; with many phases a row is a phase.
 
     detail: "stages" lets neighbours that are treated alike share a row, "layers" gives each row of `stages` its own.
+    tied: other places of shared parameters, with the address of the stage that counts and trains them.
 
     Raises: UserError for another `detail`.
     """
@@ -39,6 +42,8 @@ def print_plan(stages: Stages, plan: Plan, console: Console, detail: str = "stag
         table = _by_phase(stages, plan, collapse)
     console.print(table)
     console.print()
+    for place, stage in (tied or {}).items():
+        console.print(Text(f"{numbers.readable(place)}: tied to {stage}"), soft_wrap=True)
     console.print(_footer(stages, plan, detail), style="dim")
 
 

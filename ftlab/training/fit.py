@@ -18,7 +18,6 @@ from ftlab.backbones.layout import channels_last
 from ftlab.blocks import Block, Gallery, Heading, Sample
 from ftlab.bundle import Description, targets_of
 from ftlab.data.module import DataModule
-from ftlab.data.sampling import KeyedBatchSampler
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, evaluate
 from ftlab.inputs.images.transforms import mix
@@ -104,7 +103,7 @@ def prepare(
         model=parts.model,
         task=parts.task,
         optimizer=parts.optimizer,
-        plan=rate_plan(parts, settings, trainer.world_size),
+        plan=rate_plan(parts, settings, make_data(world=trainer.world_size)),
         mix=partial(mix, augment=parts.augment, num_classes=parts.spec.target.one_hot),
         seed=settings["seed"],
         monitor=settings["monitor"],
@@ -116,10 +115,8 @@ def prepare(
     return trainer, finetuner
 
 
-def rate_plan(parts: Parts, settings: Mapping[str, Any], world: int) -> RatePlan:
-    size, batch_size = parts.spec.sizes["train"], settings["data"]["batch_size"]
-    batches = len(KeyedBatchSampler(size, batch_size, True, settings["seed"], 0, world))
-    steps = -(-batches // settings["trainer"]["accumulate_grad_batches"])  # the last window may be incomplete
+def rate_plan(parts: Parts, settings: Mapping[str, Any], data: DataModule) -> RatePlan:
+    steps = -(-data.batches() // settings["trainer"]["accumulate_grad_batches"])  # the last window may be incomplete
     return RatePlan(parts.optimizer.lr, parts.rates, parts.schedule, parts.phases, max(1, steps))
 
 

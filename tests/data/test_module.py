@@ -10,6 +10,7 @@ from ftlab.inputs.images.pictures import thumbnail
 from ftlab.inputs.images.preprocessing import Preprocessing
 from ftlab.targets.classes import Classes
 from ftlab.targets.labels import Labels
+from tests.conftest import ROOT
 from tests.data.pictures import write_image
 
 # A machine with one core is told that two workers are many; what they load is the same.
@@ -163,3 +164,18 @@ def test_a_subset_is_of_the_train_split_only():
     assert spec.sizes == {"train": 4, "val": 5}
     assert spec.target.counts == (2, 2)
     assert len(splits.train) == 4
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_the_batches_of_an_epoch_are_known_without_loading_them(world):
+    data = module(world=world, batch_size=6)
+    assert data.batches() == len(list(data.loader("train", True)))
+    assert data.batches("val") == 1
+    assert len(data.sampler("train", shuffle=False, batch_size=5)) == (3 if world == 1 else 2)  # 11: 5, 5, 1
+    with pytest.raises(UserError, match=r"val split holds 5 samples for 6 processes"):
+        module(world=6, batch_size=12).sampler("val", shuffle=False)
+
+
+def test_no_other_place_makes_an_order_of_samples():
+    made = [str(f.relative_to(ROOT)) for f in (ROOT / "ftlab").rglob("*.py") if "KeyedBatchSampler(" in f.read_text()]
+    assert sorted(made) == ["ftlab/data/module.py", "ftlab/data/sampling.py"]  # made, and defined

@@ -6,22 +6,20 @@ Shapes: n rows, k labels or numbers.
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor
-
-from ftlab.data.base import Samples, Source, Splits
-from ftlab.data.sources.split_names import SPLITS, split_of
-from ftlab.data.splits import complete
+from ftlab.data.base import Source, Splits
+from ftlab.data.sources.listed import Sharing, dealt, group_of
+from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
 from ftlab.files.csv_file import CsvFile, Record
 from ftlab.files.folders import existing_folder
 from ftlab.files.paths import printable
 from ftlab.inputs.images.files import ImageFiles
 from ftlab.problems import Fault
-from ftlab.targets.cells.base import Cells, Raw
+from ftlab.targets.cells.base import Cells
 from ftlab.targets.cells.classes import ClassCells, LabelCells
 from ftlab.targets.cells.numbers import NumberCells
 
@@ -32,6 +30,7 @@ class _Row:
     path: Path
     target: Any  # as targets.cells reads it
     split: str
+    group: str
 
 
 class ImageCsv(Source):
@@ -54,12 +53,12 @@ class ImageCsv(Source):
         split: Sequence[float],
         target_columns: Sequence[str] | None = None,
         missing: Literal["error", "drop"] = "error",
+        group_column: str | None = None,
     ) -> None:
         self.root = root
         self.file = CsvFile(file, Path(root))
         self.path_column = path_column
-        self.split_column = split_column
-        self.split = split
+        self.sharing = Sharing(split_column, group_column, split)
         if target_columns and multilabel:
             raise UserError("data.multilabel=true and data.target_columns: targets are labels or numbers; set one.")
         self.cells: Cells
@@ -79,22 +78,13 @@ class ImageCsv(Source):
         rows = [row for row in rows if self.file.row(row.line) not in {fault.name for fault in missing}]
         if not rows and faults:
             raise UserError(faults[0].reason)
-        if not any(row.split == "train" for row in rows):
-            raise self.file.error("no row is of the train split", column=self.split_column)
-        read = self.cells.read([Raw(row.line, row.split, row.target) for row in rows])
-        kept = [rows[place] for place in read.kept]
-        places = {split: [place for place, row in enumerate(kept) if row.split == split] for split in SPLITS}
-        self.cells.check(read, [row.line for row in kept], places["train"])
-        parts = {split: _samples(kept, read.column, these) for split, these in places.items()}
-        if parts["train"] is None:  # all of them cannot be used
-            raise UserError(read.faults[0].reason)
-        train, val, test, said = complete(read.target, parts["train"], parts["val"], parts["test"], self.split, seed)
-        warnings = (*read.warnings, *_twice(kept), *said)
-        faults = sorted([*faults, *read.faults], key=lambda fault: int(fault.name.rpartition(" ")[2]))  # by row
-        return Splits(train, val, test, read.target, warnings, read.problems, tuple(faults))
+        whole, kept = dealt(self.file, self.cells, rows, _files, self.sharing, seed)
+        bad = sorted([*faults, *whole.faults], key=lambda fault: int(fault.name.rpartition(" ")[2]))  # by row
+        return replace(whole, warnings=(*whole.warnings, *_twice(kept)), faults=tuple(bad))
 
     def _check_columns(self, columns: Sequence[str]) -> None:
-        for key, column in (("path_column", self.path_column), ("split_column", self.split_column)):
+        split, group = self.sharing.split_column, self.sharing.group_column
+        for key, column in (("path_column", self.path_column), ("split_column", split), ("group_column", group)):
             if column is not None and column not in columns:
                 raise self.file.error(f"data.{key}={column} is no column", hint=choices(column, columns))
         self.cells.check_columns(columns)
@@ -104,9 +94,11 @@ class ImageCsv(Source):
         if not path:
             return self.file.fault("rows lack a path", "the path is blank", line, self.path_column)
         target = self.cells.of_row(line, record)
-        split = split_of(self.file, line, record.get(self.split_column or ""), self.split_column)
-        fault = next((found for found in (target, split) if isinstance(found, Fault)), None)
-        return fault or _Row(line, root / path, target, str(split))
+        columns = self.sharing.split_column, self.sharing.group_column
+        split = split_of(self.file, line, record.get(columns[0] or ""), columns[0])
+        group = group_of(self.file, line, record.get(columns[1] or ""), columns[1])
+        fault = next((found for found in (target, split, group) if isinstance(found, Fault)), None)
+        return fault or _Row(line, root / path, target, str(split), str(group))
 
     def _missing(self, rows: list[_Row]) -> list[Fault]:
         missing = [row for row in rows if not os.path.isfile(row.path)]
@@ -124,7 +116,6 @@ def _twice(rows: list[_Row]) -> tuple[str, ...]:
     return (f"{len(twice)} images are listed more than once, for example {printable(twice[0])}",) if twice else ()
 
 
-def _samples(rows: list[_Row], targets: Tensor, places: list[int]) -> Samples | None:
-    """The rows at `places` with their targets (n, ...), None where there are none."""
-    paths = [rows[place].path for place in places]
-    return Samples(ImageFiles(paths), targets[places], [printable(path) for path in paths]) if places else None
+def _files(rows: list[_Row]) -> tuple[ImageFiles, list[str]]:
+    paths = [row.path for row in rows]
+    return ImageFiles(paths), [printable(path) for path in paths]

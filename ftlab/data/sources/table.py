@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from torch import Tensor
-
-from ftlab.data.base import Samples, Source, Splits
+from ftlab.data.base import Source, Splits
 from ftlab.data.sources.column_types import is_missing, like_number, naming, of_text, repeated, typed
-from ftlab.data.sources.split_names import SPLITS, split_of
-from ftlab.data.splits import complete
+from ftlab.data.sources.listed import Sharing, dealt, group_of
+from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
 from ftlab.files.csv_file import CsvFile, Record
 from ftlab.files.folders import existing_folder
@@ -23,7 +21,7 @@ from ftlab.files.numbers import MISSING, number
 from ftlab.files.table_file import table_file
 from ftlab.inputs.tables.rows import Columns, fit
 from ftlab.problems import Fault, Problem, problem
-from ftlab.targets.cells.base import Cells, Raw
+from ftlab.targets.cells.base import Cells
 from ftlab.targets.cells.classes import ClassCells
 from ftlab.targets.cells.numbers import NumberCells
 
@@ -34,6 +32,7 @@ class _Row:
     cells: Mapping[str, Any]  # texts by column; those that the network sees, typed, once it is known what they hold
     target: Any  # to predict, as targets.cells reads it
     split: str
+    group: str
 
 
 class Table(Source):
@@ -57,6 +56,7 @@ class Table(Source):
         rare: int,
         split_column: str | None,
         split: Sequence[float],
+        group_column: str | None = None,
     ) -> None:
         self.root = root
         self.file = file
@@ -68,6 +68,7 @@ class Table(Source):
         self.rare = rare
         self.split_column = split_column
         self.split = split
+        self.group_column = group_column
 
     def survey(self, seed: int) -> Splits:
         return _Reading(self, table_file(self.file, existing_folder(self.root))).splits(seed)
@@ -97,9 +98,12 @@ class _Reading:
         if not rows:
             raise UserError(faults[0].reason)
         rows = [replace(row, cells=typed(row.cells, self.seen, columns.numbers)) for row in rows]
-        whole = self._read(rows, faults, seed)
+        s = self.settings
+        sharing = Sharing(s.split_column, s.group_column, s.split)
+        whole, _ = dealt(self.file, self.cells, rows, self._made, sharing, seed)
+        _, faults = self._without([], [*faults, *whole.faults])
         told = (*problems, *whole.problems, *repeated(whole))
-        return replace(whole, problems=told, kind="table", fit=partial(fit, columns=columns))
+        return replace(whole, problems=told, faults=tuple(faults), kind="table", fit=partial(fit, columns=columns))
 
     # --- columns
 
@@ -117,15 +121,18 @@ class _Reading:
         self.cells.check_columns(columns)
         keys = {
             "columns": s.columns, "categorical_columns": s.categorical_columns, "split_column": [s.split_column],
+            "group_column": [s.group_column],
         }  # fmt: skip
         for key, names in keys.items():
             for name in names or ():
                 if name is not None and name not in columns:
                     raise self.file.error(f"data.{key}={name} is no column", hint=choices(name, columns))
-        own = {*s.target_columns, s.label_column, s.split_column}
+        own = {*s.target_columns, s.label_column, s.split_column, s.group_column}
         told = [name for name in s.columns or () if name in own]
         if told:
-            raise UserError(f"data.columns: {told[0]} is a target, or the split; the network may not see it.")
+            raise UserError(
+                f"data.columns: {told[0]} is a target, the split, or the group; the network may not see it."
+            )
         self.seen = [name for name in s.columns or columns if name not in own]
         if not self.seen:
             raise self.file.error("no column is left for the network to see")
@@ -171,36 +178,19 @@ class _Reading:
             return self.file.fault("rows are too long or too short", "the row has not a cell for each column", line)
         cells = {name: cell or "" for name, cell in record.items()}
         target = self.cells.of_row(line, cells)
-        split = split_of(self.file, line, cells.get(self.settings.split_column or ""), self.settings.split_column)
-        fault = next((found for found in (target, split) if isinstance(found, Fault)), None)
-        return fault or _Row(line, cells, target, str(split))
+        s = self.settings
+        split = split_of(self.file, line, cells.get(s.split_column or ""), s.split_column)
+        group = group_of(self.file, line, cells.get(s.group_column or ""), s.group_column)
+        fault = next((found for found in (target, split, group) if isinstance(found, Fault)), None)
+        return fault or _Row(line, cells, target, str(split), str(group))
 
     def _without(self, rows: list[_Row], faults: list[Fault]) -> tuple[list[_Row], list[Fault]]:
         """The rows that no fault names, and the first fault of each row."""
         first = {fault.name: fault for fault in reversed(faults)}
         return [row for row in rows if self.file.row(row.line) not in first], list(reversed(first.values()))
 
-    # --- targets
-
-    def _read(self, rows: list[_Row], faults: list[Fault], seed: int) -> Splits:
-        if not any(row.split == "train" for row in rows):
-            raise self.file.error("no row is of the train split", column=self.settings.split_column)
-        read = self.cells.read([Raw(row.line, row.split, row.target) for row in rows])
-        kept = [rows[place] for place in read.kept]
-        _, faults = self._without([], [*faults, *read.faults])
-        places = {split: [place for place, row in enumerate(kept) if row.split == split] for split in SPLITS}
-        self.cells.check(read, [row.line for row in kept], places["train"])
-        parts = {split: self._samples(kept, read.column, these) for split, these in places.items()}
-        if parts["train"] is None:  # all of them cannot be used
-            raise UserError(read.faults[0].reason)
-        train, val, test, said = complete(
-            read.target, parts["train"], parts["val"], parts["test"], self.settings.split, seed
-        )
-        return Splits(train, val, test, read.target, (*read.warnings, *said), read.problems, tuple(faults))
-
-    def _samples(self, rows: list[_Row], targets: Tensor, places: list[int]) -> Samples | None:
-        names = [self.file.row(rows[place].line) for place in places]
-        return Samples([rows[p].cells for p in places], targets[places], names) if places else None
+    def _made(self, rows: list[_Row]) -> tuple[list[Mapping[str, Any]], list[str]]:
+        return [row.cells for row in rows], [self.file.row(row.line) for row in rows]
 
 
 def _parted(found: Sequence[_Row | Fault]) -> tuple[list[_Row], list[Fault]]:

@@ -85,11 +85,17 @@ def is_equal(one: Tensor, other: Tensor) -> bool:
 
 
 def untrained(model: Model, trained: Collection[str]) -> list[str]:
-    """The backbone's parameters and buffers, by their names in the model, of which no stage is in `trained`."""
-    stage_of = {name: {stage.name} for stage in model.stages for name in stage.parameters}
+    """The backbone's parameters and buffers, by their names in the model, of which no stage is in `trained`.
+
+    Of a parameter that the head shares, the head's names too: else every checkpoint would hold it all the same.
+    """
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    stage_of = {id(parameters[name]): {stage.name} for stage in model.stages for name in stage.parameters}
+    backbone = {id(parameter) for parameter in model.backbone.parameters()}
     modules = owners(model)
-    names = [name for name, _ in (*model.named_parameters(), *model.named_buffers()) if name.startswith("backbone.")]
-    return [n for n in names if stage_of.get(n, modules[n.rpartition(".")[0]]).isdisjoint(trained)]
+    found = [name for name, p in parameters.items() if id(p) in backbone and stage_of[id(p)].isdisjoint(trained)]
+    buffers = [name for name, _ in model.named_buffers() if name.startswith("backbone.")]
+    return found + [name for name in buffers if modules[name.rpartition(".")[0]].isdisjoint(trained)]
 
 
 class CheckpointFiles(TorchCheckpointIO):

@@ -84,8 +84,7 @@ def reason(error: Exception) -> str:
 
 def chosen(parts: Parts, data: DataModule, settings: Mapping[str, Any]) -> tuple[str, str]:
     """on or off, and why, by steps on copies of the network in the phase that takes longest."""
-    each = len(KeyedBatchSampler(parts.spec.sizes["train"], data.batch_size, True, 0))
-    steps = {phase.name: phase.epochs * each for phase in parts.phases if phase.fit == "gradient"}
+    steps = {phase.name: phase.epochs * data.batches() for phase in parts.phases if phase.fit == "gradient"}
     if sum(steps.values()) < FEW:
         return "off", f"compiling takes longer than it saves in {sum(steps.values())} steps"
     try:

@@ -18,7 +18,6 @@ from ftlab.cache.borders import Borders, at_border
 from ftlab.cache.decide import KEPT, Choice, Place, groups
 from ftlab.cache.probe import Probed
 from ftlab.data.module import DataModule
-from ftlab.data.sampling import KeyedBatchSampler
 from ftlab.evaluation import on_device
 from ftlab.freezing import freeze
 from ftlab.reports.estimates import Estimate
@@ -85,11 +84,10 @@ def total(
 ) -> float:
     """Seconds of a phase; `forward`, `loading` and `once` are of one sample."""
     train, val = data.spec.sizes["train"], data.spec.sizes.get("val", 0)
-    steps = len(KeyedBatchSampler(train, data.batch_size, True, 0))
     variants = 1 if phase.fit == "convex" else views
     before = once * (variants * train * (choice.train in KEPT) + val * (choice.val in KEPT))
     read = loading * (train * (choice.train not in KEPT) + val * (choice.val not in KEPT))
-    return before + phase.epochs * (steps * step + val * forward + read)
+    return before + phase.epochs * (data.batches() * step + val * forward + read)
 
 
 class Trial:

@@ -1,0 +1,93 @@
+"""Which stages no output hangs on: they would seem to train, and never get a gradient.
+
+A walk along autograd's graph, from the outputs back to the parameters: nothing is computed backward, so it works for a
+network on the meta device too, and no gradient is touched.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import BackwardCFunction
+from torch.func import functional_call
+from torch.utils._pytree import tree_leaves
+
+from ftlab.batch import Batch
+from ftlab.model import Model
+
+
+class CannotTellError(Exception):
+    """Why it is not known which stages are used, in one line."""
+
+
+def unused(model: Model, batch: Batch) -> frozenset[str]:
+    """Addresses of the stages that no output of `batch` uses; the model stays as it was, no random number is drawn.
+
+    Raises: CannotTellError where the network does not run in evaluation as it is, or computes unseen by autograd.
+    """
+    with as_found(model):
+        parameters = on_one_device(model)
+        try:
+            outputs = run(model, parameters, batch)
+        except Exception as error:  # of the network's own code
+            raise CannotTellError((str(error).splitlines() or [type(error).__name__])[0][:160]) from error
+        reached, hidden = behind(outputs)
+    used = {name for name, parameter in parameters.items() if id(parameter) in reached}
+    found = frozenset(s.name for s in model.stages if s.parameters and used.isdisjoint(s.parameters))
+    if found and (hidden or not reached):
+        raise CannotTellError(f"{hidden or 'the output'} is of a kind that autograd's graph does not show")
+    return found
+
+
+def run(model: Model, parameters: dict[str, Tensor], batch: Batch) -> Any:
+    """What the model gives, its buffers untouched."""
+    device = next(iter(parameters.values())).device
+    buffers = {name: buffer.to(device, copy=True) for name, buffer in model.named_buffers()}
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        return functional_call(model, {**parameters, **buffers}, (batch.each(lambda tensor: tensor.to(device)),))
+
+
+def on_one_device(model: Model) -> dict[str, Tensor]:
+    """All parameters as leaves of a graph; beside a network without weights (meta) the head's are without as well."""
+    named = dict(model.named_parameters())
+    device = next(iter(named.values())).device  # the backbone's
+    found = {name: p if p.device == device else torch.empty_like(p, device=device) for name, p in named.items()}
+    for parameter in found.values():
+        parameter.requires_grad_(parameter.is_floating_point())
+    return found
+
+
+@contextmanager
+def as_found(model: Model) -> Iterator[None]:
+    """In evaluation mode; modes, and what asks for a gradient, are put back."""
+    modes = [(module, module.training) for module in model.modules()]
+    asked = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, requires_grad in asked:
+            parameter.requires_grad_(requires_grad)
+
+
+def behind(outputs: Any) -> tuple[set[int], str | None]:
+    """(identities of the leaves that the tensors in `outputs` hang on, a function of which autograd sees no inside)."""
+    tensors = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.requires_grad]
+    found = {id(tensor) for tensor in tensors if tensor.grad_fn is None}
+    stack: list[Any] = [tensor.grad_fn for tensor in tensors if tensor.grad_fn is not None]
+    seen, hidden = set(stack), None
+    while stack:
+        node = stack.pop()
+        if (leaf := getattr(node, "variable", None)) is not None:  # AccumulateGrad
+            found.add(id(leaf))
+        if isinstance(node, BackwardCFunction):  # somebody's own, such as reentrant checkpointing
+            hidden = type(node).__name__
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                stack.append(following)
+    return found, hidden
