@@ -1,6 +1,7 @@
 """Addresses that users keep: bundles, config.yaml and YAML files of their own name classes by `_target_`.
 
-Where one has moved, its old address goes on to work: this table is the one place that knows of it.
+Where one has moved, its old address goes on to work: this table is the one place that knows of it. So is the list of
+keys that came later.
 """
 
 from typing import Any
@@ -22,6 +23,8 @@ MOVED = {
     "ftlab.training.optimizers.rmsprop": "ftlab.optimizers.rmsprop",
     "ftlab.training.optimizers.sgd": "ftlab.optimizers.sgd",
 }
+
+LATER = frozenset({"data.split_from"})  # keys that came when users had options of their own, which may lack them
 
 
 def current(name: Any) -> Any:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 from ftlab import bundle as bundles
 from ftlab.backbones.base import Backbone
@@ -16,22 +15,21 @@ from ftlab.cache.settings import CacheSettings
 from ftlab.config import instantiate, named, options
 from ftlab.data.base import DataSpec, Splits
 from ftlab.data.checks.targets import small
+from ftlab.data.membership.holding import Hold
+from ftlab.data.membership.record import Membership
 from ftlab.data.module import collate, describe
 from ftlab.errors import UserError
 from ftlab.gradients import CannotTellError, unused
+from ftlab.inputs import kinds
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing
-from ftlab.inputs.images.preprocessing import Preprocessing
-from ftlab.inputs.kinds import restored
 from ftlab.model import Model, width_of
 from ftlab.optimizers import OptimizerSettings
 from ftlab.schedules.base import Schedule
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.base import check as check_phases
-from ftlab.survey import option_of, surveyed
+from ftlab.survey import FRESH, option_of, surveyed
 from ftlab.tasks.base import Task
-
-BACKBONES = {"image": "timm", "table": "table", "sequence": "sequence"}  # the option for each kind of raw inputs
 
 
 @dataclass
@@ -49,6 +47,7 @@ class Parts:
     schedule: Schedule
     optimizer: OptimizerSettings
     cache: CacheSettings
+    membership: Membership | None = None  # which sample is in which split, where `hold` asks for it
 
 
 def assemble(
@@ -56,19 +55,20 @@ def assemble(
     data: Splits | None = None,
     backbone: Backbone | None = None,
     describe_only: bool = False,
+    hold: Hold = FRESH,
 ) -> Parts:
-    """Build every part. `describe_only`: a network without weights, for the plan.
+    """Build every part. `describe_only`: a network without weights, for the plan; `hold`: what data are held against.
 
     Raises: UserError for anything in the config or the data that cannot work.
     """
-    splits, spec = _data(config, data)
+    splits, spec, membership = _data(config, data, hold)
     make = partial(instantiate, trusted_modules=config["trusted_modules"])
     task: Task = make(config["task"], spec=spec)
-    fitted = _fitted(config["backbone"], splits, config["trusted_modules"])
+    fitted = _fitted(config, splits)
     torch.manual_seed(config["seed"])  # new weights: of the head, and of a network without pretrained ones
     if backbone is None:
         backbone = _backbone(config, splits.kind, fitted, describe_only)
-    preprocessing = fitted or _of_backbone(backbone, config["data"])
+    preprocessing = fitted or _of_backbone(backbone, splits.kind, config["data"])
     head = make(
         config["head"],
         num_features=width_of(backbone, config["head"], preprocessing),
@@ -95,40 +95,44 @@ def assemble(
         schedule=_schedule(config, has_validation=splits.val is not None),
         optimizer=make(config["optimizer"]),
         cache=make(config["cache"]),
+        membership=membership,
     )
 
 
-def _data(config: Mapping[str, Any], data: Splits | None) -> tuple[Splits, DataSpec]:
+def _data(config: Mapping[str, Any], data: Splits | None, hold: Hold) -> tuple[Splits, DataSpec, Membership | None]:
     node = config["data"]
-    whole = surveyed(node, config["seed"], data, config["trusted_modules"])
+    whole = surveyed(node, config["seed"], data, config["trusted_modules"], hold)
     name = option_of(node) if data is None else "your own"
-    checked, spec = describe(name, whole, config["seed"], config["subset"])
+    checked, spec = describe(name, whole.splits, config["seed"], config["subset"])
     few = [found.text for found in small(len(checked.train), node["batch_size"])]
-    return checked, replace(spec, warnings=(*spec.warnings, *few))
+    return checked, replace(spec, warnings=(*whole.said, *spec.warnings, *few)), whole.membership
 
 
-def _fitted(node: Mapping[str, Any], splits: Splits, trusted_modules: Sequence[str]) -> InputPreprocessing | None:
+def _fitted(config: Mapping[str, Any], splits: Splits) -> InputPreprocessing | None:
     """The preprocessing of data that brings its own: of the run whose bundle the weights are, else fitted on train."""
     if splits.fit is None:
         return None
-    weights = Path(node.get("weights") or "").expanduser()
+    fresh, trusted = splits.fit(splits.train.inputs).told(config["data"]), config["trusted_modules"]
+    weights = Path(config["backbone"].get("weights") or "").expanduser()
     if not (weights / bundles.DESCRIPTION).is_file():
-        return splits.fit(splits.train.inputs)
-    found = restored(bundles.read(weights, trusted_modules)[0].preprocessing)
+        return fresh
+    found = kinds.restored(bundles.read(weights, trusted)[0].preprocessing, trusted)
     check_kind(f"backbone.weights={weights}", found.kind, splits.kind)
-    return found.suited(splits.fit(splits.train.inputs))
+    return found.suited(fresh)
 
 
 def _backbone(config: Mapping[str, Any], kind: str, fitted: InputPreprocessing | None, describe_only: bool) -> Backbone:
-    """Told what it must take by the data: its fitted preprocessing, or an image size for one that is not set."""
+    """Told what it must take by the data: its fitted preprocessing, or what the kind of inputs asks for."""
     node, trusted = config["backbone"], config["trusted_modules"]
     takes = getattr(named(node, trusted), "takes", kind)  # one that a function of the user's own makes may take any
-    names = {option.get("_target_"): name for name, option in options("backbone").items()}
-    way = f"; use backbone={BACKBONES[kind]}" if kind in BACKBONES else ""
-    check_kind(f"backbone={names.get(node['_target_'], node['_target_'])}", takes, kind, way)
+    if takes != kind:
+        names = {option.get("_target_"): name for name, option in options("backbone").items()}
+        ways = [name for name, option in options("backbone").items() if getattr(named(option), "takes", None) == kind]
+        way = f"; use backbone={ways[0]}" if ways else ""
+        check_kind(f"backbone={names.get(node['_target_'], node['_target_'])}", takes, kind, way)
     if fitted is None:
-        given = {key: value for key, value in node.items() if key != "image_size" or value is not None}
-        told = {"image_size": config["data"].get("image_size"), **given}
+        asked = kinds.of(kind).asks(config["data"])
+        told = asked | {key: value for key, value in node.items() if key not in asked or value is not None}
     else:
         told = {**node, **fitted.builds()}
     backbone: Backbone = instantiate(told, trusted_modules=trusted, meta=describe_only)
@@ -141,14 +145,13 @@ def check_kind(who: str, takes: str, kind: str, way: str = "") -> None:
         raise UserError(f"{who}: takes inputs of the kind '{takes}', and those of the data are of '{kind}'{way}")
 
 
-def _of_backbone(backbone: Backbone, data: Mapping[str, Any]) -> Preprocessing:
-    """The preprocessing that its weights were trained with, unless the data sets size or crop."""
-    own, size, crop_pct = backbone.preprocessing, data.get("image_size"), data.get("crop_pct")
+def _of_backbone(backbone: Backbone, kind: str, data: Mapping[str, Any]) -> InputPreprocessing:
+    """The preprocessing that its weights were trained with, unless the data sets something else (size, crop)."""
+    own = backbone.preprocessing
     if own is None:
         raise UserError("the backbone says nothing of its preprocessing; give ModuleBackbone(..., preprocessing=...)")
-    if size is not None:
-        own = replace(own, size=(size, size) if isinstance(size, int) else (size[0], size[1]))
-    return own if crop_pct is None else replace(own, crop_pct=crop_pct)
+    check_kind(f"the backbone '{backbone.name}'", own.kind, kind)
+    return own.told(data)
 
 
 def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation: bool) -> list[Phase]:
@@ -216,12 +219,10 @@ def _check_gradients(
 
 
 def _probe(splits: Splits, preprocessing: InputPreprocessing) -> Batch:
-    """A batch of one: a black image, where a file may yet be broken, else the first training sample."""
-    if isinstance(preprocessing, Preprocessing):
-        raw = Image.new("RGB", preprocessing.size[::-1])
-    else:
-        raw = splits.train.inputs[0]
-    batch = collate([(preprocessing.transform()(raw), splits.train.targets[0], 0)], splits.target)
+    """A batch of one: an image in which there is nothing, since a file may yet be broken, else the first training
+    sample."""
+    fields = preprocessing.blank() if preprocessing.pixels else preprocessing.transform()(splits.train.inputs[0])
+    batch = collate([(fields, splits.train.targets[0], 0)], preprocessing, splits.target)
     assert isinstance(batch, Batch)
     return batch
 

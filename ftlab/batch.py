@@ -4,7 +4,7 @@ Shapes: b batch, c channels, h height, w width, t steps, k classes or named numb
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import torch
@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_map  # by its only name; torc
 Fields = dict[str, Tensor]
 
 
-class Column(Protocol):
+class Movable(Protocol):
     """Values of several samples that are no tensor (b, ...), such as boxes, of which each has its own number."""
 
     def each(self, move: Callable[[Tensor], Tensor], /) -> Self:
@@ -32,9 +32,9 @@ class Column(Protocol):
 class Batch:
     """What one step sees; the samples lie in the same order everywhere."""
 
-    targets: (
-        Any  # (b,) int64 classes, (b, k) float32 labels, mixed classes or numbers; or a Column; None: there are none
-    )
+    # (b,) int64 classes, (b, k) float32 labels, mixed classes or numbers; tuples, mappings, a list of b, a Movable;
+    # None where there are none.
+    targets: Any
     index: Tensor  # (b,) int64, place of each sample in its split; it also tells the device of the whole
     inputs: Fields = field(default_factory=dict)  # each (b, ...); none at the freeze border
     border: tuple[Tensor, ...] | None = None  # values at the freeze border (b, ...), in place of the inputs
@@ -44,39 +44,46 @@ class Batch:
 
     def each(self, move: Callable[[Tensor], Tensor]) -> "Batch":
         """The same batch with `move` done to every tensor."""
-        targets, index, inputs, border = mapped((self.targets, self.index, self.inputs, self.border), move)
-        return replace(self, targets=targets, index=index, inputs=inputs, border=border)
+        return Batch(*mapped((self.targets, self.index, self.inputs, self.border), move))
 
     def select(self, places: Tensor) -> "Batch":
         """The samples at `places` only, in this order; a place may come several times."""
-        whole = (self.targets, self.index, self.inputs, self.border)
-        targets, index, inputs, border = mapped(whole, lambda tensor: tensor[places], lambda one: one.select(places))
-        return replace(self, targets=targets, index=index, inputs=inputs, border=border)
+        return Batch(*_picked((self.targets, self.index, self.inputs, self.border), places))
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory; a DataLoader pins only what it knows or what has this method."""
         return self.each(Tensor.pin_memory)
 
 
-def mapped(structure: Any, move: Callable[[Tensor], Tensor], of_column: Callable[[Any], Any] | None = None) -> Any:
-    """Tuples, lists and mappings of tensors and Columns, with `move` done to each tensor; what else is there stays.
-
-    of_column: what is done to each Column; None: `move` to each of its tensors.
-    """
+def mapped(structure: Any, move: Callable[[Tensor], Tensor]) -> Any:
+    """Tuples, lists and mappings with `move` done to every tensor, those of a Movable too; what else is there stays."""
 
     def moved(leaf: Any) -> Any:
         if isinstance(leaf, Tensor):
             return move(leaf)
-        if not hasattr(leaf, "each"):
-            return leaf
-        return leaf.each(move) if of_column is None else of_column(leaf)
+        return leaf.each(move) if hasattr(leaf, "each") else leaf
 
     return tree_map(moved, structure)
 
 
 def of_one(structure: Any, place: int) -> Any:
-    """The part of one sample: (...) of tensors (b, ...), and a Column of it alone."""
-    return mapped(structure, lambda tensor: tensor[place], lambda column: column.select(torch.tensor([place])))
+    """The part of one sample: (...) of tensors (b, ...), its element of a list, and a Movable of it alone."""
+    return _picked(structure, place)
+
+
+def _picked(structure: Any, places: Tensor | int) -> Any:
+    """Tuples and mappings hold what is of all samples, a list one element a sample; what else is there stays."""
+
+    def picked(leaf: Any) -> Any:
+        if isinstance(leaf, Tensor):
+            return leaf[places]
+        if isinstance(leaf, list):
+            return leaf[places] if isinstance(places, int) else [leaf[place] for place in places.tolist()]
+        if hasattr(leaf, "select"):
+            return leaf.select(torch.tensor([places]) if isinstance(places, int) else places)
+        return leaf
+
+    return tree_map(picked, structure, is_leaf=lambda part: isinstance(part, list))
 
 
 def leaves(structure: Any) -> tuple[list[Any], Any]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from ftlab.addresses import renewed
 from ftlab.config import only_shipped
 from ftlab.data.base import DataSpec
+from ftlab.data.membership import record
 from ftlab.errors import UserError
 from ftlab.inputs.kinds import restored
 from ftlab.kinds import found
@@ -92,14 +93,19 @@ def restore(model: Model, found: Mapping[str, Tensor], where: Path) -> None:
     model.backbone.model.load_state_dict({name: found[name] for name in model.backbone.model.state_dict()})
 
 
-def save(folder: Path, model: Model, description: Description) -> None:
-    """Write the two files of a bundle; one that is there already, of the same run before it went on, is replaced."""
+def save(folder: Path, model: Model, description: Description, membership: record.Membership | None = None) -> None:
+    """Write the files of a bundle; one that is there already, of the same run before it went on, is replaced.
+
+    `membership`: the split of the data that it was trained on, which predictions do not need.
+    """
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(tensors(model), partial / WEIGHTS, metadata={"format": "pt"})
     (partial / DESCRIPTION).write_text(json.dumps(asdict(description), indent=2, ensure_ascii=False), encoding="utf8")
     shutil.copymode(partial / DESCRIPTION, partial / WEIGHTS)  # safetensors lets nobody else read what it writes
+    if membership is not None:
+        record.write(partial, membership)
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
@@ -118,7 +124,7 @@ def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description
         if version != SCHEMA_VERSION:
             raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
         description = Description(**renewed(data))
-        spec_of(description, trusted_modules), restored(description.preprocessing)
+        spec_of(description, trusted_modules), restored(description.preprocessing, trusted_modules)
         check_nodes(description, path, trusted_modules)
     except KeyError as error:
         raise UserError(f"{path}: not a bundle's description: the key {error} is missing") from None

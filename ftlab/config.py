@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ftlab.addresses import current, renewed
+from ftlab.addresses import LATER, current, renewed
 from ftlab.errors import UserError, choices
 
 Node = dict[str, Any]
@@ -157,9 +157,9 @@ class Checker:
         required: set[str],
         refused: Mapping[str, str],
     ) -> None:
-        for key in sorted(map(str, required - set(node))):
-            place = f"{path}.{key}" if path else key
-            accepted = f" Accepted: {', '.join(options(key))}." if place in groups(self.mode) else ""
+        lacking = (f"{path}.{key}" if path else key for key in sorted(map(str, required - set(node))))
+        for place in (place for place in lacking if place not in LATER):
+            accepted = f" Accepted: {', '.join(options(place))}." if place in groups(self.mode) else ""
             self.found.append(f"{place}: needs a value.{accepted}")
         for key in map(str, node):
             place = f"{path}.{key}" if path else key

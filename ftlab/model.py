@@ -15,7 +15,6 @@ from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.heads.base import Head
 from ftlab.inputs.base import InputPreprocessing
-from ftlab.inputs.images.preprocessing import Preprocessing
 
 
 def width_of(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPreprocessing) -> int:
@@ -25,9 +24,9 @@ def width_of(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPr
     """
     if head.get("pool") == "flatten" and not preprocessing.one_size:
         raise UserError(f"head.pool=flatten: {NO_ONE_SIZE}")
-    if head.get("pool") != "flatten" or not isinstance(preprocessing, Preprocessing):
+    if head.get("pool") != "flatten":
         return backbone.num_features
-    features = probe(backbone, preprocessing.size)
+    features = probe(backbone, preprocessing)
     if features.vector is not None:
         return backbone.num_features  # pool refuses it with a better text
     return as_positions(features).shape[1] * backbone.num_features

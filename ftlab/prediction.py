@@ -10,7 +10,6 @@ from torch import Tensor
 from ftlab.batch import Fields, mapped, of_one
 from ftlab.errors import UserError
 from ftlab.inputs.base import Unread
-from ftlab.inputs.kinds import stacked
 from ftlab.predictor import Predictor, batches
 from ftlab.tasks.base import Task
 from ftlab.writers import Writer
@@ -65,7 +64,7 @@ def predicted(
 ) -> Iterator[tuple[Mapping[str, Any], Any]]:
     """Record and prediction of each input; of one that could not be read its error, and None."""
     good = [fields for fields in ready if not isinstance(fields, UserError)]
-    answers = mapped(predictor.predictions(stacked(good)), Tensor.cpu) if good else None
+    answers = mapped(predictor.predictions(predictor.preprocessing.stack(good)), Tensor.cpu) if good else None
     records = enumerate(predictor.task.describe(answers, **settings) if good else [])
     for fields in ready:
         if isinstance(fields, UserError):

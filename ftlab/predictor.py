@@ -19,7 +19,7 @@ from ftlab.bundle import DESCRIPTION, device_of, head_name, read, restore, spec_
 from ftlab.config import instantiate
 from ftlab.errors import UserError
 from ftlab.inputs.base import InputPreprocessing
-from ftlab.inputs.kinds import restored, stacked
+from ftlab.inputs.kinds import restored
 from ftlab.model import Model, width_of
 from ftlab.tasks.base import Task
 
@@ -43,9 +43,9 @@ class Predictor:
         column to cell. settings: the task's own, such as top_k=5, the number of classes in `top`.
         Raises: UserError naming an input that cannot be read, or a setting that the task has not.
         """
-        checked = self.task.at_predict(settings)
+        stack, checked = self.preprocessing.stack, self.task.at_predict(settings)
         ready = (self.transform(raw) for raw in self.preprocessing.each(inputs))
-        return [record for chunk in batches(ready, batch_size) for record in self.records(stacked(chunk), checked)]
+        return [record for chunk in batches(ready, batch_size) for record in self.records(stack(chunk), checked)]
 
     def records(self, fields: Fields, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Stacked fields (b, ...) of preprocessed inputs to one record each."""
@@ -84,7 +84,7 @@ def load(
     description, weights = read(folder, trusted_modules)
     make = partial(build, folder=folder, trusted_modules=trusted_modules)
     task = make(description.task_settings, spec=spec_of(description, trusted_modules))
-    preprocessing = restored(description.preprocessing)
+    preprocessing = restored(description.preprocessing, trusted_modules)
     if backbone is None:
         if not description.backbone:
             raise UserError(f"bundle={folder}: its backbone is the user's own module; ftlab.load(bundle, backbone=...)")

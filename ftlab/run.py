@@ -3,7 +3,7 @@
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -20,18 +20,22 @@ from ftlab.backbones.base import Backbone
 from ftlab.cache.decoded import Decoded
 from ftlab.config import instantiate, options, plainly, shipped
 from ftlab.data.base import Splits
+from ftlab.data.membership import record
+from ftlab.data.membership.holding import Held
 from ftlab.data.module import DataModule
 from ftlab.data.module import check as check_targets
 from ftlab.disk import clear_errors, held, locked, writable
+from ftlab.earlier import of_bundle, of_run
 from ftlab.errors import UserError
 from ftlab.files.writing import write_json, write_text
 from ftlab.planning import show_estimates, show_plan, show_surgery
 from ftlab.reports.numbers import figure
 from ftlab.reports.terminal import print_problems, print_summary
 from ftlab.resume import check_epochs, check_same
+from ftlab.run_settings import RunSettings, typed
 from ftlab.strategies import phases as phase_files
 from ftlab.strategies.base import prolonged
-from ftlab.survey import LOADING, problems_of, surveyed
+from ftlab.survey import loading_keys, problems_of
 
 Config = Mapping[str, Any]
 OWN = "ftlab.data.sources.own.Own"
@@ -68,7 +72,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
 
     started, clock = datetime.now(UTC), time.perf_counter()
     console = Console(quiet=not is_main)
-    parts = assemble(settings, data, backbone)
+    parts = assemble(settings, data, backbone, hold=of_run(folder, settings, is_main))
     if settings["resume"]:
         before = begun(folder)
         parts.phases = prolonged(parts.phases, before["phases"])
@@ -80,14 +84,17 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if is_main:
         write_config(folder, settings)
+        if parts.membership is not None:
+            record.write(folder, parts.membership)
     epochs = sum(phase.epochs for phase in parts.phases)
+    given = typed(settings)
     decoded = Decoded(parts.cache, parts.preprocessing, settings["data"]["num_workers"], epochs)
-    make_data = partial(loaders, parts, settings, decoded=decoded)
+    make_data = partial(loaders, parts, given, decoded=decoded)
     setup = time.perf_counter() - clock
 
     with decoded:
-        with together(settings, folder, own_parts=data is not None or backbone is not None):
-            fitted = fit(parts, settings, make_data, folder, console)
+        with together(given.trainer, folder, own_parts=data is not None or backbone is not None):
+            fitted = fit(parts, given, make_data, folder, console)
         if not is_main:
             return {}
         judged = time.perf_counter()
@@ -105,7 +112,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
         "config": settings,
     }
     description = fitted.description(report, own_backbone=backbone is not None, own_data=data is not None)
-    bundles.save(folder / "bundle", parts.model, description)
+    bundles.save(folder / "bundle", parts.model, description, parts.membership)
     write_json(folder / "report.json", report)
     write_page(report, fitted.blocks(report, evaluations, make_data()), parts.task.scales, folder / "report.html")
     print_summary(report, console)
@@ -153,7 +160,9 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     output = new_file(settings, "output") if settings["output"] else None
     predictor = load(required(settings, "bundle"), backbone, settings["accelerator"], settings["trusted_modules"])
     description, _ = bundles.read(Path(settings["bundle"]), settings["trusted_modules"])
-    whole = data or splits_of(settings.get("data"), description, settings["trusted_modules"])
+    trusted = settings["trusted_modules"]
+    found = Held(data) if data else of_bundle(settings.get("data"), Path(settings["bundle"]), description, trusted)
+    whole = found.splits
     check_kind(f"bundle={settings['bundle']}", predictor.preprocessing.kind, whole.kind)
     splits = whole.suited(predictor.task.spec.target)
     check_targets("evaluated", splits)
@@ -171,6 +180,7 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
     figures, warnings = measure(predictor.model, predictor.task, parts.loader(split, False), samples).figures()
     said = [
         *warnings,
+        *found.said,
         *left_out(whole),
         *predictor.preprocessing.remarks(splits.inputs()),
     ]
@@ -208,14 +218,11 @@ def predict(config: Config) -> int:
     return 2 if failed else 0
 
 
-# --- small steps of the above
-
-
 def loaders(
-    parts: Parts, settings: Config, rank: int = 0, world: int = 1, decoded: Decoded | None = None
+    parts: Parts, settings: RunSettings, rank: int = 0, world: int = 1, decoded: Decoded | None = None
 ) -> DataModule:
-    data, own = settings["data"], (parts.splits, parts.spec, parts.preprocessing, parts.augment)
-    return DataModule(*own, data["batch_size"], data["num_workers"], settings["seed"], rank, world, decoded)
+    loading, own = settings.loading.chosen, (parts.splits, parts.spec, parts.preprocessing, parts.augment)
+    return DataModule(*own, *loading, settings.seed, rank, world, decoded)
 
 
 def with_own(settings: Config, data: Splits | None) -> Config:
@@ -227,7 +234,7 @@ def with_own(settings: Config, data: Splits | None) -> Config:
     if data is None or node["_target_"] == OWN:
         return settings
     shipped = next(option for option in options("data").values() if option.get("_target_") == node["_target_"])
-    changed = {key: node[key] for key in LOADING if key in node and node[key] != shipped[key]}
+    changed = {key: node[key] for key in loading_keys() if key in node and node[key] != shipped.get(key)}
     return {**settings, "data": {**options("data")["own"], **changed}}
 
 
@@ -258,18 +265,6 @@ def open_folder(folder: Path, settings: Config) -> Path:
 def write_config(folder: Path, settings: Config) -> None:
     text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)
     write_text(folder / "config.yaml", text)
-
-
-def splits_of(node: Config | None, description: bundles.Description, trusted_modules: Sequence[str]) -> Splits:
-    """The data that `node` names, or (None) that a bundle was trained on, split as in its run.
-
-    Raises: UserError if those were the user's own, which no config names.
-    """
-    node = node or description.config.get("data")
-    if not node:
-        raise UserError("data=...: the bundle was trained on your own data, not an option's; say on which to evaluate")
-    unchecked = {"check": "off", "on_error": "stop"}  # what bundles of before there were checks leave out
-    return surveyed({**unchecked, **node}, description.config["seed"], trusted_modules=trusted_modules)
 
 
 def left_out(splits: Splits) -> list[str]:

@@ -87,6 +87,7 @@ TYPES: dict[str, Any] = {
     "data.batch_size": PositiveInt | Literal["auto"],
     "data.num_workers": NonNegativeInt | Literal["auto"],
     "data.check": Literal["off", "fast", "full"],
+    "data.split_from": Path | None,
     "data.on_error": Literal["stop", "skip"],
     "data.image_size": PositiveInt | list[PositiveInt] | None,
     "data.split": Annotated[list[Probability], Field(min_length=3, max_length=3), "three shares from 0 to 1"],

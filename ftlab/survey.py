@@ -1,39 +1,68 @@
 """The data of a config, read and checked: the splits that a run takes, and what `ftlab check` tells of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from ftlab.config import instantiate
+from ftlab.config import instantiate, named
 from ftlab.data.base import Source, Splits
 from ftlab.data.checks.check import check, settled
 from ftlab.data.checks.targets import small
 from ftlab.data.groups import across
+from ftlab.data.membership import record
+from ftlab.data.membership.holding import Held, Hold, held
 from ftlab.data.module import describe
 from ftlab.errors import UserError
+from ftlab.inputs import kinds
 from ftlab.problems import Problem, by_severity, of_faults
 
-# Keys of a data option that say how batches are made, not where samples come from.
-LOADING = ("batch_size", "num_workers", "image_size", "crop_pct", "check", "on_error")
+# Keys of a data option that say how batches are made, not where samples come from, whatever the kind of inputs.
+LOADING = ("batch_size", "num_workers", "check", "on_error", "split_from")
+FRESH = Hold()
 
 
 def surveyed(
-    node: Mapping[str, Any], seed: int, data: Splits | None = None, trusted_modules: Sequence[str] = ()
-) -> Splits:
-    """The splits of a data option, or the user's own, checked as data.check says.
+    node: Mapping[str, Any],
+    seed: int,
+    data: Splits | None = None,
+    trusted_modules: Sequence[str] = (),
+    hold: Hold = FRESH,
+) -> Held:
+    """The splits of a data option, or the user's own, held against those of an earlier run (that of data.split_from,
+    unless `hold` names one) and checked as data.check says.
 
-    Raises: UserError for samples that cannot be used, unless data.on_error=skip leaves them out.
+    Raises: UserError for samples that cannot be used, unless data.on_error=skip leaves them out; for data that differ
+    where that is refused.
     """
     level, on_error = node["check"], node["on_error"]
     if level == "off":
         if on_error == "skip":
             raise UserError("data.on_error=skip: needs a check to find what to skip; set data.check=fast or full")
-        return data or source_of(node, trusted_modules).read(seed)
-    splits = data or source_of(node, trusted_modules).survey(seed)
+        return _held(node, data or source_of(node, trusted_modules).read(seed), hold)
+    found = _held(node, data or source_of(node, trusted_modules).survey(seed), hold)
     name = option_of(node) if data is None else "your own"
     # Only loading every image tells which of them cannot be used.
-    checked = check(splits, "full" if on_error == "skip" else level, readers(node))
-    return settled(splits, checked, name, on_error)
+    checked = check(found.splits, "full" if on_error == "skip" else level, readers(node))
+    return replace(found, splits=settled(found.splits, checked, name, on_error))
+
+
+def _held(node: Mapping[str, Any], splits: Splits, hold: Hold) -> Held:
+    asked = node.get("split_from")
+    if asked and not hold.by:
+        hold = replace(hold, by=f"data.split_from={asked}", kept=_kept(Path(asked).expanduser()), known=True)
+    return held(splits, hold, node.get("root"), "bytes" if node["check"] == "full" else "size")
+
+
+def _kept(folder: Path) -> record.Membership:
+    """Raises: UserError for a folder that keeps no split."""
+    kept = record.read(folder)
+    if kept is None:
+        raise UserError(
+            f"data.split_from={folder}: no split there ({record.FILE} is missing); accepted: the folder of a run, or "
+            "its bundle/; one of an earlier version keeps none"
+        )
+    return kept
 
 
 @dataclass(frozen=True)
@@ -57,15 +86,16 @@ def problems_of(
         raise UserError("data.check=off: there is nothing to do; accepted here: fast, full")
     name = option_of(node) if data is None else "your own"
     try:
-        splits = data or source_of(node, trusted_modules).survey(seed)
+        found = _held(node, data or source_of(node, trusted_modules).survey(seed), FRESH)
     except UserError as error:  # nothing can be said of the samples of data that cannot be read as a whole
         return Findings(name, {}, [Problem(str(error), "error", 1)])
+    splits = found.splits
     checked = check(splits, node["check"], readers(node))
     faults = [*splits.faults, *(fault for found in checked.faults.values() for fault in found.values())]
     problems = [*of_faults(faults), *splits.problems, *checked.problems]
     problems += [*splits.target.problems(splits.targets()), *across(splits)]
     problems += small(len(splits.train), node["batch_size"])
-    problems += [Problem(text, "warning", 1) for text in splits.warnings]
+    problems += [Problem(text, "warning", 1) for text in (*splits.warnings, *found.said)]
     try:
         describe(name, settled(splits, checked, name, "skip"), seed)
     except UserError as error:
@@ -80,9 +110,15 @@ def readers(node: Mapping[str, Any]) -> int:
 
 
 def source_of(node: Mapping[str, Any], trusted_modules: Sequence[str]) -> Source:
-    settings = {k: v for k, v in node.items() if k not in LOADING}
+    named(node, trusted_modules)  # imports the user's own module, and with it the kinds that it defines
+    settings = {k: v for k, v in node.items() if k not in loading_keys()}
     source: Source = instantiate(settings, trusted_modules=trusted_modules)
     return source
+
+
+def loading_keys() -> tuple[str, ...]:
+    """All keys of data options that no source reads."""
+    return (*LOADING, *kinds.loading())
 
 
 def option_of(node: Mapping[str, Any]) -> str:

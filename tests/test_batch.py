@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ftlab.batch import Batch
+from ftlab.batch import Batch, of_one
 
 
 @dataclass
@@ -61,6 +61,18 @@ def test_samples_are_taken_out_with_all_that_is_theirs() -> None:
     assert found.inputs["question"].tolist() == [[4, 5], [0, 1], [4, 5]]
     assert found.border is not None
     assert found.border[0].tolist() == [2, 0, 2]
+
+
+def test_a_list_holds_one_element_a_sample_whatever_that_is() -> None:
+    several = [{"boxes": torch.arange(4.0 * n).view(n, 4), "name": str(n)} for n in (2, 0, 3)]
+    found = Batch({"found": several, "all": torch.arange(3)}, torch.arange(3)).select(torch.tensor([2, 0]))
+    assert [one["name"] for one in found.targets["found"]] == ["3", "2"]
+    assert [len(one["boxes"]) for one in found.targets["found"]] == [3, 2]
+    assert found.targets["all"].tolist() == [2, 0]
+    one = of_one({"found": several, "all": torch.arange(3), "boxes": batch().targets["boxes"]}, 2)
+    assert (one["found"]["name"], int(one["all"])) == ("3", 2)
+    assert one["boxes"].lengths.tolist() == [4]
+    assert found.each(lambda tensor: tensor + 1).targets["found"][1]["boxes"][0].tolist() == [1, 2, 3, 4]
 
 
 def test_without_targets_a_batch_is_as_long_as_its_index() -> None:

@@ -19,7 +19,6 @@ from ftlab.errors import UserError
 from ftlab.heads.linear import Linear
 from ftlab.inputs.images.pictures import files
 from ftlab.inputs.images.preprocessing import Preprocessing
-from ftlab.inputs.kinds import stacked
 from ftlab.model import Model
 from ftlab.predictor import Predictor, load
 from ftlab.targets.classes import Classes
@@ -87,7 +86,9 @@ def test_files_are_predicted_in_the_order_given_as_by_the_network_itself(
     assert ended.code == 0
     found = lines(ended.out)
     assert [line["file"] for line in found] == [str(photos / f"{number}.png") for number in order]
-    inputs = stacked([predictor.transform(Image.open(photos / f"{n}.png").convert("RGB")) for n in order])
+    inputs = predictor.preprocessing.stack(
+        [predictor.transform(Image.open(photos / f"{n}.png").convert("RGB")) for n in order]
+    )
     chances = predictor.predictions(inputs)
     assert len({line["class"] for line in found} | {round(line["probability"], 3) for line in found}) > 3
     for line, row in zip(found, chances, strict=True):

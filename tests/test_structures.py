@@ -19,6 +19,7 @@ from ftlab.cache.probe import is_near, is_same
 from ftlab.evaluation import evaluate
 from ftlab.heads.base import Head
 from ftlab.predictor import Predictor
+from ftlab.targets.classes import Classes
 from ftlab.tasks.base import Task
 from tests.training.tiny import Run, prepared
 
@@ -43,11 +44,11 @@ class ClassAndSize(Head):
 class Several(Task):
     """Predicts a mapping a sample, in which the number of ranked classes differs."""
 
-    name, objective, mode = "several", "accuracy", "max"
+    name, objective, takes = "several", "accuracy", Classes
 
     def __init__(self, spec: Any) -> None:
         super().__init__(spec)
-        self.num_outputs = len(spec.classes)
+        self.num_outputs = len(spec.target.classes)
 
     def loss(self, outputs: dict[str, Any], batch: Batch) -> tuple[Tensor, Tensor]:
         total = nn.functional.cross_entropy(outputs["logits"], batch.targets, reduction="sum")
@@ -69,7 +70,7 @@ class Several(Task):
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
         raise AssertionError("there is no diagnosis")
 
-    def describe(self, predictions: list[dict[str, Tensor]], top_k: int) -> list[dict[str, Any]]:
+    def describe(self, predictions: list[dict[str, Tensor]], **settings: Any) -> list[dict[str, Any]]:
         assert all(one["scores"].device.type == "cpu" for one in predictions)
         return [{"class": int(one["scores"].argmax()), "likely": one["likely"].tolist()} for one in predictions]
 

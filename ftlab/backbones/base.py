@@ -14,7 +14,7 @@ from ftlab.backbones.border import Traced
 from ftlab.backbones.weights import Loaded
 from ftlab.batch import Batch
 from ftlab.errors import UserError
-from ftlab.inputs.images.preprocessing import Preprocessing
+from ftlab.inputs.base import InputPreprocessing
 
 
 def identity(vector: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class Backbone(nn.Module, ABC):
     stages: tuple[Stage, ...]  # input end first; together they hold every parameter once
     num_features: int  # channels of the pooled vector, after the neck
     default_pool: str  # the pooling that the network was trained with: average | token
-    preprocessing: Preprocessing | None  # what its weights were trained on; None where the data fits it
+    preprocessing: InputPreprocessing | None  # what its weights were trained on; None where the data fits it
     loaded: Loaded  # where the weights come from, and what of them was kept, for the report
     model: Any  # the network itself, an nn.Module, under the names that its own library gives
     passes_inputs: bool = (

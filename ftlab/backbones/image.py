@@ -102,7 +102,7 @@ class TimmBackbone(Backbone):
     def _width(self, until: str) -> int:
         """Features of the network that was cut short. Raises: UserError if it does not run any more."""
         try:
-            features = probe(self, self.preprocessing.size)
+            features = probe(self, self.preprocessing)
             return pool(features, "auto", self.default_pool).shape[1]
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, AssertionError) as error:
             said = (str(error).splitlines() or [type(error).__name__])[0][:120]

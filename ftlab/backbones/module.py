@@ -9,7 +9,7 @@ from ftlab.backbones.stages import listed_stages
 from ftlab.backbones.weights import Loaded
 from ftlab.batch import Batch
 from ftlab.errors import UserError
-from ftlab.inputs.images.preprocessing import Preprocessing
+from ftlab.inputs.base import InputPreprocessing
 
 USUAL = ("images", "vectors", "tokens")  # the fields that a module is given of what is shipped
 
@@ -22,7 +22,7 @@ class ModuleBackbone(Backbone):
         module: nn.Module,
         stages: Mapping[str, Sequence[str]],
         num_features: int,
-        preprocessing: Preprocessing | None = None,
+        preprocessing: InputPreprocessing | None = None,
     ) -> None:
         """`stages` maps stage names, input end first, to prefixes of module or parameter names.
 

@@ -15,6 +15,7 @@ from ftlab.backbones.base import Backbone, Features, Stage
 from ftlab.backbones.stages import is_under
 from ftlab.batch import Batch
 from ftlab.errors import UserError, choices
+from ftlab.inputs.base import InputPreprocessing
 
 
 class PassThrough(nn.Module):
@@ -64,14 +65,15 @@ def _follows(model: nn.Module, path: str, taken: Sequence[str]) -> bool:
 
 
 @torch.no_grad()
-def probe(backbone: Backbone, size: tuple[int, int]) -> Features:
-    """The features of one black image (1, 3, h, w) in evaluation mode; modes are put back."""
+def probe(backbone: Backbone, preprocessing: InputPreprocessing) -> Features:
+    """The features of one input in which there is nothing, in evaluation mode; modes are put back."""
     modes = [(module, module.training) for module in backbone.modules()]
     device = next(backbone.parameters()).device
     nothing = torch.zeros(1, dtype=torch.long, device=device)
     backbone.eval()
     try:
-        return backbone(Batch(None, nothing, {"images": torch.zeros(1, 3, *size, device=device)}))
+        fields = preprocessing.stack([preprocessing.blank()])
+        return backbone(Batch(None, nothing, {name: values.to(device) for name, values in fields.items()}))
     finally:
         for module, training in modes:
             module.training = training

@@ -26,6 +26,16 @@ class DataSpec:
     skipped: tuple[Fault, ...] = ()  # samples that were left out since they cannot be used
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Where the samples of a split come from that a seed chose, so that another choice can take its place."""
+
+    whole: "Samples"  # of all splits that were drawn together
+    places: Tensor  # (n,) of the split's samples in it
+    shares: tuple[float, float, float]  # of train, val and test
+    groups: tuple[int, ...] = ()  # of each sample of `whole`: those of one group stay together; (): each is its own
+
+
 @dataclass
 class Samples:
     """One split: inputs that are loaded on access, their targets and names."""
@@ -34,6 +44,7 @@ class Samples:
     targets: Column  # of the kind that Splits.target says
     names: Sequence[str] = field(default_factory=list)  # file path, or "digits/17"
     groups: Tensor | None = None  # (n,) int64: samples of one number belong together, and into one split
+    drawn: Drawn | None = None  # None: the data itself says what is in this split
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -53,7 +64,7 @@ class Splits:
     warnings: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()  # what reading found, of samples that are there
     faults: tuple[Fault, ...] = ()  # samples that cannot be used and are in no split
-    kind: str = "image"  # what an input is: image | table | sequence
+    kind: str = "image"  # what an input is: InputPreprocessing.kind
     fit: Callable[[Inputs], InputPreprocessing] | None = None  # to training inputs; None: a backbone's own
 
     def parts(self) -> dict[str, Samples]:

@@ -19,7 +19,6 @@ from ftlab.data.splits import subset as take
 from ftlab.errors import UserError, choices
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing
-from ftlab.inputs.kinds import stacked
 from ftlab.targets.base import Target
 
 
@@ -68,11 +67,11 @@ def check(name: str, splits: Splits) -> None:
             )
 
 
-def collate(items: list[Item] | UserError, target: Target) -> Batch | UserError:
+def collate(items: list[Item] | UserError, preprocessing: InputPreprocessing, target: Target) -> Batch | UserError:
     if isinstance(items, UserError):
         return items
     inputs, targets, index = zip(*items, strict=True)
-    return Batch(targets=target.collated(targets), index=torch.tensor(index), inputs=stacked(inputs))
+    return Batch(target.collated(targets), torch.tensor(index), preprocessing.stack(inputs))
 
 
 class Kept(Protocol):
@@ -181,7 +180,7 @@ class DataModule:
         return Loader(
             KeyedDataset(samples, transform, self.seed, plain, slots, fills),  # type: ignore[arg-type]  # collate makes the Batch
             batch_sampler=sampler,
-            collate_fn=partial(collate, target=self.spec.target),
+            collate_fn=partial(collate, preprocessing=self.preprocessing, target=self.spec.target),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),

@@ -8,11 +8,12 @@ Shapes: n samples, k classes.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ftlab.data.base import Samples
+from ftlab.data.base import Drawn, Samples
 from ftlab.data.groups import split_groups
 from ftlab.errors import UserError
 from ftlab.inputs.base import Selected
@@ -38,8 +39,10 @@ def complete(
     of its first two counts; where there is a val split, train stays whole.
     """
     shares = shares_of(split)
-    if val is not None or shares[0] == 1:
+    if val is not None:
         return train, val, test, ()
+    if shares[0] == 1:
+        return replace(train, drawn=Drawn(train, torch.arange(len(train)), shares)), val, test, ()
     if test is not None:
         both = shares[0] + shares[1]
         shares = (shares[0] / both, shares[1] / both, 0.0)
@@ -51,7 +54,11 @@ def complete(
         parts, warnings = split_groups(train.groups, even, shares, seed), ()
     if strata is None and target.at_random:
         warnings = (f"{target.at_random} are split at random, not stratified",)
-    first, second, third = (select(train, part) if len(part) else None for part in parts)
+    together = () if train.groups is None else tuple(train.groups.tolist())
+    first, second, third = (
+        replace(select(train, part), drawn=Drawn(train, part, shares, together)) if len(part) else None
+        for part in parts
+    )
     if first is None:
         raise UserError(f"data.split={list(split)} leaves nothing to train on: there are {len(train)} samples.")
     return first, second, third if test is None else test, warnings

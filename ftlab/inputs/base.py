@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
 
+import torch
+
 from ftlab.batch import Fields
 from ftlab.inputs.augment import Augment
 
@@ -46,6 +48,8 @@ class InputPreprocessing(ABC):
     kind: ClassVar[str]  # of the raw inputs, as in Splits.kind
     plural: ClassVar[str]  # what a person calls them
     one_size: ClassVar[bool] = True  # whether all have as many positions, so that a head can take each by itself
+    pixels: ClassVar[bool] = False  # whether raw inputs are images, whose files and pixels a check looks at
+    loading: ClassVar[tuple[str, ...]] = ()  # keys of a data option that `told` reads, and no source
 
     @abstractmethod
     def transform(self, augment: Augment | None = None) -> Transform:
@@ -70,6 +74,24 @@ class InputPreprocessing(ABC):
     def builds(self) -> dict[str, Any]:
         """What a backbone must be told to take such inputs: keywords of its constructor."""
 
+    @abstractmethod
+    def blank(self) -> Fields:
+        """What a transform gives of an input in which there is nothing, for widths and shapes."""
+
+    def stack(self, several: Sequence[Fields]) -> Fields:
+        """The fields of several inputs as those of a batch: (...) to (b, ...)."""
+        return {name: torch.stack([fields[name] for fields in several]) for name in several[0]}
+
+    @classmethod
+    def asks(cls, loading: Mapping[str, Any]) -> dict[str, Any]:
+        """What a backbone is told that brings its own preprocessing, by a data option's keys `loading`: keywords of its
+        constructor, each unless the backbone's option has set it."""
+        return {}
+
+    def told(self, loading: Mapping[str, Any]) -> "InputPreprocessing":
+        """This one as a data option's keys `loading` want it."""
+        return self
+
     def first_shapes(self, inputs: "Inputs") -> Iterator[tuple[int, ...] | None]:
         """Shape of what the first step of a transform makes of each input, uint8, found without loading it.
 
@@ -90,8 +112,18 @@ class InputPreprocessing(ABC):
         return ()
 
     def stored(self) -> dict[str, Any]:
-        """What bundle.json holds; preprocessing.restored reads it."""
-        return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]  # every subclass is a dataclass
+        """What bundle.json holds; inputs.kinds.restored reads it. A class of the user's own has its full name."""
+        home = type(self).__module__
+        kind = self.kind if home.startswith("ftlab.") else f"{home}.{type(self).__qualname__}"
+        return {"kind": kind, **asdict(self)}  # type: ignore[call-overload]  # every subclass is a dataclass
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> "InputPreprocessing":
+        """The fields that `stored` gave, after JSON has made lists of tuples.
+
+        Raises: KeyError, TypeError, ValueError for what it cannot have given.
+        """
+        return cls(**stored)
 
 
 class Inputs(Protocol):

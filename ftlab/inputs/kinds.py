@@ -1,52 +1,65 @@
-"""Raw inputs of every kind on their way into a batch: read back from a bundle, and stacked.
+"""Kinds of raw inputs by name: a folder of inputs/ with a preprocessing.py in it, or a class of the user's own.
 
-Shapes: b batch.
+Nothing lists them: what a subclass of InputPreprocessing calls its `kind` is its name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
-import torch
-from torch.nn.utils.rnn import pad_sequence
-
-from ftlab.batch import Fields
+from ftlab import inputs
+from ftlab.errors import UserError, choices
 from ftlab.inputs.base import InputPreprocessing
-from ftlab.inputs.images.preprocessing import Preprocessing
-from ftlab.inputs.sequences import preprocessing as sequences
-from ftlab.inputs.tables import rows
+from ftlab.kinds import found
+
+Kind = type[InputPreprocessing]
 
 
-def restored(stored: Mapping[str, Any]) -> InputPreprocessing:
+def shipped() -> dict[str, Kind]:
+    """Those of ftlab by name, in the order of their folders."""
+    modules = [f"{inputs.__name__}.{one.name}.preprocessing" for one in iter_modules(inputs.__path__) if one.ispkg]
+    for module in modules:
+        import_module(module)
+    return {one.kind: one for one in _below() if one.__module__ in modules}
+
+
+def known() -> dict[str, Kind]:
+    """Those that are shipped, and those of the user's own whose module is imported: a data option's has made it so."""
+    ours = shipped()
+    return {one.kind: one for one in _below() if hasattr(one, "kind")} | ours
+
+
+def _below(kind: Kind | None = None) -> Iterator[Kind]:
+    for one in (kind or InputPreprocessing).__subclasses__():
+        yield one
+        yield from _below(one)
+
+
+def of(name: str) -> Kind:
+    """Raises: UserError for a name that no kind has."""
+    there = known()
+    if name not in there:
+        raise UserError(f"the data are of the kind '{name}', which is unknown; {choices(name, there)}")
+    return there[name]
+
+
+def loading() -> tuple[str, ...]:
+    """The keys of data options that kinds of inputs read, each once."""
+    return tuple(dict.fromkeys(key for one in known().values() for key in one.loading))
+
+
+def restored(stored: Mapping[str, Any], trusted_modules: Sequence[str] = ()) -> InputPreprocessing:
     """What InputPreprocessing.stored gave; the first bundles knew images only and name no kind.
 
-    Raises: KeyError, TypeError, ValueError for what nothing can have stored.
+    A short name is of what is shipped, whatever else is imported. Raises: UserError for a full one in a module that is
+    not trusted; KeyError, TypeError, ValueError for what nothing can have stored.
     """
-    match stored.get("kind", "image"):
-        case "image":
-            return _of_images(stored)
-        case "table":
-            return rows.restored(stored)
-        case "sequence":
-            return sequences.restored(stored)
-        case other:
-            raise ValueError(f"preprocessing of the kind '{other}' is unknown; accepted: image, table, sequence")
-
-
-def _of_images(stored: Mapping[str, Any]) -> Preprocessing:
-    return Preprocessing(
-        size=(stored["size"][0], stored["size"][1]),
-        mean=tuple(stored["mean"]),
-        std=tuple(stored["std"]),
-        interpolation=stored["interpolation"],
-        crop_pct=stored["crop_pct"],
-    )
-
-
-def stacked(inputs: Sequence[Fields]) -> Fields:
-    """The fields of several samples as those of a batch: (...) to (b, ...).
-
-    Sequences (t, ...) have a mask and are filled up with 0 to the longest, the mask with False.
-    """
-    if "mask" in inputs[0]:
-        return {name: pad_sequence([fields[name] for fields in inputs], batch_first=True) for name in inputs[0]}
-    return {name: torch.stack([fields[name] for fields in inputs]) for name in inputs[0]}
+    own = dict(stored)
+    kind = own.pop("kind", "image")
+    if isinstance(kind, str) and "." in kind:
+        return found(kind, inputs.__name__, InputPreprocessing, trusted_modules).restored(own)  # type: ignore[type-abstract]  # it gives a leaf
+    there = shipped()
+    if kind not in there:
+        raise ValueError(f"preprocessing of the kind '{kind}' is unknown; accepted: {', '.join(there)}")
+    return there[kind].restored(own)

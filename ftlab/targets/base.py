@@ -6,7 +6,7 @@ Shapes: n samples, b batch.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 import torch
@@ -79,6 +79,10 @@ class Target(ABC):
     @abstractmethod
     def same(self, one: Any, other: Any) -> bool:
         """Whether equal inputs with these targets do not contradict each other."""
+
+    def written(self, column: Column) -> Iterator[str]:
+        """A text for each target that tells it from others, by names, since another class gives others new numbers."""
+        return (self.shown(column[place]) for place in range(len(column)))
 
     def collated(self, several: Sequence[Any]) -> Any:
         """The targets of a batch: a tensor (b, ...), or what has `each` and `select` as Batch has."""

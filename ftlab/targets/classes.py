@@ -3,7 +3,7 @@
 Shapes: n samples, k classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -54,6 +54,10 @@ class Classes(Target):
 
     def shown(self, one: Tensor) -> str:
         return self.classes[int(one)] if 0 <= int(one) < len(self.classes) else str(int(one))
+
+    def written(self, column: Tensor) -> Iterator[str]:
+        known = dict(enumerate(self.classes))
+        return (known.get(place, repr(place)) for place in column.tolist())
 
     def same(self, one: Tensor, other: Tensor) -> bool:
         return bool(one == other)

@@ -3,7 +3,7 @@
 Shapes: n samples, k labels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -54,6 +54,10 @@ class Labels(Target):
 
     def shown(self, one: Tensor) -> str:
         return " ".join(c for c, has in zip(self.classes, one.tolist(), strict=True) if has > 0.5) or "no label"
+
+    def written(self, column: Tensor) -> Iterator[str]:
+        order = sorted(enumerate(self.classes), key=lambda label: label[1])
+        return (repr([(name, row[at]) for at, name in order if row[at]]) for row in column.tolist())
 
     def same(self, one: Tensor, other: Tensor) -> bool:
         return bool((one == other).all())

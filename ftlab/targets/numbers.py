@@ -4,7 +4,7 @@ Shapes: n samples, k numbers.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -51,6 +51,10 @@ class Numbers(Target):
 
     def shown(self, one: Tensor) -> str:
         return " ".join(f"{value:g}" for value in one.tolist())
+
+    def written(self, column: Tensor) -> Iterator[str]:
+        order = sorted(enumerate(self.names), key=lambda number: number[1])
+        return (repr([(name, row[at]) for at, name in order]) for row in column.tolist())
 
     def same(self, one: Tensor, other: Tensor) -> bool:
         return bool((one == other).all())

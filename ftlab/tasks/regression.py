@@ -156,7 +156,7 @@ class Regression(Task):
     @property
     def _parts(self) -> tuple[str, ...]:
         """The targets that have figures of their own."""
-        return tuple(self.names) if len(self.names) > 1 else ()
+        return self.names if len(self.names) > 1 else ()
 
     def figures(self, values: Mapping[str, Tensor]) -> dict[str, float | None]:
         """The mean over the targets by the metric's name; of several targets also each, as metric/target."""

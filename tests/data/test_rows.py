@@ -11,8 +11,8 @@ import torch
 from ftlab.data.base import Samples, Splits
 from ftlab.errors import UserError
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.kinds import restored, stacked
-from ftlab.inputs.tables.rows import Columns, TablePreprocessing, fit
+from ftlab.inputs.kinds import restored
+from ftlab.inputs.tables.preprocessing import Columns, TablePreprocessing, fit
 from ftlab.targets.classes import Classes
 
 ROWS: list[dict[str, Any]] = [
@@ -39,7 +39,7 @@ def test_numbers_are_standardised_by_train_and_missing_ones_are_the_median_with_
     rows = [transform(row) for row in ROWS]
     expected = [[scaled(a, AGES), scaled(3.0 if s is None else s, SIZES), float(s is None)]
                 for a, s in zip(AGES, (1.0, None, 3.0, 8.0), strict=True)]  # fmt: skip
-    torch.testing.assert_close(stacked(rows)["vectors"], torch.tensor(expected))
+    torch.testing.assert_close(fitted().stack(rows)["vectors"], torch.tensor(expected))
     unseen = transform({"age": 45.0, "size": 2.0, "city": "Rome"})["vectors"]
     torch.testing.assert_close(unseen, torch.tensor([scaled(45.0, AGES), scaled(2.0, SIZES), 0.0]))
 

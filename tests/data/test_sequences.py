@@ -11,7 +11,7 @@ import torch
 from ftlab.data.base import Samples, Splits
 from ftlab.errors import UserError
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.kinds import restored, stacked
+from ftlab.inputs.kinds import restored
 from ftlab.inputs.sequences.preprocessing import OWN_IDS, UNKNOWN, Channel, SequencePreprocessing, fit
 from ftlab.inputs.sequences.steps import Layout, Steps
 from ftlab.targets.classes import Classes
@@ -70,7 +70,7 @@ def test_what_is_longer_than_the_longest_is_cut_and_counted() -> None:
 def test_a_batch_is_filled_up_to_its_longest_sequence() -> None:
     transform = BOTH.transform()
     short, long = Steps(("a",), np.ones((1, 2))), Steps(("b", "a", "b"), np.ones((3, 2)))
-    batch = stacked([transform(short), transform(long)])
+    batch = BOTH.stack([transform(short), transform(long)])
     assert batch["mask"].tolist() == [[True, False, False], [True, True, True]]
     assert batch["tokens"].tolist() == [[2, 0, 0], [3, 2, 3]]
     assert batch["series"].shape == (2, 3, 2)

@@ -16,6 +16,7 @@ from ftlab.data.checks.images import WRONG_SUFFIX
 from ftlab.data.checks.pairs import Place
 from ftlab.data.splits import select
 from ftlab.files.paths import printable
+from ftlab.inputs import kinds
 from ftlab.inputs.base import Inputs, Selected
 from ftlab.inputs.images.files import ImageFiles
 from ftlab.problems import Fault, Problem, of_faults, problem, refusal
@@ -39,7 +40,8 @@ def check(splits: Splits, level: Level, workers: int = 0, console: Console | Non
     `workers`: processes that read files; 0 is this one. A bar is shown if `console` is a terminal.
     """
     faults = {split: targets.faults(splits, split) for split in splits.parts()}
-    if splits.kind != "image":  # the other checks look at pixels; what is wrong with rows is found by reading them
+    kind = kinds.known().get(splits.kind)
+    if kind is None or not kind.pixels:  # what is wrong with rows is found by reading them
         return Checked(faults)
     console = console or Console(stderr=True)
     by_path = _by_path(splits)

@@ -11,7 +11,7 @@ import torch
 
 from ftlab.data.base import Samples, Splits
 from ftlab.data.splits import complete
-from ftlab.inputs.tables.rows import Columns, fit
+from ftlab.inputs.tables.preprocessing import Columns, fit
 from ftlab.targets.numbers import Numbers
 
 

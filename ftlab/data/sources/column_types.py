@@ -12,6 +12,7 @@ from ftlab.problems import Problem, problem
 
 TEXTS = 0.1  # the share of cells that are no numbers from which a column is one of categories
 UNIQUE = 0.9  # the share of different values from which a column of categories says nothing of a new row
+IN_TRAIN = "are in train too"
 FEW = 20  # rows, of which all may differ by chance
 
 
@@ -65,5 +66,11 @@ def repeated(splits: Splits) -> list[Problem]:
         if split != "train":
             same = (i for i in range(len(samples)) if tuple(samples.inputs[i].values()) in train)
             names = [samples.name(i) for i in same]
-            found += problem(f"rows of {split} are in train too", "warning", names, "remove one of each")
+            found += problem(f"rows of {split} {IN_TRAIN}", "warning", names, "remove one of each")
     return found
+
+
+def repeated_again(splits: Splits) -> tuple[Problem, ...]:
+    """The problems of splits whose samples have been dealt anew; only of a table is it told what is in train too."""
+    others = tuple(found for found in splits.problems if not found.kind.endswith(IN_TRAIN))
+    return (*others, *repeated(splits)) if splits.kind == "table" else others

@@ -8,9 +8,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal
 
+import torch
 from torch import Tensor
 
-from ftlab.data.base import Samples, Source, Splits
+from ftlab.data.base import Drawn, Samples, Source, Splits
 from ftlab.data.sources.sequence_arrays import read_arrays
 from ftlab.data.sources.sequence_rows import RowSamples, Wanted
 from ftlab.data.sources.sequence_splits import Found, Places, Sample, by_column, by_series, by_time, crossing
@@ -108,6 +109,15 @@ class _Reading:
         train, val, test = (self._chosen(samples, read.column, places.get(split, [])) for split in SPLITS)
         assert train is not None
         self.found.cells.check(read, [one.line for one in samples], places["train"])
+        if self.by_series:
+            whole = self._chosen(samples, read.column, list(range(len(samples))))
+            assert whole is not None
+            shares, groups = shares_of(s.split), tuple(one.series for one in samples)
+            train, val, test = (
+                None if part is None else replace(part, drawn=Drawn(whole, torch.tensor(places[split]), shares, groups))
+                for split, part in zip(SPLITS, (train, val, test), strict=True)
+            )
+            assert train is not None
         if self.by_time or (val is not None and test is not None):
             return train, val, test, tuple(said)
         if not self.found.whole:
@@ -118,6 +128,11 @@ class _Reading:
     @property
     def by_time(self) -> bool:
         return self.settings.order == "time" and self.settings.wanted.split_column is None
+
+    @property
+    def by_series(self) -> bool:
+        """Whether a seed chooses which sequences, with all their windows, are in a split."""
+        return not self.by_time and not self.found.whole and self.settings.wanted.split_column is None
 
     @property
     def _plural(self) -> str:

@@ -19,7 +19,7 @@ from ftlab.files.csv_file import CsvFile, Record
 from ftlab.files.folders import existing_folder
 from ftlab.files.numbers import MISSING, number
 from ftlab.files.table_file import table_file
-from ftlab.inputs.tables.rows import Columns, fit
+from ftlab.inputs.tables.preprocessing import Columns, fit
 from ftlab.problems import Fault, Problem, problem
 from ftlab.targets.cells.base import Cells
 from ftlab.targets.cells.classes import ClassCells
@@ -40,7 +40,7 @@ class Table(Source):
 
     `target_columns` are numbers to predict, or `label_column` is the class. `columns` are what the network sees (None:
     all others); `categorical_columns` of these are categories (None: those of text). `missing`: what a row without one
-    of its targets is, an error, or left out and counted (drop). `rare`: see rows.Columns.
+    of its targets is, an error, or left out and counted (drop). `rare`: see Columns.
     Raises (read): UserError, naming file, row and column.
     """
 

@@ -1,9 +1,12 @@
 """How an image becomes a network's input. What acts on pixels is in pictures.py, imported when it is needed."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import torch
+
+from ftlab.batch import Fields
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing, Inputs, Transform, Unread
 
@@ -14,6 +17,8 @@ class Preprocessing(InputPreprocessing):
 
     kind: ClassVar[str] = "image"
     plural: ClassVar[str] = "images"
+    pixels: ClassVar[bool] = True
+    loading: ClassVar[tuple[str, ...]] = ("image_size", "crop_pct")
 
     size: tuple[int, int]  # height, width in pixels
     mean: tuple[float, ...]  # of each channel, pixels scaled to 0..1
@@ -43,6 +48,29 @@ class Preprocessing(InputPreprocessing):
 
     def builds(self) -> dict[str, Any]:
         return {"image_size": list(self.size)}
+
+    def blank(self) -> Fields:
+        return {"images": torch.zeros(3, *self.size)}
+
+    @classmethod
+    def asks(cls, loading: Mapping[str, Any]) -> dict[str, Any]:
+        return {"image_size": loading.get("image_size")}
+
+    def told(self, loading: Mapping[str, Any]) -> "Preprocessing":
+        """Of another size or crop, where the data option sets them."""
+        size, crop_pct = loading.get("image_size"), loading.get("crop_pct")
+        sized = self if size is None else replace(self, size=(size, size) if isinstance(size, int) else tuple(size))
+        return sized if crop_pct is None else replace(sized, crop_pct=crop_pct)
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> "Preprocessing":
+        return cls(
+            size=(stored["size"][0], stored["size"][1]),
+            mean=tuple(stored["mean"]),
+            std=tuple(stored["std"]),
+            interpolation=stored["interpolation"],
+            crop_pct=stored["crop_pct"],
+        )
 
     def first_shapes(self, inputs: "Inputs") -> Iterator[tuple[int, ...] | None]:
         from ftlab.inputs.images.pictures import first_shapes

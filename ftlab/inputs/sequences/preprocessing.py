@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from ftlab.batch import Fields
 from ftlab.errors import UserError, choices
@@ -110,6 +111,32 @@ class SequencePreprocessing(InputPreprocessing):
 
     def suited(self, fresh: InputPreprocessing) -> InputPreprocessing:
         return replace(self, layout=fresh.layout) if isinstance(fresh, SequencePreprocessing) else self
+
+    def blank(self) -> Fields:
+        """One step."""
+        series = torch.zeros(1, len(self.channels))
+        return {"tokens": torch.tensor([UNKNOWN]), "series": series, "mask": torch.ones(1, dtype=torch.bool)}
+
+    def stack(self, several: Sequence[Fields]) -> Fields:
+        """Each field (t, ...) is filled up with 0 to the longest, the mask with False."""
+        return {name: pad_sequence([fields[name] for fields in several], batch_first=True) for name in several[0]}
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> "SequencePreprocessing":
+        token, words, longest = stored["token"], tuple(stored["vocabulary"]), stored["max_length"]
+        channels = tuple(_stored_channel(**one) for one in stored["channels"])
+        layout = Layout(**stored["layout"])
+        texts = (token, layout.series, layout.time)
+        if not all(isinstance(text, str | None) for text in texts) or not all(isinstance(word, str) for word in words):
+            raise ValueError("preprocessing: a column or a token is no text")
+        if len(set(words)) != len(words) or len({one.name for one in channels}) != len(channels):
+            raise ValueError("preprocessing: a token or a column is there twice")
+        if (token is None and (words or not channels)) or type(longest) is not int or not 1 <= longest <= LONGEST:
+            raise ValueError("preprocessing: no columns, or no length of 1 to 65536 steps")
+        whole = (layout.stride, 1 if layout.window is None else layout.window)
+        if not all(type(number) is int and number >= 1 for number in whole):
+            raise ValueError("preprocessing: window and stride are no numbers of steps")
+        return cls(token, words, channels, longest, layout)
 
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
         """Sequences that are cut, tokens without an id, missing numbers, channels that say nothing."""
@@ -224,24 +251,6 @@ def _constant(place: int, channel: Channel, inputs: Inputs) -> bool:
 
 def _beginning(texts: Sequence[str]) -> str:
     return " ".join(texts[:SHOWN]) + (" ..." if len(texts) > SHOWN else "")
-
-
-def restored(stored: Mapping[str, Any]) -> SequencePreprocessing:
-    """What SequencePreprocessing.stored gave. Raises: KeyError, TypeError, ValueError for what it cannot have given."""
-    token, words, longest = stored["token"], tuple(stored["vocabulary"]), stored["max_length"]
-    channels = tuple(_stored_channel(**one) for one in stored["channels"])
-    layout = Layout(**stored["layout"])
-    texts = (token, layout.series, layout.time)
-    if not all(isinstance(text, str | None) for text in texts) or not all(isinstance(word, str) for word in words):
-        raise ValueError("preprocessing: a column or a token is no text")
-    if len(set(words)) != len(words) or len({one.name for one in channels}) != len(channels):
-        raise ValueError("preprocessing: a token or a column is there twice")
-    if (token is None and (words or not channels)) or type(longest) is not int or not 1 <= longest <= LONGEST:
-        raise ValueError("preprocessing: no columns, or no length of 1 to 65536 steps")
-    whole = (layout.stride, 1 if layout.window is None else layout.window)
-    if not all(type(number) is int and number >= 1 for number in whole):
-        raise ValueError("preprocessing: window and stride are no numbers of steps")
-    return SequencePreprocessing(token, words, channels, longest, layout)
 
 
 def _stored_channel(name: str, mean: float, std: float) -> Channel:

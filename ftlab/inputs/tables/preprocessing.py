@@ -113,6 +113,25 @@ class TablePreprocessing(InputPreprocessing):
         width = len(self.numbers) + sum(column.indicator for column in self.numbers)
         return {"numbers": width, "categories": [column.ids for column in self.categories]}
 
+    def blank(self) -> Fields:
+        made = self.builds()
+        return {
+            "vectors": torch.zeros(made["numbers"]),
+            "categories": torch.zeros(len(self.categories), dtype=torch.int64),
+        }
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> "TablePreprocessing":
+        if not all(isinstance(stored[key], list) for key in ("numbers", "categories")):
+            raise ValueError("preprocessing: numbers and categories must be lists of columns")
+        found = cls(
+            tuple(_stored_numbers(**one) for one in stored["numbers"]),
+            tuple(_stored_categories(**one) for one in stored["categories"]),
+        )
+        if len(set(found.names)) != len(found.names) or not found.names:
+            raise ValueError("preprocessing: columns are missing, or named twice")
+        return found
+
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
         """Cells that say nothing: categories without an id, missing numbers where train lacks none, constants."""
         lines = [
@@ -246,19 +265,6 @@ def _filled(column: NumberColumn, split: str, inputs: Inputs) -> list[str]:
 
 
 # --- back from a bundle
-
-
-def restored(stored: Mapping[str, Any]) -> TablePreprocessing:
-    """What TablePreprocessing.stored gave. Raises: KeyError, TypeError, ValueError for what it cannot have given."""
-    if not all(isinstance(stored[key], list) for key in ("numbers", "categories")):
-        raise ValueError("preprocessing: numbers and categories must be lists of columns")
-    found = TablePreprocessing(
-        tuple(_stored_numbers(**one) for one in stored["numbers"]),
-        tuple(_stored_categories(**one) for one in stored["categories"]),
-    )
-    if len(set(found.names)) != len(found.names) or not found.names:
-        raise ValueError("preprocessing: columns are missing, or named twice")
-    return found
 
 
 def _stored_numbers(name: str, mean: float, std: float, filler: float, indicator: bool) -> NumberColumn:
