@@ -13,7 +13,7 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from ftlab.composition import compose
-from ftlab.convex.logistic import ALPHAS
+from ftlab.convex.ridge import ALPHAS
 from ftlab.data.base import Samples
 from ftlab.data.sources.diabetes import Diabetes
 from ftlab.errors import UserError
