@@ -11,9 +11,9 @@ from ftlab.data.module import DataModule
 from ftlab.plan_tables import layer_tables, plan_table, stage_table
 from ftlab.reports.estimates import print_estimates
 from ftlab.reports.terminal import print_plan
+from ftlab.run_settings import RunSettings, typed
 
 Report = dict[str, Any]
-Settings = Mapping[str, Any]
 
 
 def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
@@ -27,16 +27,17 @@ def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
 
 
 def show_estimates(
-    parts: Parts, make_data: Callable[[Settings], DataModule], settings: Settings, console: Console
+    parts: Parts, make_data: Callable[[RunSettings], DataModule], config: Mapping[str, Any], console: Console
 ) -> None:
     """Print what each phase will cost, after a few steps of it. Raises: UserError where one runs out of memory."""
     from ftlab.training.trials.automatic import chosen
     from ftlab.training.trials.estimate import estimates
 
-    found, lines = chosen(parts, settings, Path(), make_data)
+    found, lines = chosen(parts, config, Path(), make_data)
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    print_estimates(estimates(parts, make_data(found), found), console)
+    settings = typed(found)
+    print_estimates(estimates(parts, make_data(settings), settings), console)
 
 
 def show_surgery(parts: Parts, console: Console) -> None:

@@ -32,6 +32,7 @@ from ftlab.planning import show_estimates, show_plan, show_surgery
 from ftlab.reports.numbers import figure
 from ftlab.reports.terminal import print_problems, print_summary
 from ftlab.resume import check_epochs, check_same
+from ftlab.run_settings import RunSettings, typed
 from ftlab.strategies import phases as phase_files
 from ftlab.strategies.base import prolonged
 from ftlab.survey import LOADING, problems_of
@@ -86,13 +87,14 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
         if parts.membership is not None:
             record.write(folder, parts.membership)
     epochs = sum(phase.epochs for phase in parts.phases)
+    given = typed(settings)
     decoded = Decoded(parts.cache, parts.preprocessing, settings["data"]["num_workers"], epochs)
-    make_data = partial(loaders, parts, settings, decoded=decoded)
+    make_data = partial(loaders, parts, given, decoded=decoded)
     setup = time.perf_counter() - clock
 
     with decoded:
-        with together(settings, folder, own_parts=data is not None or backbone is not None):
-            fitted = fit(parts, settings, make_data, folder, console)
+        with together(given.trainer, folder, own_parts=data is not None or backbone is not None):
+            fitted = fit(parts, given, make_data, folder, console)
         if not is_main:
             return {}
         judged = time.perf_counter()
@@ -216,14 +218,11 @@ def predict(config: Config) -> int:
     return 2 if failed else 0
 
 
-# --- small steps of the above
-
-
 def loaders(
-    parts: Parts, settings: Config, rank: int = 0, world: int = 1, decoded: Decoded | None = None
+    parts: Parts, settings: RunSettings, rank: int = 0, world: int = 1, decoded: Decoded | None = None
 ) -> DataModule:
-    data, own = settings["data"], (parts.splits, parts.spec, parts.preprocessing, parts.augment)
-    return DataModule(*own, data["batch_size"], data["num_workers"], settings["seed"], rank, world, decoded)
+    loading, own = settings.loading.chosen, (parts.splits, parts.spec, parts.preprocessing, parts.augment)
+    return DataModule(*own, *loading, settings.seed, rank, world, decoded)
 
 
 def with_own(settings: Config, data: Splits | None) -> Config:

@@ -70,7 +70,7 @@ def timm_probabilities(model: torch.nn.Module) -> torch.Tensor:
 def test_a_bundle_gives_the_probabilities_of_the_network_that_was_saved(tmp_path: Path) -> None:
     parts, settings, _ = parts_of("strategy=full", "head=mlp", "head.hidden=[5]")
     model, task = parts.model.eval(), parts.task
-    description = described(settings, parts.preprocessing)
+    description = described(dict(settings.written.config), parts.preprocessing)
     save(tmp_path / "bundle", model, description)
     assert read(tmp_path / "bundle")[0] == description
     loaded = load(tmp_path / "bundle", tiny_backbone(seed=3), accelerator="cpu")

@@ -69,7 +69,7 @@ def model_of(uses: str) -> Model:
 
 
 def batch() -> Batch:
-    return Batch(BLANK, BLANK, torch.rand(1, 3, 8, 8))
+    return Batch(BLANK, BLANK, {"images": torch.rand(1, 3, 8, 8)})
 
 
 def test_a_stage_that_no_output_uses_is_found() -> None:

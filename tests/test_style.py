@@ -74,7 +74,7 @@ def test_what_decides_is_pure_python(package: str) -> None:
 FLOORS = (
     "errors addresses",
     "batch blocks convex disk imports overrides patterns pickles places problems rates schedules settings strategies",
-    "config files resume",
+    "config files resume run_settings",
     "kinds",
     "composition inputs targets",
     "backbones data",
@@ -117,6 +117,23 @@ def test_no_imports_run_in_a_circle() -> None:
     while free := {name for name, found in needs.items() if not found & needs.keys()}:
         needs = {name: found for name, found in needs.items() if name not in free}
     assert needs == {}
+
+
+# The modes, and what puts a run together; everything behind takes plain typed values.
+AT_THE_DOOR = ("run", "cli", "composition", "config", "resume", "assembly", "survey", "planning", "run_settings",
+               "cache_command", "earlier")  # fmt: skip
+
+
+def test_the_config_stops_at_the_door() -> None:
+    keys = {
+        f"{file.relative_to(ROOT / 'ftlab')}: {ast.unparse(node.value)}"
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
+        if ast.unparse(node.value).split(".")[-1] in ("settings", "config")
+        if str(file.relative_to(ROOT / "ftlab")).removesuffix(".py") not in AT_THE_DOOR
+    }
+    assert keys == {"backbones/image.py: config"}  # timm's own of a network
 
 
 def test_files_stay_short_enough_to_read() -> None:

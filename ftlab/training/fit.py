@@ -22,6 +22,7 @@ from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, evaluate
 from ftlab.inputs.images.transforms import mix
 from ftlab.resume import went_on
+from ftlab.run_settings import RunSettings
 from ftlab.tasks.base import Task
 from ftlab.training import trainer as trainers
 from ftlab.training.caching import Caching
@@ -49,7 +50,7 @@ Report = dict[str, Any]
 
 
 def fit(
-    parts: Parts, settings: Mapping[str, Any], make_data: Callable[..., DataModule], folder: Path, console: Console
+    parts: Parts, settings: RunSettings, make_data: Callable[..., DataModule], folder: Path, console: Console
 ) -> "Fitted":
     """Train all phases; afterwards the model holds the best weights of the run.
 
@@ -57,7 +58,7 @@ def fit(
     """
     with trainers.only_news():
         trainer, finetuner = prepare(parts, settings, make_data, folder, console)
-        last = newest(folder / "checkpoints") if settings["resume"] else None
+        last = newest(folder / "checkpoints") if settings.resumes else None
         try:
             layout = channels_last(parts.model, trainer.strategy.root_device)
             with out_of_memory(settings), clear_errors(), by_taps(parts.model), layout:
@@ -76,47 +77,48 @@ def fit(
 
 
 def prepare(
-    parts: Parts, settings: Mapping[str, Any], make_data: Callable[..., DataModule], folder: Path, console: Console
+    parts: Parts, settings: RunSettings, make_data: Callable[..., DataModule], folder: Path, console: Console
 ) -> tuple[Trainer, FineTuner]:
     checkpoints = folder / "checkpoints"
     interruptions = Interruptions()
     unfreezing = Unfreezing(checkpoints)
-    recovery = Recovery(settings.get("on_nonfinite", "stop"), checkpoints, unfreezing)
+    recovery = Recovery(settings.on_nonfinite, checkpoints, unfreezing)
     trainer = trainers.build(
-        trainers.TrainerSettings(**settings["trainer"]),
+        settings.trainer,
         epochs=sum(phase.epochs for phase in parts.phases),
         folder=folder,
         callbacks=[
             unfreezing,
             Caching(parts.cache, console),
-            *([Compiling(console)] if settings.get("compile") == "on" else []),
+            *([Compiling(console)] if settings.compile == "on" else []),
             ConvexFit(folder),
             recovery,
             EqualRanks(),
             EpochLines(console),
             interruptions,
-            Checkpoints(checkpoints, interruptions, **settings["checkpoint"]),
+            Checkpoints(checkpoints, interruptions, **asdict(settings.checkpoint)),
         ],
         validates="val" in parts.spec.sizes,
     )
+    data = make_data(world=trainer.world_size)
     finetuner = FineTuner(
         model=parts.model,
         task=parts.task,
         optimizer=parts.optimizer,
-        plan=rate_plan(parts, settings, make_data(world=trainer.world_size)),
+        plan=rate_plan(parts, settings, data),
         mix=partial(mix, augment=parts.augment, num_classes=parts.spec.target.one_hot),
-        seed=settings["seed"],
-        monitor=settings["monitor"],
+        seed=settings.seed,
+        monitor=settings.monitor,
         data=make_data,
         val_samples=parts.spec.sizes.get("val", 0),
-        batch_size=settings["data"]["batch_size"],
+        batch_size=data.batch_size,
         recovery=recovery,
     )
     return trainer, finetuner
 
 
-def rate_plan(parts: Parts, settings: Mapping[str, Any], data: DataModule) -> RatePlan:
-    steps = -(-data.batches() // settings["trainer"]["accumulate_grad_batches"])  # the last window may be incomplete
+def rate_plan(parts: Parts, settings: RunSettings, data: DataModule) -> RatePlan:
+    steps = -(-data.batches() // settings.trainer.accumulate_grad_batches)  # the last window may be incomplete
     return RatePlan(parts.optimizer.lr, parts.rates, parts.schedule, parts.phases, max(1, steps))
 
 
@@ -125,7 +127,7 @@ class Fitted:
     """A run that has trained."""
 
     parts: Parts
-    settings: Mapping[str, Any]
+    settings: RunSettings
     finetuner: FineTuner
 
     def evaluate(self, data: DataModule) -> dict[str, Evaluation]:
@@ -159,7 +161,7 @@ class Fitted:
                 "parameters": sum(p.numel() for p in parts.model.backbone.parameters()),
             },
             "head": type(parts.model.head).__name__.lower(),
-            "strategy": str(self.settings["strategy"]["_target_"]).split(".")[-2],
+            "strategy": self.settings.written.strategy,
             "objective": {
                 "name": parts.task.objective,
                 "value": metrics[judged][parts.task.objective] if judged else None,
@@ -188,20 +190,20 @@ class Fitted:
                 *map(went_on, tuner.resumed),
                 *recovered(tuner.recovery.events),
                 *(f"{text} ({count} times)" for text, count in undefined.items()),
-                *unmeasured(tuner.history, values, self.settings["monitor"]),
+                *unmeasured(tuner.history, values, self.settings.monitor),
             ],
         }
 
     def _halved(self, epoch: int, step: int) -> float:
         """What rollbacks have made of the rate by the optimizer step `step` of `epoch`."""
-        batches = self.settings["trainer"]["accumulate_grad_batches"]
+        batches = self.settings.trainer.accumulate_grad_batches
         return factor(self.finetuner.recovery.events, epoch, step * batches)
 
     def _best(self, values: list[float | None]) -> Report | None:
         epoch = best_epoch(values)
         if epoch is None:
             return None
-        record, monitor = self.finetuner.history[epoch], self.settings["monitor"]
+        record, monitor = self.finetuner.history[epoch], self.settings.monitor
         return {"epoch": epoch, "phase": record["phase"], "monitor": monitor, "value": record["val"][monitor]}
 
     def blocks(self, report: Report, evaluations: Mapping[str, Evaluation], data: DataModule) -> list[Block]:
@@ -223,20 +225,23 @@ class Fitted:
 
     def description(self, report: Report, own_backbone: bool, own_data: bool) -> Description:
         """bundle.json of the run. The backbone's weights are in the bundle, so it is built without any."""
-        own = self.settings["backbone"]
-        backbone = {**own, **{key: value for key, value in WITHOUT_WEIGHTS.items() if key in own}}
+        written = self.settings.written
+        backbone = {
+            **written.backbone,
+            **{key: value for key, value in WITHOUT_WEIGHTS.items() if key in written.backbone},
+        }
         preprocessing = self.parts.preprocessing
         return Description(
             task=report["task"],
             targets=targets_of(self.parts.spec.target),
             preprocessing=preprocessing.stored(),
             backbone={} if own_backbone else {**backbone, **preprocessing.builds()},
-            head=dict(self.settings["head"]),
-            task_settings={**self.settings["task"], **weights_of(self.parts.task, self.settings["task"])},
+            head=dict(written.head),
+            task_settings={**written.task, **weights_of(self.parts.task, written.task)},
             num_outputs=self.parts.task.num_outputs,
             metrics=report["metrics"],
             versions=report["versions"],
-            config={**self.settings, "data": None} if own_data else dict(self.settings),
+            config={**written.config, "data": None} if own_data else dict(written.config),
         )
 
 

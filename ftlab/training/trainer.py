@@ -4,31 +4,15 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from ftlab.run_settings import TrainerSettings
 from ftlab.training.saving.frozen_part import CheckpointFiles
 from ftlab.training.steps import shorten
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainerSettings:
-    """The keys under `trainer:`; names and meaning are Lightning's."""
-
-    max_epochs: int
-    precision: str | int
-    accelerator: str
-    devices: int | str | list[int]
-    num_nodes: int
-    strategy: str
-    accumulate_grad_batches: int
-    gradient_clip_val: float | None
-    deterministic: bool
-
 
 LOUD = {
     "lightning.pytorch": logging.WARNING,

@@ -22,6 +22,7 @@ from torch.nn import functional
 from ftlab.batch import Batch
 from ftlab.model import Model
 from ftlab.run import loaders
+from ftlab.run_settings import typed
 from tests.benchmarks.ways import (
     BLOCKS,
     HEAD,
@@ -52,7 +53,7 @@ def quiet() -> Iterator[None]:
 
 
 def batches(job: Job, split: str) -> list[Batch]:
-    return list(loaders(ftlab_parts(job), ftlab_settings(job)).loader(split, False))
+    return list(loaders(ftlab_parts(job), typed(ftlab_settings(job))).loader(split, False))
 
 
 class Snapshots(Callback):

@@ -24,6 +24,7 @@ from ftlab.config import plainly
 from ftlab.convex.logistic import CANDIDATES, FOLDS, TOLERANCE, logistic, parts
 from ftlab.convex.standardised import Standardised
 from ftlab.run import loaders
+from ftlab.run_settings import typed
 from ftlab.training.phases.features import FeatureStore, compute
 from tests.benchmarks.foundation import fitted
 
@@ -44,7 +45,7 @@ def built(images: int, root: str) -> tuple[Parts, dict[str, Any]]:
 
 def features_of(made: Parts, settings: dict[str, Any], split: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """(n, d) features and (n,) classes of the first `count` samples of a split."""
-    data = loaders(made, settings)
+    data = loaders(made, typed(settings))
     samples, layer = data.samples(split), made.model.head.last_layer
     assert isinstance(layer, torch.nn.Linear)
     store = FeatureStore(len(samples), layer.in_features, Path("features.bin"))
@@ -61,7 +62,7 @@ def fixed(made: Parts, settings: dict[str, Any]) -> tuple[Parts, dict[str, Any]]
 
 def bare_pass(made: Parts, settings: dict[str, Any]) -> None:
     """What a hand-written loop needs to send every training image through the network once."""
-    data = loaders(made, settings)
+    data = loaders(made, typed(settings))
     made.model.eval()
     with torch.inference_mode():
         for batch in data.loader("train", False):

@@ -28,6 +28,7 @@ from ftlab.assembly import Parts, assemble
 from ftlab.batch import Batch
 from ftlab.config import plainly
 from ftlab.run import loaders
+from ftlab.run_settings import RunSettings, typed
 from ftlab.training import fit
 
 FIRST_STEP_FTLAB = """
@@ -69,14 +70,14 @@ print(time.process_time())
 """
 
 
-def parts_of(*overrides: str) -> tuple[Parts, dict[str, Any]]:
+def parts_of(*overrides: str) -> tuple[Parts, RunSettings]:
     settings = plainly(
         ftlab.compose(["trainer.accelerator=cpu", "trainer.precision=32-true", *overrides]), resolve=True
     )
-    return assemble(settings), settings
+    return assemble(settings), typed(settings)
 
 
-def fitted(parts: Parts, settings: dict[str, Any], callbacks: list[Callback]) -> None:
+def fitted(parts: Parts, settings: RunSettings, callbacks: list[Callback]) -> None:
     """Trains as `ftlab train` does, in a folder that is thrown away."""
     with tempfile.TemporaryDirectory() as name, fit.trainers.only_news():
         (Path(name) / "checkpoints").mkdir()

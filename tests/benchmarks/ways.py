@@ -30,6 +30,7 @@ from ftlab.inputs.augment import Augment
 from ftlab.model import Model
 from ftlab.optimizers import sgd
 from ftlab.run import loaders
+from ftlab.run_settings import typed
 from ftlab.schedules.constant import Constant
 from ftlab.strategies.phases import Phases
 from ftlab.targets.classes import Classes
@@ -126,7 +127,7 @@ def data(job: Job) -> tuple[Splits, DataSpec]:
 def ftlab(job: Job, folder: Path) -> Run:
     """As `ftlab train` does it, without the files of a run."""
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    parts, settings = ftlab_parts(job), ftlab_settings(job)
+    parts, settings = ftlab_parts(job), typed(ftlab_settings(job))
     console = Console(quiet=True)
     trainer, tuner = fit.prepare(parts, settings, partial(loaders, parts, settings), folder, console)
     last = folder / "checkpoints" / LAST
@@ -213,7 +214,7 @@ class Plain(LightningModule):
 
     def batches(self, split: str) -> DataLoader[Any]:
         """Not shuffled, so that a resumed run meets the same samples: the kinder case."""
-        parts, settings = ftlab_parts(self.job), ftlab_settings(self.job)
+        parts, settings = ftlab_parts(self.job), typed(ftlab_settings(self.job))
         made = list(loaders(parts, settings).loader(split, False))
         tensors = TensorDataset(torch.cat([b.inputs["images"] for b in made]), torch.cat([b.targets for b in made]))
         return DataLoader(tensors, batch_size=self.job.batch_size // self.job.world)

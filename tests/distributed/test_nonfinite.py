@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ftlab.errors import UserError
 from ftlab.run import loaders
+from ftlab.run_settings import typed
 from ftlab.training import fit
 from ftlab.training.distributed.processes import free_port
 from tests.distributed.forked import forked
@@ -35,7 +36,7 @@ def run(rank: int, port: int, folder: Path, policy: str) -> None:
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
     os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0"}
-    made, config = parts(), {**settings(2), "on_nonfinite": policy}
+    made, config = parts(), typed({**settings(2), "on_nonfinite": policy})
     poison = PoisonOne(9)  # epoch 1, the second of the two batches of a window
     said = ""
     with fit.trainers.only_news():

@@ -23,6 +23,7 @@ from ftlab.inputs.images.preprocessing import Preprocessing
 from ftlab.model import Model
 from ftlab.optimizers import sgd
 from ftlab.run import loaders
+from ftlab.run_settings import typed
 from ftlab.schedules.cosine import Cosine
 from ftlab.strategies.phases import Phases
 from ftlab.targets.classes import Classes
@@ -88,7 +89,9 @@ def settings(world: int) -> dict[str, Any]:
     }
     data = {"batch_size": 8, "num_workers": 0}
     checkpoint = {"every_n_steps": None, "every_minutes": None}
-    return {"checkpoint": checkpoint, "seed": 3, "monitor": "loss", "resume": None, "trainer": trainer, "data": data}
+    nodes = {"backbone": {}, "head": {}, "task": {}, "strategy": {"_target_": "ftlab.strategies.phases.Phases"}}
+    run = {"seed": 3, "monitor": "loss", "resume": None}
+    return {**run, **nodes, "checkpoint": checkpoint, "trainer": trainer, "data": data}
 
 
 class Snapshots(Checkpoint):
@@ -111,7 +114,7 @@ def run(rank: int, world: int, port: int, folder: Path, naive: bool, checked: bo
         os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0"}
     if naive:
         unfreezing.renew = lambda trainer: None  # thaw by requires_grad alone, as everyone does
-    made, config = parts(), settings(world)
+    made, config = parts(), typed(settings(world))
     with fit.trainers.only_news():
         trainer, tuner = fit.prepare(made, config, partial(loaders, made, config), folder, Console(quiet=True))
         trainer.callbacks.append(Snapshots(folder))

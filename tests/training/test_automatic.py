@@ -9,8 +9,10 @@ import torch
 import yaml
 
 import ftlab
+from ftlab.config import plainly
 from ftlab.resume import as_begun, value_of, with_value
 from ftlab.run import loaders, train
+from ftlab.run_settings import typed
 from ftlab.training.trials import automatic
 from ftlab.training.trials.automatic import chosen, cores, precision, seconds_per_sample, workers
 from tests.training.tiny import parts_of, splits, tiny_backbone
@@ -57,7 +59,7 @@ def test_a_choice_is_told_and_leaves_no_auto(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(automatic, "cores", lambda: 3)
     given = ["strategy=full", "data.batch_size=auto", "data.num_workers=auto", "trainer.precision=auto"]
     parts, settings, _ = parts_of(*given)
-    found, lines = chosen(parts, settings, tmp_path, partial(loaders, parts))
+    found, lines = chosen(parts, settings.written.config, tmp_path, partial(loaders, parts))
     assert found["trainer"]["precision"] == "32-true"
     assert found["data"]["num_workers"] == 3
     assert found["data"]["batch_size"] == 32
@@ -72,7 +74,7 @@ def test_a_choice_is_told_and_leaves_no_auto(tmp_path: Path, monkeypatch: pytest
 
 def test_what_was_typed_is_nobodys_choice(tmp_path: Path) -> None:
     parts, settings, _ = parts_of("strategy=full", "data.num_workers=1", "trainer.precision=bf16-mixed", "compile=off")
-    assert chosen(parts, settings, tmp_path, partial(loaders, parts)) == (settings, [])
+    assert chosen(parts, settings.written.config, tmp_path, partial(loaders, parts)) == (settings.written.config, [])
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +126,6 @@ def test_the_device_is_asked_only_where_a_gpu_may_be_used(there: bool, monkeypat
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
     for accelerator, expected in (("auto", "bf16-mixed"), ("gpu", "bf16-mixed"), ("cpu", "32-true")):
-        settings: Any = {"trainer": {"accelerator": accelerator}}
+        settings = typed(plainly(ftlab.compose([f"trainer.accelerator={accelerator}"]), resolve=True))
         found, _ = automatic._precision(None, settings, None)  # type: ignore[arg-type]
         assert found == (expected if there else "32-true")

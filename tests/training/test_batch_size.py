@@ -108,8 +108,8 @@ def test_every_try_takes_real_steps_of_the_phase_that_needs_most():
         if len(inputs[0]) > 12:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
 
-    backbone.model.stem.register_forward_pre_hook(refuse)
     parts, settings, make_data = parts_of("strategy=progressive", backbone=backbone)
+    backbone.model.stem.register_forward_pre_hook(refuse)  # assembly has looked at one sample by now
     found = find(parts, make_data(), settings)
     assert found.batch_size == 8
     assert found.reason == "16 does not fit"

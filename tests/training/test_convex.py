@@ -197,10 +197,11 @@ def test_on_digits_the_command_is_a_linear_probe_of_the_untouched_network(
     from ftlab.assembly import assemble
     from ftlab.config import plainly
     from ftlab.run import loaders
+    from ftlab.run_settings import typed
 
     settings = plainly(ftlab.compose(words[:2]), resolve=True)
     parts = assemble(settings)
-    data, rows = loaders(parts, settings), {}
+    data, rows = loaders(parts, typed(settings)), {}
     for split in ("train", "test"):
         store = FeatureStore(len(data.samples(split)), 1280, tmp_path / "store")
         compute(parts.model, parts.model.head.fc, data.loader(split, shuffle=False), store)

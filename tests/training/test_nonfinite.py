@@ -18,7 +18,7 @@ from ftlab.training.saving.checkpoints import LAST
 from ftlab.training.saving.loading import read_checkpoint
 from ftlab.training.saving.nonfinite import ROLLBACKS, SKIPS_IN_A_ROW, decide, factor, norm, weights_are_finite
 from tests.training.test_resume import assert_equal
-from tests.training.tiny import CLASSES, Run, moved, pictures, prepared
+from tests.training.tiny import CLASSES, Run, moved, parts_of, pictures, prepared
 
 FULL = ("strategy=full", "trainer.max_epochs=3", "optimizer=adamw")
 
@@ -250,11 +250,7 @@ def test_report_and_rates_tell_what_was_done(tmp_path, policy, words):
     from ftlab.training.fit import Fitted
 
     run = prepared(tmp_path, *FULL, f"on_nonfinite={policy}", data=named()).fit(Poison(3, 8))
-    settings: dict[str, Any] = {
-        "strategy": {"_target_": "ftlab.strategies.full.Full"},
-        "monitor": "loss",
-        "trainer": {"accumulate_grad_batches": 1},
-    }
+    settings = parts_of(*FULL, f"on_nonfinite={policy}", "monitor=loss")[1]
     report = Fitted(run.parts, settings, run.finetuner).report({})
     (warning,) = report["warnings"]
     assert warning.startswith(words)
@@ -305,7 +301,7 @@ def test_out_of_memory_names_the_ways_out_with_the_numbers_of_the_run(tmp_path, 
 
     from ftlab.run import loaders
     from ftlab.training.fit import fit
-    from tests.training.tiny import console, parts_of
+    from tests.training.tiny import console
 
     given = [*FULL, "data.batch_size=32", "trainer.accumulate_grad_batches=2"]
     parts, settings, _ = parts_of(*given)

@@ -28,6 +28,7 @@ from ftlab.data.module import DataModule
 from ftlab.inputs.images.files import ArrayImages
 from ftlab.inputs.images.preprocessing import Preprocessing
 from ftlab.run import loaders
+from ftlab.run_settings import RunSettings, typed
 from ftlab.targets.classes import Classes
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.fit import prepare
@@ -112,12 +113,13 @@ def parts_of(
     backbone: Backbone | None = None,
     seed: int = 0,
     **changed: Any,
-) -> tuple[Parts, dict[str, Any], Callable[..., DataModule]]:
+) -> tuple[Parts, RunSettings, Callable[..., DataModule]]:
     """Parts, settings and data of a run of the tiny network or `backbone`; `changed` replaces whole keys."""
     settings: dict[str, Any] = {**plainly(compose([*BASE, *overrides]), resolve=True), **changed}
     torch.manual_seed(seed)  # of the head's first weights
     parts = assemble(settings, data or splits(), backbone or tiny_backbone(drop, seed))
-    return parts, settings, partial(loaders, parts, settings)
+    own = typed(settings)
+    return parts, own, partial(loaders, parts, own)
 
 
 def prepared(folder: Path, *overrides: str, **given: Any) -> Run:

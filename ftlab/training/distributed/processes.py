@@ -12,9 +12,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ftlab.errors import UserError
+from ftlab.run_settings import TrainerSettings
 
 INTERRUPTED = 130
 OURS = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK")
@@ -46,26 +46,26 @@ def alone(key: str) -> None:
         )
 
 
-def devices(trainer: Mapping[str, Any]) -> int:
+def devices(trainer: TrainerSettings) -> int:
     """How many devices of this machine `trainer:` asks for."""
-    asked = trainer["devices"]
+    asked = trainer.devices
     if isinstance(asked, list):
         return len(asked)
     if asked in ("auto", -1):
         import torch  # here, since the command line asks for the rank before anything heavy is imported
 
-        on_gpu = trainer["accelerator"] in ("auto", "gpu", "cuda")
+        on_gpu = trainer.accelerator in ("auto", "gpu", "cuda")
         return max(1, torch.cuda.device_count()) if on_gpu else 1
     return int(asked)
 
 
 @contextmanager
-def together(settings: Mapping[str, Any], folder: Path, own_parts: bool) -> Iterator[None]:
+def together(trainer: TrainerSettings, folder: Path, own_parts: bool) -> Iterator[None]:
     """The other processes of this machine run beside the body; if one fails, this one ends too.
 
     Raises: UserError for data or a network given in Python, which other processes cannot be sent.
     """
-    world, machines = devices(settings["trainer"]), settings["trainer"]["num_nodes"]
+    world, machines = devices(trainer), trainer.num_nodes
     if machines > 1 and not _started():
         raise UserError(f"trainer.num_nodes={machines}: start the processes of several machines by torchrun or srun")
     if world == 1 or _started():

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,43 +13,45 @@ import torch
 from ftlab.assembly import Parts
 from ftlab.data.module import DataModule
 from ftlab.resume import AUTO, AUTOMATIC, as_begun, read_yaml, value_of, with_value
+from ftlab.run_settings import LoadingSettings, RunSettings, typed
 from ftlab.training.distributed.processes import alone, devices, started_with
 from ftlab.training.trials import compiling
 from ftlab.training.trials.batch_size import SAMPLES, find
 
-Settings = Mapping[str, Any]
-MakeData = Callable[[Settings], DataModule]
+MakeData = Callable[[RunSettings], DataModule]
 
 MOST_WORKERS = 8  # each holds a copy of what the data keeps in memory; more rarely load faster
 QUICK = 1.0  # seconds to load all that an epoch needs: below that, starting workers costs more than they save
 
 
-def chosen(parts: Parts, settings: Settings, folder: Path, make_data: MakeData) -> tuple[Settings, list[str]]:
-    """`settings` without `auto`, and a line about each choice; a run that goes on keeps what it began with.
+def chosen(
+    parts: Parts, config: Mapping[str, Any], folder: Path, make_data: MakeData
+) -> tuple[Mapping[str, Any], list[str]]:
+    """`config` without `auto`, and a line about each choice; a run that goes on keeps what it began with.
 
     Raises: UserError where several processes would each choose a batch size for themselves, or not one sample fits.
     """
-    found: Settings = as_begun(read_yaml(folder / "config.yaml"), settings) if settings["resume"] else settings
+    found = as_begun(read_yaml(folder / "config.yaml"), config) if typed(config).resumes else config
     lines = []
     for key in AUTOMATIC:
-        if value_of(settings, key) != AUTO:
+        if value_of(config, key) != AUTO:
             continue
         value, why = value_of(found, key), "as the run began"
         if value == AUTO:
-            value, why = CHOICES[key](parts, found, make_data)
+            value, why = CHOICES[key](parts, typed(found), make_data)
         found = with_value(found, key, value)
         lines.append(f"{key}=auto: {value}; {why}")
     return found, lines
 
 
-def _precision(parts: Parts, settings: Settings, make_data: MakeData) -> tuple[str, str]:
+def _precision(parts: Parts, settings: RunSettings, make_data: MakeData) -> tuple[str, str]:
     """Weights and gradients have 32 bits in either case, so processes on unlike GPUs still agree."""
     gpu = on_gpu(settings)
     return precision(gpu, gpu and torch.cuda.is_bf16_supported(including_emulation=False))
 
 
-def on_gpu(settings: Settings) -> bool:
-    return settings["trainer"]["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+def on_gpu(settings: RunSettings) -> bool:
+    return settings.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
 def precision(on_gpu: bool, has_bfloat16: bool) -> tuple[str, str]:
@@ -58,10 +61,10 @@ def precision(on_gpu: bool, has_bfloat16: bool) -> tuple[str, str]:
     return "32-true", "the GPU has no bfloat16" if on_gpu else "fewer digits gain nothing without a GPU"
 
 
-def _workers(parts: Parts, settings: Settings, make_data: MakeData) -> tuple[int, str]:
-    trial = with_value(with_value(settings, "data.num_workers", 0), "data.batch_size", SAMPLES)
+def _workers(parts: Parts, settings: RunSettings, make_data: MakeData) -> tuple[int, str]:
+    trial = replace(settings, loading=LoadingSettings(SAMPLES, num_workers=0))
     seconds = seconds_per_sample(make_data(trial))
-    return workers(seconds, parts.spec.sizes["train"], cores(), devices(settings["trainer"]))
+    return workers(seconds, parts.spec.sizes["train"], cores(), devices(settings.trainer))
 
 
 def workers(seconds: float, samples: int, cores: int, processes: int) -> tuple[int, str]:
@@ -88,16 +91,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _batch_size(parts: Parts, settings: Settings, make_data: MakeData) -> tuple[int, str]:
+def _batch_size(parts: Parts, settings: RunSettings, make_data: MakeData) -> tuple[int, str]:
     alone("data.batch_size=auto")
-    found = find(parts, make_data(with_value(settings, "data.batch_size", 1)), settings, devices(settings["trainer"]))
+    one = replace(settings, loading=replace(settings.loading, batch_size=1))
+    found = find(parts, make_data(one), settings, devices(settings.trainer))
     return found.batch_size, f"tried in phase '{found.phase}'; {found.reason}"
 
 
-def _compile(parts: Parts, settings: Settings, make_data: MakeData) -> tuple[str, str]:
+def _compile(parts: Parts, settings: RunSettings, make_data: MakeData) -> tuple[str, str]:
     if not on_gpu(settings):
         return "off", "without a GPU it was never found to pay"  # python -m tests.benchmarks.compiled
-    if devices(settings["trainer"]) > 1 or settings["trainer"]["num_nodes"] > 1 or started_with() > 1:
+    if devices(settings.trainer) > 1 or settings.trainer.num_nodes > 1 or started_with() > 1:
         return "off", "it is not tried with several processes"
     return compiling.chosen(parts, make_data(settings), settings)
 

@@ -3,9 +3,8 @@
 import copy
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -15,6 +14,7 @@ from ftlab.batch import Batch
 from ftlab.data.module import DataModule
 from ftlab.evaluation import on_device
 from ftlab.freezing import freeze
+from ftlab.run_settings import RunSettings, TrainerSettings
 from ftlab.strategies.base import Phase
 from ftlab.training.trainer import only_news
 from ftlab.training.trials.memory import PeakMemory
@@ -72,14 +72,14 @@ def largest_phase(phases: Sequence[Phase], sizes: Mapping[str, int]) -> Phase:
     return max(phases, key=lambda phase: sum(sizes[stage] for stage in phase.trainable))
 
 
-def find(parts: Parts, data: DataModule, settings: Mapping[str, Any], world: int = 1) -> Found:
+def find(parts: Parts, data: DataModule, settings: RunSettings, world: int = 1) -> Found:
     """The largest batch that fits beside `world` - 1 other processes of this machine; changes nothing in `parts`.
 
     The steps run on a copy of the network, with an optimizer of its own and generators that are put back.
 
     Raises: UserError if not even one sample a process fits.
     """
-    trainer = alone(settings["trainer"])
+    trainer = alone(settings.trainer)
     device = trainer.strategy.root_device
     phase = largest_phase(parts.phases, parts.model.sizes())
     some = samples(data)
@@ -99,18 +99,19 @@ def find(parts: Parts, data: DataModule, settings: Mapping[str, Any], world: int
     if cuda:
         torch.cuda.empty_cache()
     if size == 0:
-        raise explained(failure or MemoryError(reason), {**settings, "data": {**settings["data"], "batch_size": 1}})
+        tried = replace(settings, loading=replace(settings.loading, batch_size=1))
+        raise explained(failure or MemoryError(reason), tried)
     return Found(size * world, phase.name, reason)
 
 
-def alone(settings: Mapping[str, Any]) -> Trainer:
+def alone(settings: TrainerSettings) -> Trainer:
     """A Trainer of the run's precision on the first of its devices, which writes nothing."""
-    devices = settings["devices"]
+    devices = settings.devices
     with only_news():
         return Trainer(
-            accelerator=settings["accelerator"],
+            accelerator=settings.accelerator,
             devices=devices[:1] if isinstance(devices, list) else 1,
-            precision=settings["precision"],
+            precision=settings.precision,  # type: ignore[arg-type]  # checked against its list
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

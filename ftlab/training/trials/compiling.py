@@ -20,6 +20,7 @@ from ftlab.data.module import DataModule
 from ftlab.data.sampling import KeyedBatchSampler
 from ftlab.errors import UserError
 from ftlab.model import Model
+from ftlab.run_settings import RunSettings
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.trials.batch_size import alone
 from ftlab.training.trials.estimate import Trial, estimates, moved
@@ -82,7 +83,7 @@ def reason(error: Exception) -> str:
     return f"torch cannot compile this network here ({said or type(error).__name__})"
 
 
-def chosen(parts: Parts, data: DataModule, settings: Mapping[str, Any]) -> tuple[str, str]:
+def chosen(parts: Parts, data: DataModule, settings: RunSettings) -> tuple[str, str]:
     """on or off, and why, by steps on copies of the network in the phase that takes longest."""
     steps = {phase.name: phase.epochs * data.batches() for phase in parts.phases if phase.fit == "gradient"}
     if sum(steps.values()) < FEW:
@@ -101,11 +102,11 @@ def chosen(parts: Parts, data: DataModule, settings: Mapping[str, Any]) -> tuple
 
 
 def tried(
-    parts: Parts, data: DataModule, settings: Mapping[str, Any], steps: Mapping[str, int]
+    parts: Parts, data: DataModule, settings: RunSettings, steps: Mapping[str, int]
 ) -> tuple[str, int, float, float, float]:
     """Of the phase that takes longest: its name, its steps, and seconds of a plain, a compiled and a first step."""
     longest = max((one for one in estimates(parts, data, settings) if one.phase in steps), key=lambda one: one.total)
-    trainer = alone(settings["trainer"])
+    trainer = alone(settings.trainer)
     trial = Trial(parts, next(phase for phase in parts.phases if phase.name == longest.phase), trainer)
     trial.run = torch.compile(trial.model.forward)
     first, step = trial.first_and_next(moved(loaded(data, 0, data.batch_size)[0], trainer), longest.frozen)

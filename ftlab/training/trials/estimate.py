@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from ftlab.data.module import DataModule
 from ftlab.evaluation import on_device
 from ftlab.freezing import freeze
 from ftlab.reports.estimates import Estimate
+from ftlab.run_settings import RunSettings
 from ftlab.strategies.base import Phase
 from ftlab.training.trials.batch_size import alone
 from ftlab.training.trials.memory import PeakMemory
@@ -29,19 +30,19 @@ from ftlab.training.trials.out_of_memory import out_of_memory
 STEPS = 3  # the first makes the optimizer's state and is not timed
 
 
-def estimates(parts: Parts, data: DataModule, settings: Mapping[str, Any]) -> list[Estimate]:
+def estimates(parts: Parts, data: DataModule, settings: RunSettings) -> list[Estimate]:
     """One a phase, by steps on copies of the network.
 
     Raises: UserError where a phase runs out of memory, or the cache asks for what cannot be.
     """
-    trainer = alone(settings["trainer"])
+    trainer = alone(settings.trainer)
     device = trainer.strategy.root_device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), out_of_memory(settings):
         model = copy.deepcopy(parts.model).to(device)
         trainer.precision_plugin.convert_module(model)
         context = trainer.precision_plugin.forward_context()
         probed, _ = look(model, parts.phases, data, parts.cache, lambda batch: moved(batch, trainer), context)
-        chosen = choices(probed, data, parts.cache, settings["trainer"]["num_nodes"])
+        chosen = choices(probed, data, parts.cache, settings.trainer.num_nodes)
         batch, loading = loaded(data, 0, data.batch_size)
         batch = moved(batch, trainer)
         found = []

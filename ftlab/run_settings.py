@@ -1,0 +1,97 @@
+"""The settings of a run as plain typed values: the one place where a checked config becomes them.
+
+What trains, tries and reports takes these and never looks a key up.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Auto = Literal["auto"]  # until it is chosen, see training/trials/automatic.py
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerSettings:
+    """The keys under `trainer:`; names and meaning are Lightning's."""
+
+    max_epochs: int
+    precision: str | int
+    accelerator: str
+    devices: int | str | list[int]
+    num_nodes: int
+    strategy: str
+    accumulate_grad_batches: int
+    gradient_clip_val: float | None
+    deterministic: bool
+
+
+@dataclass(frozen=True)
+class LoadingSettings:
+    """How batches are made of samples."""
+
+    batch_size: int | Auto  # samples of a step, over all processes together
+    num_workers: int | Auto
+
+    @property
+    def chosen(self) -> tuple[int, int]:
+        """Both as numbers."""
+        assert isinstance(self.batch_size, int), "what is auto has been chosen"
+        assert isinstance(self.num_workers, int), "what is auto has been chosen"
+        return self.batch_size, self.num_workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSettings:
+    """When there is a checkpoint within an epoch, beside those at the ends of epochs."""
+
+    every_n_steps: int | None
+    every_minutes: float | None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What report and bundle write down as it was given: nothing else reads these mappings."""
+
+    strategy: str  # the option's name
+    backbone: Mapping[str, Any]
+    head: Mapping[str, Any]
+    task: Mapping[str, Any]
+    config: Mapping[str, Any]  # all of it
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """All that a run needs to know beside its parts."""
+
+    seed: int
+    monitor: str
+    on_nonfinite: Literal["stop", "skip", "rollback"]
+    compile: str  # on, off, or auto until it is chosen
+    resumes: bool
+    checkpointing: bool  # of the backbone; also true where it knows none, so that nobody advises it
+    trainer: TrainerSettings
+    loading: LoadingSettings
+    checkpoint: CheckpointSettings
+    written: Written
+
+
+def typed(config: Mapping[str, Any]) -> RunSettings:
+    """The settings of a checked config of `ftlab train`; runs of earlier versions may lack two of the keys."""
+    return RunSettings(
+        seed=config["seed"],
+        monitor=config["monitor"],
+        on_nonfinite=config.get("on_nonfinite", "stop"),
+        compile=config.get("compile", "off"),
+        resumes=bool(config["resume"]),
+        checkpointing=config["backbone"].get("checkpointing", True),
+        trainer=TrainerSettings(**config["trainer"]),
+        loading=LoadingSettings(config["data"]["batch_size"], config["data"]["num_workers"]),
+        checkpoint=CheckpointSettings(**config["checkpoint"]),
+        written=Written(
+            strategy=str(config["strategy"]["_target_"]).split(".")[-2],
+            backbone=config["backbone"],
+            head=config["head"],
+            task=config["task"],
+            config=config,
+        ),
+    )
