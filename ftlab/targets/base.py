@@ -88,6 +88,12 @@ class Target(ABC):
         """The targets of a batch: a tensor (b, ...), or what has `each` and `select` as Batch has."""
         return torch.stack(tuple(several))
 
+    def gathered(self, column: Column, places: Tensor) -> Any:
+        """`collated` of the samples at `places` (b,) int64."""
+        if isinstance(column, Tensor) and type(self).collated is Target.collated:
+            return column[places]  # the same, at once
+        return self.collated([column[place] for place in places.tolist()])
+
     # --- images that are varied
 
     def refuses(self, augment: Augment) -> str | None:
