@@ -12,6 +12,7 @@ import torch
 
 from ftlab.batch import Fields
 from ftlab.inputs.augment import Augment
+from ftlab.kinds import name_of
 
 
 class Transform(ABC):
@@ -113,9 +114,7 @@ class InputPreprocessing(ABC):
 
     def stored(self) -> dict[str, Any]:
         """What bundle.json holds; inputs.kinds.restored reads it. A class of the user's own has its full name."""
-        home = type(self).__module__
-        kind = self.kind if home.startswith("ftlab.") else f"{home}.{type(self).__qualname__}"
-        return {"kind": kind, **asdict(self)}  # type: ignore[call-overload]  # every subclass is a dataclass
+        return {"kind": name_of(type(self)), **asdict(self)}  # type: ignore[call-overload]  # every subclass is a dataclass
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> "InputPreprocessing":

@@ -37,7 +37,7 @@ def selected(column: Column, places: Tensor) -> Column:
 class Target(ABC):
     """Refuses whatever it does not say that it follows."""
 
-    kind: ClassVar[str]  # the name of its file, or of a trusted module: the full name of the class
+    kind: ClassVar[str]  # the name of its file; a bundle keeps a class of the user's own by its full name
     plural: ClassVar[str]  # what a person calls them
     task: ClassVar[str]  # the option of task= that is meant for them
     given: ClassVar[str] = ""  # how data gives them, for a person who has others
