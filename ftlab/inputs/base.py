@@ -112,6 +112,11 @@ class InputPreprocessing(ABC):
         """What a person should know of the inputs of each split. Raises: UserError where they do not fit."""
         return ()
 
+    @classmethod
+    def repeated(cls, parts: Mapping[str, "Inputs"]) -> dict[str, list[int]]:
+        """By split, the places of inputs that train has too; nothing where a check finds them, or where it is usual."""
+        return {}
+
     def stored(self) -> dict[str, Any]:
         """What bundle.json holds; inputs.kinds.restored reads it. A class of the user's own has its full name."""
         return {"kind": name_of(type(self)), **asdict(self)}  # type: ignore[call-overload]  # every subclass is a dataclass
