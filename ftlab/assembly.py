@@ -29,6 +29,7 @@ from ftlab.schedules.base import Schedule
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.base import check as check_phases
 from ftlab.survey import FRESH, option_of, surveyed
+from ftlab.targets.base import Target
 from ftlab.tasks.base import Task
 
 
@@ -77,9 +78,7 @@ def assemble(
     )
     model = Model(backbone, head)
     augment = make(config["augment"])
-    preprocessing.transform(augment)  # which says now what cannot be varied
-    if refused := spec.target.refuses(augment):
-        raise UserError(refused)
+    _check_augment(augment, preprocessing, spec.target)
     remarks = preprocessing.remarks(splits.inputs())
     phases = _phases(config, model, task, has_validation=splits.val is not None)
     unchecked = _check_gradients(phases, model, splits, preprocessing)
@@ -216,6 +215,17 @@ def _check_gradients(
                 "the network"
             )
     return ()
+
+
+def _check_augment(augment: Augment, preprocessing: InputPreprocessing, target: Target) -> None:
+    """Raises: UserError for an augmentation that inputs or targets do not follow: it would be left out in silence."""
+    preprocessing.transform(augment)  # which says what cannot be varied
+    if refused := target.refuses(augment):
+        raise UserError(refused)
+    if (augment.mixup or augment.cutmix) and not preprocessing.pixels:
+        raise UserError(
+            f"augment: mixup and cutmix are of images, and the inputs are {preprocessing.plural}; set both to 0"
+        )
 
 
 def _probe(splits: Splits, preprocessing: InputPreprocessing) -> Batch:
