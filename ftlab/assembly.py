@@ -18,11 +18,12 @@ from ftlab.data.checks.targets import small
 from ftlab.data.membership.holding import Hold
 from ftlab.data.membership.record import Membership
 from ftlab.data.module import collate, describe
+from ftlab.data.sampling import Item, KeyedDataset
 from ftlab.errors import UserError
 from ftlab.gradients import CannotTellError, unused
 from ftlab.inputs import kinds
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import InputPreprocessing
+from ftlab.inputs.base import InputPreprocessing, framed
 from ftlab.model import Model, width_of
 from ftlab.optimizers import OptimizerSettings
 from ftlab.schedules.base import Schedule
@@ -219,7 +220,9 @@ def _check_gradients(
 
 def _check_augment(augment: Augment, preprocessing: InputPreprocessing, target: Target) -> None:
     """Raises: UserError for an augmentation that inputs or targets do not follow: it would be left out in silence."""
-    preprocessing.transform(augment)  # which says what cannot be varied
+    transform = preprocessing.transform(augment)  # which says what cannot be varied
+    if target.follows:
+        framed(transform, target.plural)
     if refused := target.refuses(augment):
         raise UserError(refused)
     if (augment.mixup or augment.cutmix) and not preprocessing.pixels:
@@ -230,9 +233,12 @@ def _check_augment(augment: Augment, preprocessing: InputPreprocessing, target: 
 
 def _probe(splits: Splits, preprocessing: InputPreprocessing) -> Batch:
     """A batch of one: an image in which there is nothing, since a file may yet be broken, else the first training
-    sample."""
-    fields = preprocessing.blank() if preprocessing.pixels else preprocessing.transform()(splits.train.inputs[0])
-    batch = collate([(fields, splits.train.targets[0], 0)], preprocessing, splits.target)
+    sample; also where its target follows, which lies nowhere in what is blank."""
+    if preprocessing.pixels and not splits.target.follows:
+        item: Item = preprocessing.blank(), splits.train.targets[0], 0, None
+    else:
+        item = KeyedDataset(splits.train, preprocessing.transform(), seed=0, target=splits.target)[None, 0]
+    batch = collate([item], preprocessing, splits.target)
     assert isinstance(batch, Batch)
     return batch
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map  # by its only name; torchvision's transforms stand on it too
 
+from ftlab.frames import Frame
+
 # What one raw input, or a stack of them, puts into a Batch, by the name of the field. Of the kinds that are shipped:
 # images (b, c, h, w) float32, normalised
 # vectors (b, d) float32 and categories (b, m) int64, of m columns, each with its own numbering
@@ -38,17 +40,21 @@ class Batch:
     index: Tensor  # (b,) int64, place of each sample in its split; it also tells the device of the whole
     inputs: Fields = field(default_factory=dict)  # each (b, ...); none at the freeze border
     border: tuple[Tensor, ...] | None = None  # values at the freeze border (b, ...), in place of the inputs
+    frame: Frame | None = None  # from the raw inputs to `inputs`; only where the kind of target `follows`
 
     def __len__(self) -> int:
         return len(self.index)
 
     def each(self, move: Callable[[Tensor], Tensor]) -> "Batch":
         """The same batch with `move` done to every tensor."""
-        return Batch(*mapped((self.targets, self.index, self.inputs, self.border), move))
+        return Batch(*mapped(self._parts(), move))
 
     def select(self, places: Tensor) -> "Batch":
         """The samples at `places` only, in this order; a place may come several times."""
-        return Batch(*_picked((self.targets, self.index, self.inputs, self.border), places))
+        return Batch(*_picked(self._parts(), places))
+
+    def _parts(self) -> tuple[Any, ...]:
+        return self.targets, self.index, self.inputs, self.border, self.frame
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory; a DataLoader pins only what it knows or what has this method."""

@@ -53,7 +53,7 @@ class Evaluation(nn.Module):
             # Both: torchmetrics reads the second, which its constructor copies from the first.
             metric.sync_on_compute = metric._to_sync = shared
         self.loss = Sums()
-        self.worst: list[dict[str, Any]] = []  # what Task.worst told, with the sample's index, answer and target
+        self.worst: list[dict[str, Any]] = []  # what Task.worst told, and what Task.drawn is told beside it
 
     def reset(self) -> None:
         self.metrics.reset()
@@ -74,12 +74,12 @@ class Evaluation(nn.Module):
         if self.diagnosis is not None:
             self.diagnosis.update(*compared)
         if self.keep:
-            here = mapped((predictions, batch.targets), Tensor.cpu)
-            named = [{**w, "index": int(batch.index[w["position"]])} for w in task.worst(*here)[: self.keep]]
+            here = mapped((predictions, batch.targets, batch.frame), Tensor.cpu)
+            named = [{**w, "index": int(batch.index[w["position"]])} for w in task.worst(*here[:2])[: self.keep]]
             self.worst = sorted([*self.worst, *named], key=lambda w: -w["severity"])[: self.keep]
             for one in self.worst:
                 if "answer" not in one:  # of this batch, which is let go; only what is drawn of it stays
-                    one["answer"], one["target"] = mapped(of_one(here, one["position"]), Tensor.clone)
+                    one["answer"], one["target"], one["frame"] = mapped(of_one(here, one["position"]), Tensor.clone)
 
     def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float | None], list[str]]:
         """(metrics by name, warnings about those that are undefined); `loss` replaces the own sums, for all ranks'."""

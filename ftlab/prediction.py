@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ftlab.batch import Fields, mapped, of_one
+from ftlab.batch import mapped, of_one
 from ftlab.errors import UserError
 from ftlab.inputs.base import Unread
-from ftlab.predictor import Predictor, batches
+from ftlab.predictor import Predictor, Prepared, batches
 from ftlab.tasks.base import Task
 from ftlab.writers import Writer
 
@@ -50,24 +50,24 @@ def write(
     return failed
 
 
-def prepared(predictor: Predictor, one: Unread) -> Fields | UserError:
+def prepared(predictor: Predictor, one: Unread) -> Prepared | UserError:
     """The input as the network takes it, or the reason why there is none."""
     try:
-        return predictor.transform(one.read())
+        return predictor.prepared(one.read())
     except UserError as error:
         return error
 
 
 def predicted(
-    predictor: Predictor, ready: Sequence[Fields | UserError], settings: Mapping[str, Any]
+    predictor: Predictor, ready: Sequence[Prepared | UserError], settings: Mapping[str, Any]
 ) -> Iterator[tuple[Mapping[str, Any], Any]]:
     """Record and prediction of each input; of one that could not be read its error, and None."""
-    good = [fields for fields in ready if not isinstance(fields, UserError)]
-    answers = mapped(predictor.predictions(predictor.preprocessing.stack(good)), Tensor.cpu) if good else None
+    good = [one for one in ready if not isinstance(one, UserError)]
+    answers = mapped(predictor.predictions(*predictor.stacked(good)), Tensor.cpu) if good else None
     records = enumerate(predictor.task.describe(answers, **settings) if good else [])
-    for fields in ready:
-        if isinstance(fields, UserError):
-            yield {"error": str(fields)}, None
+    for one in ready:
+        if isinstance(one, UserError):
+            yield {"error": str(one)}, None
         else:
             place, record = next(records)
             yield record, of_one(answers, place)

@@ -18,10 +18,14 @@ from ftlab.batch import Batch, Fields, mapped
 from ftlab.bundle import DESCRIPTION, device_of, head_name, read, restore, spec_of, tensors
 from ftlab.config import instantiate
 from ftlab.errors import UserError
-from ftlab.inputs.base import InputPreprocessing
+from ftlab.evaluation import on_device
+from ftlab.frames import Frame
+from ftlab.inputs.base import InputPreprocessing, framed
 from ftlab.inputs.kinds import restored
 from ftlab.model import Model, width_of
 from ftlab.tasks.base import Task
+
+Prepared = tuple[Fields, Frame | None]  # of one input or of several; a frame where the kind of target follows
 
 
 class Predictor:
@@ -43,21 +47,35 @@ class Predictor:
         column to cell. settings: the task's own, such as top_k=5, the number of classes in `top`.
         Raises: UserError naming an input that cannot be read, or a setting that the task has not.
         """
-        stack, checked = self.preprocessing.stack, self.task.at_predict(settings)
-        ready = (self.transform(raw) for raw in self.preprocessing.each(inputs))
-        return [record for chunk in batches(ready, batch_size) for record in self.records(stack(chunk), checked)]
+        checked = self.task.at_predict(settings)
+        ready = (self.prepared(raw) for raw in self.preprocessing.each(inputs))
+        return [one for chunk in batches(ready, batch_size) for one in self.records(*self.stacked(chunk), checked)]
 
-    def records(self, fields: Fields, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Stacked fields (b, ...) of preprocessed inputs to one record each."""
-        return self.task.describe(mapped(self.predictions(fields), Tensor.cpu), **settings)
+    def prepared(self, raw: Any) -> Prepared:
+        """A raw input as the network takes it."""
+        target = self.task.spec.target
+        if not target.follows:
+            return self.transform(raw), None
+        transform = framed(self.transform, target.plural)
+        return transform.framed(transform.first(raw), transform.extent(raw))
+
+    def stacked(self, several: Sequence[Prepared]) -> Prepared:
+        """Fields (b, ...) and frame of several inputs."""
+        fields, frames = zip(*several, strict=True)
+        return self.preprocessing.stack(fields), Frame.stacked(frames) if self.task.spec.target.follows else None
+
+    def records(self, fields: Fields, frame: Frame | None, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Of preprocessed inputs, `stacked`, to one record each."""
+        return self.task.describe(mapped(self.predictions(fields, frame), Tensor.cpu), **settings)
 
     @torch.inference_mode()
-    def predictions(self, fields: Fields) -> Any:
-        """Stacked fields (b, ...) of preprocessed inputs to what Task.predictions says of them."""
+    def predictions(self, fields: Fields, frame: Frame | None = None) -> Any:
+        """Of preprocessed inputs, `stacked`, to what Task.predictions says of them, in the raw inputs' own pixels."""
         device = next(self.model.parameters()).device
-        moved = {name: values.to(device) for name, values in fields.items()}
-        nothing = torch.zeros(len(next(iter(moved.values()))), dtype=torch.long, device=device)
-        return self.task.predictions(self.model(Batch(targets=None, index=nothing, inputs=moved)))
+        nothing = torch.zeros(len(next(iter(fields.values()))), dtype=torch.long)
+        batch = on_device(Batch(targets=None, index=nothing, inputs=fields, frame=frame), device)
+        found = self.task.predictions(self.model(batch))
+        return found if batch.frame is None else self.task.in_raw(found, batch.frame)
 
     def to_timm(self) -> torch.nn.Module:
         """The same network as a plain timm model with a classifier. Raises: UserError for a head that timm lacks."""

@@ -74,11 +74,11 @@ class Counted(Classification):
 
     def blocks(self, report):
         counts = report["answers"]["counts"]
-        bars = Axes([Bars(counts)], places=self.spec.classes, y="answers")
+        bars = Axes([Bars(counts)], places=self.classes, y="answers")
         return [
             Heading("How often each class is the answer", level=2),
             Chart([bars], "Answers of each class"),
-            Table(["class", "answers"], list(zip(self.spec.classes, counts))),
+            Table(["class", "answers"], list(zip(self.classes, counts))),
         ]
 """
 

@@ -23,11 +23,13 @@ from ftlab.cache.settings import GIB, CacheSettings
 from ftlab.data.base import Samples
 from ftlab.disk import free
 from ftlab.errors import UserError
+from ftlab.frames import Size
 from ftlab.inputs.base import InputPreprocessing
 
 SPLITS = ("train", "val")  # of which a run reads more than once
 SHARED_MEMORY = Path("/dev/shm")
 Shape = tuple[int, ...]
+BESIDE = 9  # bytes that a sample takes beside its pixels, without a slot too: whether it is there, and its extent
 
 
 class Room(Protocol):
@@ -68,13 +70,14 @@ def _mapped(file: str, writeable: bool) -> File:
 class Slots:
     """One uint8 tensor a sample, of the first samples of a split.
 
-    `room` holds a byte for each, 1 where it is there, and then all of them one after the other.
+    `room` holds a byte for each, 1 where it is there, then height and width of each before the first step, as int32,
+    and then all of them one after the other.
     """
 
     def __init__(self, shapes: Sequence[Shape | None], room: Room) -> None:
         """shapes: None where there is no slot."""
         self.shapes, self.room = list(shapes), room
-        self.starts = list(accumulate(map(_size, shapes), initial=len(shapes)))
+        self.starts = list(accumulate(map(_size, shapes), initial=BESIDE * len(shapes)))
 
     def get(self, index: int) -> Tensor | None:
         """What was kept of a sample; a copy, so nobody can change it."""
@@ -84,10 +87,18 @@ class Slots:
         pixels = self.room.bytes[self.starts[index] : self.starts[index + 1]]
         return torch.from_numpy(pixels.copy()).view(shape)
 
-    def put(self, index: int, pixels: Tensor) -> None:
+    def extent(self, index: int) -> Size:
+        height, width = self._extent(index).view(np.int32).tolist()
+        return height, width
+
+    def _extent(self, index: int) -> np.ndarray:
+        return self.room.bytes[len(self.shapes) + 8 * index :][:8]
+
+    def put(self, index: int, pixels: Tensor, extent: Size) -> None:
         """Keep it, if there is a slot for it, of its shape."""
         if index < len(self.shapes) and tuple(pixels.shape) == self.shapes[index]:
             self.room.bytes[self.starts[index] : self.starts[index + 1]] = pixels.flatten().numpy()
+            self._extent(index)[:] = np.array(extent, np.int32).view(np.uint8)
             self.room.bytes[index] = 1
 
     @property
@@ -104,12 +115,16 @@ def _size(shape: Shape | None) -> int:
     return prod(shape) if shape else 0
 
 
+def _bytes(shapes: Sequence[Shape | None]) -> int:
+    return BESIDE * len(shapes) + sum(map(_size, shapes))
+
+
 def fitting(shapes: Iterable[Shape | None], limit: int) -> tuple[list[Shape | None], bool]:
     """The first of these, as many as take at most `limit` bytes as Slots; and whether that is all of them."""
     taken: list[Shape | None] = []
     used = 0
     for shape in shapes:
-        used += 1 + _size(shape)
+        used += BESIDE + _size(shape)
         if used > limit:
             return taken, False
         taken.append(shape)
@@ -153,12 +168,12 @@ class Decoded:
 
     def _made(self, split: str, samples: Samples, shapes: list[Shape | None], rank: int) -> Slots:
         if self.settings.mode != "disk" or not shapes:
-            return Slots(shapes, Memory(len(shapes) + sum(map(_size, shapes)), self.workers and bool(shapes)))
+            return Slots(shapes, Memory(_bytes(shapes), self.workers and bool(shapes)))
         return self._on_disk(split, samples, shapes, rank)
 
     def _on_disk(self, split: str, samples: Samples, shapes: list[Shape | None], rank: int) -> Slots:
         """Found there, else written by the first process of the run; the others decode as without it."""
-        size = len(shapes) + sum(map(_size, shapes))
+        size = _bytes(shapes)
         known = fingerprint(samples.inputs)
         name = key("decoded", known, self.preprocessing.first_key(), size) if known else None
         found = entries.find(name) if name else None

@@ -17,6 +17,7 @@ from ftlab.data.groups import across
 from ftlab.data.sampling import Item, Key, KeyedBatchSampler, KeyedDataset, Slots
 from ftlab.data.splits import subset as take
 from ftlab.errors import UserError, choices
+from ftlab.frames import Frame
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing
 from ftlab.targets.base import Target
@@ -70,8 +71,9 @@ def check(name: str, splits: Splits) -> None:
 def collate(items: list[Item] | UserError, preprocessing: InputPreprocessing, target: Target) -> Batch | UserError:
     if isinstance(items, UserError):
         return items
-    inputs, targets, index = zip(*items, strict=True)
-    return Batch(target.collated(targets), torch.tensor(index), preprocessing.stack(inputs))
+    inputs, targets, index, frames = zip(*items, strict=True)
+    frame = Frame.stacked(frames) if target.follows else None
+    return Batch(target.collated(targets), torch.tensor(index), preprocessing.stack(inputs), frame=frame)
 
 
 class Kept(Protocol):
@@ -178,7 +180,7 @@ class DataModule:
         plain = self.preprocessing.transform()
         transform = self.preprocessing.transform(self.augment) if varied else plain
         return Loader(
-            KeyedDataset(samples, transform, self.seed, plain, slots, fills),  # type: ignore[arg-type]  # collate makes the Batch
+            KeyedDataset(samples, transform, self.seed, plain, slots, fills, self.spec.target),  # type: ignore[arg-type]  # collate makes the Batch
             batch_sampler=sampler,
             collate_fn=partial(collate, preprocessing=self.preprocessing, target=self.spec.target),
             num_workers=self.num_workers,

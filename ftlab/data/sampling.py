@@ -5,18 +5,19 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ftlab.batch import Fields
 from ftlab.data.base import Samples
 from ftlab.errors import UserError
-from ftlab.inputs.base import Transform
+from ftlab.frames import Frame, Size
+from ftlab.inputs.base import FramedTransform, Transform, framed
+from ftlab.targets.base import Target
 
 SMALLEST = 4  # samples of a batch of its own at the end of an epoch
 # Epoch, index of the sample in its split; without an epoch the sample is prepared as in evaluation.
 Key = tuple[int | None, int]
-Item = tuple[Fields, Tensor, int]  # fields of one sample, target () or (k,), index
+Item = tuple[Fields, Any, int, Frame | None]  # fields of one sample, target, index, frame where the target follows
 
 
 def key(*parts: int) -> int:
@@ -104,13 +105,17 @@ class Slots(Protocol):
 
     def get(self, index: int, /) -> Any | None: ...
 
-    def put(self, index: int, made: Any, /) -> None: ...
+    def extent(self, index: int, /) -> Size:
+        """Height and width of the raw input, for what `get` has."""
+
+    def put(self, index: int, made: Any, extent: Size, /) -> None: ...
 
 
 class KeyedDataset(Dataset[Item]):
     """Samples by (epoch, index) as items; what is random depends on seed and key alone.
 
-    Raises: UserError, naming the sample, if it cannot be loaded or transformed.
+    Raises: UserError, naming the sample, if it cannot be loaded or transformed; or for targets that follow their inputs
+    where these do not tell where they go.
     """
 
     def __init__(
@@ -121,16 +126,22 @@ class KeyedDataset(Dataset[Item]):
         plain: Transform | None = None,
         slots: Slots | None = None,
         fills: bool = True,
+        target: Target | None = None,
     ) -> None:
         """plain: the transform of keys without an epoch, which has the same first step; None: the same.
 
-        slots: where the first step's result may lie; fills: whether it is put there.
+        slots: where the first step's result may lie; fills: whether it is put there. target: the kind, None for one
+        that does not follow.
         """
         self.samples = samples
         self.transform = transform
         self.plain = plain or transform
         self.seed = seed
         self.slots, self.fills = slots, fills
+        self.follower = target if target is not None and target.follows else None
+        if self.follower is not None:
+            framed(self.transform, self.follower.plural)
+            framed(self.plain, self.follower.plural)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -139,11 +150,11 @@ class KeyedDataset(Dataset[Item]):
         epoch, index = place
         transform = self.plain if epoch is None else self.transform
         if epoch is None or not transform.random:
-            return self.fields(index, transform), self.samples.targets[index], index
+            return self.item(index, transform)
         with torch.random.fork_rng(devices=[]):
             # Not torch.manual_seed: it would set the generators of all GPUs too, and they are not forked here.
             torch.default_generator.manual_seed(key(self.seed, epoch, index))
-            return self.fields(index, transform), self.samples.targets[index], index
+            return self.item(index, transform)
 
     def __getitems__(self, places: list[Key]) -> list[Item] | UserError:
         """All items of a batch, as a DataLoader asks for them; what is wrong is handed over, for `Loader` to raise.
@@ -155,9 +166,14 @@ class KeyedDataset(Dataset[Item]):
         except UserError as error:
             return error
 
-    def fields(self, index: int, transform: Transform) -> Fields:
+    def item(self, index: int, transform: Transform) -> Item:
+        target = self.samples.targets[index]
         try:
-            return transform.then(self.first(index, transform))
+            first, extent = self.first(index, transform)
+            if self.follower is None:
+                return transform.then(first), target, index, None
+            fields, frame = framed(transform, self.follower.plural).framed(first, extent)
+            return fields, self.follower.follow(target, frame), index, frame
         except UserError as error:
             name = self.samples.name(index)
             raise (error if name in str(error) else UserError(f"{name}: {error}")) from error
@@ -165,12 +181,14 @@ class KeyedDataset(Dataset[Item]):
             name = self.samples.name(index)
             raise UserError(f"{name} cannot be prepared: {type(error).__name__}: {error}") from error
 
-    def first(self, index: int, transform: Transform) -> Any:
-        """The first step's result: what is kept of it, else made now."""
+    def first(self, index: int, transform: Transform) -> tuple[Any, Size]:
+        """The first step's result, what is kept of it, else made now; and the extent of the raw input, (0, 0) where it
+        has none."""
         found = self.slots.get(index) if self.slots else None
-        if found is not None:
-            return found
-        made = transform.first(self.samples.inputs[index])
+        if self.slots and found is not None:
+            return found, self.slots.extent(index)
+        raw = self.samples.inputs[index]
+        made, extent = transform.first(raw), transform.extent(raw) if isinstance(transform, FramedTransform) else (0, 0)
         if self.slots and self.fills:
-            self.slots.put(index, made)
-        return made
+            self.slots.put(index, made, extent)
+        return made, extent

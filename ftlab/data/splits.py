@@ -41,8 +41,9 @@ def complete(
     shares = shares_of(split)
     if val is not None:
         return train, val, test, ()
+    together = () if train.groups is None else tuple(train.groups.tolist())
     if shares[0] == 1:
-        return replace(train, drawn=Drawn(train, torch.arange(len(train)), shares)), val, test, ()
+        return replace(train, drawn=Drawn(train, torch.arange(len(train)), shares, together)), val, test, ()
     if test is not None:
         both = shares[0] + shares[1]
         shares = (shares[0] / both, shares[1] / both, 0.0)
@@ -54,7 +55,6 @@ def complete(
         parts, warnings = split_groups(train.groups, even, shares, seed), ()
     if strata is None and target.at_random:
         warnings = (f"{target.at_random} are split at random, not stratified",)
-    together = () if train.groups is None else tuple(train.groups.tolist())
     first, second, third = (
         replace(select(train, part), drawn=Drawn(train, part, shares, together)) if len(part) else None
         for part in parts

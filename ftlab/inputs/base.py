@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Protocol
 import torch
 
 from ftlab.batch import Fields
+from ftlab.errors import UserError
+from ftlab.frames import Frame, Size
 from ftlab.inputs.augment import Augment
 from ftlab.kinds import name_of
 
@@ -33,6 +35,28 @@ class Transform(ABC):
 
     def __call__(self, raw: Any) -> Fields:
         return self.then(self.first(raw))
+
+
+class FramedTransform(Transform):
+    """One that can tell where the places of a raw input went, so that targets can follow."""
+
+    @abstractmethod
+    def extent(self, raw: Any) -> Size:
+        """Height and width of a raw input."""
+
+    @abstractmethod
+    def framed(self, first: Any, extent: Size) -> tuple[Fields, Frame]:
+        """`then` with the same draws, and where the places of the raw input went.
+
+        Raises: UserError for a variation that cannot tell it.
+        """
+
+
+def framed(transform: Transform, plural: str) -> FramedTransform:
+    """The transform, for targets called `plural`. Raises: UserError where it cannot tell what they have to follow."""
+    if not isinstance(transform, FramedTransform):
+        raise UserError(f"{plural} lie at places in their inputs, and inputs of this kind have none")
+    return transform
 
 
 @dataclass(frozen=True)

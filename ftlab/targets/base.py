@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, Self
 import torch
 from torch import Tensor
 
+from ftlab.frames import Frame
 from ftlab.inputs.augment import Augment
 from ftlab.problems import Problem
 
@@ -42,6 +43,7 @@ class Target(ABC):
     task: ClassVar[str]  # the option of task= that is meant for them
     given: ClassVar[str] = ""  # how data gives them, for a person who has others
     at_random: ClassVar[str] = ""  # what is said of a split by chance; "": nothing, since chance is meant
+    follows: ClassVar[bool] = False  # whether a target lies at places in its input, and goes where these go
     classes: tuple[str, ...] = ()  # by name, where there are any
     counts: tuple[int, ...] = ()  # training samples of each class
 
@@ -98,9 +100,18 @@ class Target(ABC):
 
     def refuses(self, augment: Augment) -> str | None:
         """Why samples with such targets cannot be varied so; None where they can."""
-        if augment.random or augment.mixup or augment.cutmix:
+        if not self.follows and (augment.random or augment.mixup or augment.cutmix):
             return f"augment: {self.plural} do not follow an image that is varied; use augment=none"
+        for name in ("mixup", "cutmix", "randaugment"):
+            if value := getattr(augment, name):
+                return f"augment.{name}={value}: {self.plural} cannot follow it; use augment.{name}=0"
         return None
+
+    def follow(self, one: Any, frame: Frame) -> Any:
+        """A target in pixels of its raw input as one in pixels of the network's; called where the kind `follows`, in
+        evaluation too. `one` stays as it is.
+        """
+        raise NotImplementedError(f"{type(self).__name__} says that it follows, and not how")
 
     @property
     def one_hot(self) -> int | None:

@@ -14,6 +14,7 @@ from ftlab.batch import Batch
 from ftlab.blocks import Block, Sample
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError, choices
+from ftlab.frames import Frame
 from ftlab.targets.base import Target
 from ftlab.tasks.sections import blocks_of
 
@@ -77,6 +78,14 @@ class Task(nn.Module, ABC):
     def predictions(self, outputs: Any) -> Any:
         """Raw outputs to what they say, one a sample: probabilities (b, k), numbers in the user's units
         (b, targets, m), or tuples, lists and mappings of what is of each sample."""
+
+    def in_raw(self, predictions: Any, frame: Frame) -> Any:
+        """Predictions in pixels of the network's inputs as those in pixels of the raw ones: for whoever predicts.
+
+        Called where the kind of target `follows`; targets, losses and metrics are of the network's pixels, and Batch
+        tells the `frame` to the head and to `loss`.
+        """
+        raise NotImplementedError(f"task={self.name}: does not say how its predictions come back to the raw inputs")
 
     @abstractmethod
     def compared(self, predictions: Any, targets: Any) -> tuple[Any, Any]:
@@ -159,7 +168,8 @@ class Task(nn.Module, ABC):
     def drawn(self, sample: Sample, worst: Mapping[str, Any]) -> Sample:
         """One of the worst samples as the gallery shows it: with its raw input and what `worst` said, or drawn upon.
 
-        worst: of `worst`, and beside it `answer` (what `predictions` gave, of this sample) and `target`, on the CPU.
+        worst: of `worst`, and beside it `answer` (what `predictions` gave, of this sample) and `target`, on the CPU;
+        and `frame`, from the raw input's pixels to those that these are in, where the kind of target `follows`.
         """
         return sample
 

@@ -108,7 +108,7 @@ def loader(samples: Samples, shuffle: bool, augmented: bool = False) -> Loader:
 
 
 def pairs(items: list[Item]) -> tuple[Tensor, Tensor]:
-    inputs, targets, _ = zip(*items, strict=True)
+    inputs, targets, *_ = zip(*items, strict=True)
     return torch.stack([fields["images"] for fields in inputs]), torch.stack(targets)
 
 

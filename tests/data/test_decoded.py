@@ -13,7 +13,7 @@ from torch import multiprocessing
 
 import ftlab
 from ftlab.cache import entries
-from ftlab.cache.decoded import Decoded, Memory, Slots, fitting
+from ftlab.cache.decoded import BESIDE, Decoded, Memory, Slots, fitting
 from ftlab.cache.settings import GIB, CacheSettings
 from ftlab.config import instantiate, options
 from ftlab.data.base import Samples, Splits
@@ -128,9 +128,9 @@ def test_an_epoch_that_goes_on_in_its_middle_is_the_same(tmp_path):
 
 def test_each_process_of_a_run_keeps_its_share_and_sees_the_same_samples(tmp_path):
     paths = photos(tmp_path)
-    # Train takes 10 flags and 14,700 bytes: exactly one of these two shares.
+    # Train takes 14,700 bytes and what is kept beside: exactly one of these two shares.
     sizes = [np.prod(shape) for shape in PREPROCESSING.first_shapes(ImageFiles(paths))]
-    budget = CacheSettings("memory", image_budget=2 * (sum(sizes) + len(sizes)) / GIB)
+    budget = CacheSettings("memory", image_budget=2 * (sum(sizes) + BESIDE * len(sizes)) / GIB)
     for rank in (0, 1):
         place = {"rank": rank, "world": 2}
         with Decoded(budget, PREPROCESSING, 0, 3) as decoded:
@@ -143,7 +143,7 @@ def test_each_process_of_a_run_keeps_its_share_and_sees_the_same_samples(tmp_pat
 def keep_ones(memory: Slots, disk: Slots) -> None:
     """What a worker does."""
     for slots in (memory, disk):
-        slots.put(1, torch.ones(slots.shapes[1], dtype=torch.uint8))
+        slots.put(1, torch.ones(slots.shapes[1], dtype=torch.uint8), (30, 40))
 
 
 def test_a_spawned_process_shares_what_is_kept(tmp_path, monkeypatch):
@@ -159,6 +159,7 @@ def test_a_spawned_process_shares_what_is_kept(tmp_path, monkeypatch):
         for slots in both:
             assert slots.there.tolist() == [1]
             assert slots.get(1).unique().tolist() == [1]
+            assert slots.extent(1) == (30, 40)
 
 
 def test_the_size_is_known_before_an_image_is_decoded(tmp_path):
@@ -192,10 +193,10 @@ def test_a_data_set_of_ones_own_may_give_another_image_each_time_and_is_not_kept
 def test_what_is_more_than_the_budget_is_decoded_as_before_and_counted(tmp_path):
     paths = photos(tmp_path)
     sizes = [int(np.prod(shape)) for shape in PREPROCESSING.first_shapes(ImageFiles(paths))]
-    limit = sum(sizes[:6]) + 6 + sizes[6]  # the byte that says that the seventh is there is missing
+    limit = sum(sizes[:7]) + 7 * BESIDE - 1  # a byte is missing for the seventh
     taken, all_fit = fitting([(size,) for size in sizes], limit)
     assert (len(taken), all_fit) == (6, False)
-    assert fitting([(size,) for size in sizes], sum(sizes) + 10) == ([(size,) for size in sizes], True)
+    assert fitting([(size,) for size in sizes], sum(sizes) + 10 * BESIDE) == ([(size,) for size in sizes], True)
     with Decoded(CacheSettings("auto", image_budget=limit / GIB), PREPROCESSING, 0, 3) as decoded:
         made = data(paths, decoded)
         train = made.loader("train", True)
@@ -207,10 +208,10 @@ def test_what_is_more_than_the_budget_is_decoded_as_before_and_counted(tmp_path)
 
 
 def test_an_image_that_has_changed_its_size_has_no_slot():
-    slots = Slots([(3, 2, 2)], Memory(13, shared=False))
-    slots.put(0, torch.ones(3, 2, 3, dtype=torch.uint8))
+    slots = Slots([(3, 2, 2)], Memory(12 + BESIDE, shared=False))
+    slots.put(0, torch.ones(3, 2, 3, dtype=torch.uint8), (4, 6))
     assert slots.get(0) is None
-    slots.put(0, torch.full((3, 2, 2), 7, dtype=torch.uint8))
+    slots.put(0, torch.full((3, 2, 2), 7, dtype=torch.uint8), (4, 4))
     slots.get(0).zero_()  # a copy
     assert slots.get(0).unique().tolist() == [7]
     assert slots.get(5) is None

@@ -13,6 +13,7 @@ from ftlab.data.groups import across, numbered, split_groups
 from ftlab.data.module import describe
 from ftlab.data.splits import complete
 from ftlab.errors import UserError
+from ftlab.survey import LOADING
 from ftlab.targets.classes import Classes
 from ftlab.targets.labels import Labels
 from ftlab.targets.numbers import Numbers
@@ -105,8 +106,7 @@ def test_numbers_of_groups_do_not_depend_on_the_order_of_rows() -> None:
 
 def survey(option: str, root: Path, **settings: Any) -> Splits:
     node = {key: value for key, value in options("data")[option].items() if value != "???"}
-    loading = ("batch_size", "num_workers", "image_size", "crop_pct", "check", "on_error")
-    given = {key: value for key, value in {**node, "root": str(root), **settings}.items() if key not in loading}
+    given = {key: value for key, value in {**node, "root": str(root), **settings}.items() if key not in LOADING}
     return instantiate(given).survey(0)
 
 

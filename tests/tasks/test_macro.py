@@ -205,7 +205,7 @@ def test_many_absent_classes_are_counted_and_the_first_named() -> None:
 @TASKS
 def test_counts_are_no_figure_that_a_run_can_monitor(kind: Any) -> None:
     logits, targets = samples(kind, 40, 6)
-    found = evaluated(task_of(kind, 6), logits, targets)
-    better = task_of(kind, 6).better
-    assert better.keys() | {"loss"} == found.figures()[0].keys()
-    assert set(better.values()) == {"max"}
+    task = task_of(kind, 6)
+    figures = evaluated(task, logits, targets).figures()[0].keys() - {"loss"}
+    assert task.better == dict.fromkeys(figures, "max")
+    assert task.scales == dict.fromkeys(figures, (0.0, 1.0))

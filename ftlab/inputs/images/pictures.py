@@ -19,8 +19,9 @@ from ftlab.batch import Fields
 from ftlab.errors import UserError
 from ftlab.files.folders import image_files, skipped
 from ftlab.files.paths import printable
+from ftlab.frames import Frame, Size
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import Inputs, Selected, Transform, Unread
+from ftlab.inputs.base import FramedTransform, Inputs, Selected, Unread
 from ftlab.inputs.images.files import ArrayImages, ImageFiles, image_size, load_image, pixels
 from ftlab.inputs.images.transforms import Geometry, evaluation_transform, resized, resized_size, training_transform
 
@@ -29,7 +30,7 @@ LONGEST = 160  # pixels of the longer side of an image in a gallery
 VERSIONS = (PIL.__version__, torchvision.__version__)  # of what decodes and resizes
 
 
-class PictureTransform(Transform):
+class PictureTransform(FramedTransform):
     """A raw image to uint8 (3, h, w) that covers the network's input, then to {"images": float32 (3, h, w)}."""
 
     def __init__(self, preprocessing: Geometry, augment: Augment | None) -> None:
@@ -44,6 +45,13 @@ class PictureTransform(Transform):
 
     def then(self, first: Tensor) -> Fields:
         return {"images": self.one.then(first)}
+
+    def extent(self, raw: Any) -> Size:
+        return (raw.height, raw.width) if isinstance(raw, Image.Image) else (raw.shape[-2], raw.shape[-1])
+
+    def framed(self, first: Tensor, extent: Size) -> tuple[Fields, Frame]:
+        image, frame = self.one.framed(first, extent)
+        return {"images": image}, frame
 
 
 def first_shapes(preprocessing: Geometry, inputs: Inputs) -> Iterator[tuple[int, ...] | None]:

@@ -4,7 +4,7 @@ Shapes: c channels, h height, w width; (h, w) of the image, of the resized image
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional as tvf
 
 from ftlab.batch import Batch
 from ftlab.errors import UserError, choices
+from ftlab.frames import Frame, Size
 from ftlab.inputs.augment import Augment
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
@@ -46,6 +47,12 @@ class ImageTransform(Protocol):
 
     def then(self, pixels: Tensor, /) -> Tensor:
         """What is left to do with an image that is `resized`; it is not changed."""
+
+    def framed(self, pixels: Tensor, raw: Size, /) -> tuple[Tensor, Frame]:
+        """`then`, and where the places of the image went, which was of the size `raw` (h, w) before it was resized.
+
+        Raises: UserError for an augmentation that cannot tell it.
+        """
 
 
 def evaluation_transform(preprocessing: Geometry) -> ImageTransform:
@@ -80,6 +87,14 @@ class _Evaluation:
     def then(self, pixels: Tensor) -> Tensor:
         return self.normalise(centre(pixels, self.preprocessing.size))
 
+    def framed(self, pixels: Tensor, raw: Size) -> tuple[Tensor, Frame]:
+        return self.then(pixels), self.frame(raw, Movement(self.preprocessing.size))
+
+    def frame(self, raw: Size, movement: "Movement") -> Frame:
+        resize = resized_frame(raw, self.preprocessing)
+        height, width = resize.size.tolist()
+        return resize.then(movement.frame((height, width)))
+
     def normalise(self, pixels: Tensor) -> Tensor:
         return (pixels - self.mean).div_(self.std)
 
@@ -101,20 +116,20 @@ class _Training(_Evaluation):
         self.erase = v2.RandomErasing(p=augment.erasing)  # to 0, the mean colour after normalisation
 
     def then(self, pixels: Tensor) -> Tensor:
+        return self.varied(pixels)[0]
+
+    def framed(self, pixels: Tensor, raw: Size) -> tuple[Tensor, Frame]:
+        if count := self.augment.randaugment:
+            raise UserError(f"augment.randaugment={count}: its operations do not tell where they move pixels; use 0")
+        done, movement = self.varied(pixels)
+        return done, self.frame(raw, movement)
+
+    def varied(self, pixels: Tensor) -> tuple[Tensor, "Movement"]:
         if self.augment.randaugment:
             pixels = self.randaugment(pixels)
-        pixels = self.normalise(self.move(pixels))
-        return self.erase(pixels) if self.augment.erasing else pixels
-
-    def move(self, pixels: Tensor) -> Tensor:
-        """Flip, rotate, shear, zoom, shift and cut to size in one interpolation, from what lies beyond the cut too."""
-        flip = bool(torch.rand(()) < self.augment.horizontal_flip)
-        if not self.augment.moves:
-            pixels = centre(pixels, self.preprocessing.size)
-            return pixels.flip(-1) if flip else pixels
-        return affine(
-            pixels, draw_matrix(self.augment, self.preprocessing.size, flip), self.preprocessing.size, self.fill
-        )
+        movement = draw(self.augment, self.preprocessing.size)
+        pixels = self.normalise(movement.act(pixels, self.fill))
+        return (self.erase(pixels) if self.augment.erasing else pixels), movement
 
 
 def resized(image: Any, preprocessing: Geometry) -> Tensor:
@@ -138,13 +153,58 @@ def resized_size(size: tuple[int, int], preprocessing: Geometry) -> tuple[tuple[
     return (h, w), (max(height, int(h * scale)), max(width, int(w * scale)))
 
 
+def resized_frame(size: Size, preprocessing: Geometry) -> Frame:
+    """Where `resized` brings the places of an image of `size` (h, w)."""
+    cut, (height, width) = resized_size(size, preprocessing)
+    scale = ((width / cut[1], 0.0, 0.0), (0.0, height / cut[0], 0.0))
+    return Movement(cut).frame(size).then(Frame.of(scale, cut, (height, width)))
+
+
 def centre(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     """The middle (c, *size) of pixels (c, h, w)."""
-    top, left = (round((have - want) / 2) for have, want in zip(pixels.shape[-2:], size, strict=True))
+    top, left = corner((pixels.shape[-2], pixels.shape[-1]), size)
     return pixels[..., top : top + size[0], left : left + size[1]]
 
 
+def corner(have: Size, want: Size) -> tuple[int, int]:
+    """Top and left of what `centre` cuts out."""
+    return round((have[0] - want[0]) / 2), round((have[1] - want[1]) / 2)
+
+
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class Movement:
+    """What is drawn of an image's movement, in which it is cut to size too."""
+
+    size: Size
+    flip: bool = False
+    matrix: Matrix | None = None  # of `inverse_matrix`, with the flip in it; None: what is in the middle is cut out
+
+    def act(self, pixels: Tensor, fill: Tensor | None) -> Tensor:
+        """In one interpolation, from what lies beyond the cut too."""
+        if self.matrix is not None:
+            return affine(pixels, self.matrix, self.size, fill)
+        pixels = centre(pixels, self.size)
+        return pixels.flip(-1) if self.flip else pixels
+
+    def frame(self, size: Size) -> Frame:
+        """Where `act` brings the places of pixels of `size` (h, w)."""
+        (h, w), (height, width) = size, self.size
+        if self.matrix is None:
+            top, left = corner(size, self.size)
+            across = (-1.0, 0.0, float(width + left)) if self.flip else (1.0, 0.0, float(-left))
+            return Frame.of((across, (0.0, 1.0, float(-top))), size, self.size)
+        (a, b, x), (c, d, y) = self.matrix  # from the middle of the result to that of the pixels
+        back = (a, b, x + w / 2 - (a * width + b * height) / 2), (c, d, y + h / 2 - (c * width + d * height) / 2)
+        return Frame.of(back, self.size, size).inverse()
+
+
+def draw(augment: Augment, size: Size) -> Movement:
+    """A random Movement within the ranges of `augment`, by torch's generator."""
+    flip = bool(torch.rand(()) < augment.horizontal_flip)
+    return Movement(size, flip, draw_matrix(augment, size, flip) if augment.moves else None)
 
 
 def draw_matrix(augment: Augment, size: tuple[int, int], flip: bool) -> Matrix:

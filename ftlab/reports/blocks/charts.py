@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftlab.blocks import Axes, Bars, Chart, Histogram, Line, Points, Rule
 from ftlab.errors import UserError
-from ftlab.reports.numbers import readable
+from ftlab.reports.numbers import readable, shorten
 from ftlab.reports.svg import INK, SERIES, WIDTH, canvas, style, svg
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _panel(panel: "Canvas", axes: Axes) -> None:
         told = {"label": readable(label)} if (label := _label(mark)) else {}
         draw(mark, panel, {"color": SERIES[number % len(SERIES)], **told})
     if axes.places:
-        names = [readable(name) for name in axes.places]
+        names = [shorten(name, 22) for name in axes.places]
         panel.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
     panel.set_title(readable(axes.title), loc="left")
     panel.set(xlabel=readable(axes.x), ylabel=readable(axes.y))

@@ -160,6 +160,24 @@ def test_windows_of_one_sequence_join_together() -> None:
     assert not (joined(samples, groups, np.full(200, -1), (0.5, 0.5, 0.0)) == 2).any()
 
 
+@pytest.mark.parametrize("shares", [SHARES, (1.0, 0.0, 0.0)])
+def test_a_new_row_of_a_known_group_joins_the_split_of_that(shares: Sequence[float]) -> None:
+    def grouped(found: Sequence[Row], of: Sequence[int], shares: Sequence[float]) -> Splits:
+        splits = drawn(found, shares=(1.0, 0.0, 0.0))
+        whole = replace(splits.train, drawn=None, groups=torch.tensor(of))
+        train, val, test, said = complete(splits.target, whole, None, None, shares, 3)
+        return Splits(train, val, test, splits.target, said, kind="table")
+
+    of = [place // 4 for place in range(60)]
+    before, more = grouped(rows(60), of, SHARES), rows(15, seed=9)
+    after = grouped([*rows(60), *more], [*of, *range(15)], shares)
+    found = dealt(after, kept(after), kept(before))
+    homes = {group: split for split, there in before.parts().items() for group in set(there.groups.tolist())}
+    for split, there in found.splits.parts().items():
+        assert {homes[group] for group in there.groups.tolist()} == {split}
+    assert found.changes.new == 15
+
+
 def test_a_split_that_the_data_itself_gives_stays_and_what_moved_is_counted() -> None:
     whole = drawn(rows(20), shares=(1.0, 0.0, 0.0)).train
     given = replace(whole, drawn=None)

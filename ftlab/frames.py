@@ -1,0 +1,59 @@
+"""Where the places of raw inputs lie in the network's, so that targets can follow and predictions come back.
+
+Shapes: b batch, n points. A place is (x, y) in pixels, x to the right, y downwards; the first pixel reaches from 0 to 1
+and has its middle at 0.5.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+
+Size = tuple[int, int]  # height, width in pixels
+
+
+class Frame:
+    """An affine map of places, and the sizes of both sides. Of one sample, or with a leading dimension b of a batch.
+
+    No dataclass: Lightning takes those apart, and would round the numbers to a run's type of 16 bits.
+    """
+
+    def __init__(self, matrix: Tensor, raw: Tensor, size: Tensor) -> None:
+        self.matrix = matrix  # (..., 2, 3) float32: (x, y, 1) of the raw input to (x, y) of the network's
+        self.raw = raw  # (..., 2) int64: height, width of the raw input
+        self.size = size  # (..., 2) int64: height, width of the network's input
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[float]], raw: Size, size: Size) -> Self:
+        """By the two rows of the matrix."""
+        return cls(torch.tensor(rows, dtype=torch.float32), torch.tensor(raw), torch.tensor(size))
+
+    @classmethod
+    def stacked(cls, several: Sequence["Frame"]) -> Self:
+        """Those of single samples as that of a batch."""
+        return cls(*(torch.stack([getattr(one, name) for one in several]) for name in ("matrix", "raw", "size")))
+
+    def apply(self, places: Tensor) -> Tensor:
+        """Places (..., n, 2) of raw inputs to those of the network's."""
+        return places.to(self.matrix.dtype) @ self.matrix[..., :2].mT + self.matrix[..., None, :, 2]
+
+    def then(self, later: "Frame") -> "Frame":
+        """First this one, then `later`, whose raw input is what this one makes."""
+        shift = later.apply(self.matrix[..., None, :, 2]).mT
+        return Frame(torch.cat([later.matrix[..., :2] @ self.matrix[..., :2], shift], -1), self.raw, later.size)
+
+    def inverse(self) -> "Frame":
+        """The way back: from the network's input to the raw one."""
+        back = torch.linalg.inv(self.matrix[..., :2])
+        return Frame(torch.cat([back, -back @ self.matrix[..., 2:]], -1), self.size, self.raw)
+
+    def each(self, move: Callable[[Tensor], Tensor]) -> "Frame":
+        """With `move` done to every tensor, but for another type of numbers: 16 bits cannot hold places."""
+        moved = move(self.matrix)
+        kept = moved if moved.dtype == self.matrix.dtype else self.matrix.to(moved.device)
+        return Frame(kept, move(self.raw), move(self.size))
+
+    def select(self, places: Tensor) -> "Frame":
+        """Of the samples at `places` (m,) of the batch."""
+        return Frame(self.matrix[places], self.raw[places], self.size[places])
