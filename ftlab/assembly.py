@@ -30,6 +30,7 @@ from ftlab.schedules.base import Schedule
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.base import check as check_phases
 from ftlab.survey import FRESH, option_of, surveyed
+from ftlab.targets.base import Target
 from ftlab.tasks.base import Task
 
 
@@ -78,11 +79,7 @@ def assemble(
     )
     model = Model(backbone, head)
     augment = make(config["augment"])
-    transform = preprocessing.transform(augment)  # which says now what cannot be varied
-    if spec.target.follows:
-        framed(transform, spec.target.plural)
-    if refused := spec.target.refuses(augment):
-        raise UserError(refused)
+    _check_augment(augment, preprocessing, spec.target)
     remarks = preprocessing.remarks(splits.inputs())
     phases = _phases(config, model, task, has_validation=splits.val is not None)
     unchecked = _check_gradients(phases, model, splits, preprocessing)
@@ -219,6 +216,19 @@ def _check_gradients(
                 "the network"
             )
     return ()
+
+
+def _check_augment(augment: Augment, preprocessing: InputPreprocessing, target: Target) -> None:
+    """Raises: UserError for an augmentation that inputs or targets do not follow: it would be left out in silence."""
+    transform = preprocessing.transform(augment)  # which says what cannot be varied
+    if target.follows:
+        framed(transform, target.plural)
+    if refused := target.refuses(augment):
+        raise UserError(refused)
+    if (augment.mixup or augment.cutmix) and not preprocessing.pixels:
+        raise UserError(
+            f"augment: mixup and cutmix are of images, and the inputs are {preprocessing.plural}; set both to 0"
+        )
 
 
 def _probe(splits: Splits, preprocessing: InputPreprocessing) -> Batch:

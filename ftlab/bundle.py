@@ -18,7 +18,7 @@ from ftlab.data.base import DataSpec
 from ftlab.data.membership import record
 from ftlab.errors import UserError
 from ftlab.inputs.kinds import restored
-from ftlab.kinds import found
+from ftlab.kinds import found, name_of
 from ftlab.model import Model
 from ftlab.targets.base import Target
 
@@ -176,7 +176,7 @@ def spec_of(description: Description, trusted_modules: Sequence[str] = ()) -> Da
 
 def targets_of(target: Target) -> dict[str, Any]:
     """What `spec_of` reads: what an output stands for, and the scale on which numbers were learned."""
-    return {"kind": target.kind, **target.stored()}
+    return {"kind": name_of(type(target)), **target.stored()}
 
 
 def device_of(accelerator: str) -> torch.device:

@@ -25,8 +25,23 @@ def found(kind: str, package: str, base: type[T], trusted_modules: Sequence[str]
         return thing
     names = [module.name for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}.")]
     ours = {name.rpartition(".")[2]: name for name in names}
-    if kind in ours:
-        for thing in vars(import_module(ours[kind])).values():
-            if isinstance(thing, type) and issubclass(thing, base) and getattr(thing, "kind", None) == kind:
+    if kind in ours and (own := _of(ours[kind], base, kind)):
+        return own
+    raise UserError(f"the kind '{kind}' is unknown; {choices(kind, [name for name in ours if _of(ours[name], base)])}")
+
+
+def _of(module: str, base: type[T], kind: str | None = None) -> type[T] | None:
+    """The kind that a module holds; None where it holds none, or another one than `kind`."""
+    for thing in vars(import_module(module)).values():
+        if isinstance(thing, type) and issubclass(thing, base) and thing.__module__ == module:
+            own = getattr(thing, "kind", None)
+            if own is not None and kind in (own, None):
                 return thing
-    raise UserError(f"the kind '{kind}' is unknown; {choices(kind, ours)}")
+    return None
+
+
+def name_of(kind: type) -> str:
+    """What `found` finds the class of a kind by: ours by its own name, one of others by its full one."""
+    home = kind.__module__
+    own: str = kind.kind  # type: ignore[attr-defined]  # every kind has one
+    return own if home.startswith("ftlab.") else f"{home}.{kind.__qualname__}"

@@ -15,7 +15,7 @@ from ftlab.tasks.base import Task
 from ftlab.writers import Writer
 
 # The keys of conf/predict.yaml that are no task's.
-MODE = ("bundle", "input", "output", "batch_size", "num_workers", "accelerator", "trusted_modules")
+MODE = ("bundle", "input", "output", "batch_size", "num_workers", "accelerator", "trusted_modules", "settings")
 
 
 def settings_of(task: Task, config: Mapping[str, Any], shipped: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,9 +24,8 @@ def settings_of(task: Task, config: Mapping[str, Any], shipped: Mapping[str, Any
     Raises: UserError where it sets one that this task does not read.
     """
     given = {key: config[key] for key in shipped if key not in MODE}
-    return task.at_predict(
-        {key: value for key, value in given.items() if key in task.predict_settings or value != shipped[key]}
-    )
+    given = {key: value for key, value in given.items() if key in task.predict_settings or value != shipped[key]}
+    return task.at_predict(given | config.get("settings", {}))
 
 
 def write(

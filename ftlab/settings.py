@@ -81,6 +81,7 @@ TYPES: dict[str, Any] = {
     "batch_size": PositiveInt,
     "num_workers": NonNegativeInt,
     "top_k": PositiveInt,
+    "settings": dict[str, Any],
     # data
     "data.root": Path | None,
     "data.file": Path | None,

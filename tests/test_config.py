@@ -360,3 +360,10 @@ def test_arguments_that_do_not_fit_are_wrong_input_but_a_defect_stays_a_defect(m
         instantiate({"_target_": "my_parts.Part", "size": 1}, trusted_modules=[my_module])
     with pytest.raises(TypeError):
         instantiate({"_target_": "my_parts.broken", "size": 1}, trusted_modules=[my_module])
+
+
+@pytest.mark.parametrize("mode", ["check", "evaluate"])
+def test_a_mode_that_only_reads_data_takes_every_group_that_a_data_option_may_bring(mode):
+    entries = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{mode}.yaml").defaults)
+    taken = {key.removeprefix("optional ") for entry in entries if isinstance(entry, dict) for key in entry}
+    assert taken - {"data", "override hydra/job_logging"} == groups("train").keys() - {"data", "experiment"}

@@ -190,6 +190,12 @@ def test_a_backbone_whose_preprocessing_is_of_another_kind_than_the_data_is_refu
         ftlab.plan(ftlab.compose(["strategy=full"], mode="plan"), data=data, backbone=images)
 
 
+def test_what_is_no_image_is_not_mixed_in_silence() -> None:
+    config = ftlab.compose(["strategy=full", "augment.mixup=0.2"], mode="plan")
+    with pytest.raises(UserError, match="mixup and cutmix are of images, and the inputs are signals"):
+        ftlab.plan(config, data=splits(), backbone=backbone())
+
+
 def test_a_probe_is_one_blank_input_of_the_kind() -> None:
     vector = probe(backbone(), Signals()).vector
     assert vector is not None

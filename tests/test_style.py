@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -134,6 +134,109 @@ def test_the_config_stops_at_the_door() -> None:
         if str(file.relative_to(ROOT / "ftlab")).removesuffix(".py") not in AT_THE_DOOR
     }
     assert keys == {"backbones/image.py: config"}  # timm's own of a network
+
+
+KIND_FOLDERS = ("targets/", "inputs/")
+ELSEWHERE = [file for file in FILES if not str(file.relative_to(ROOT / "ftlab")).startswith(KIND_FOLDERS)]
+
+
+def kinds() -> dict[str, str]:
+    """The kinds of inputs and targets: by the name of the class what it calls its `kind`."""
+    bodies = {
+        node.name: {
+            part.target.id: part.value.value
+            for part in node.body
+            if isinstance(part, ast.AnnAssign)
+            if isinstance(part.target, ast.Name) and isinstance(part.value, ast.Constant)
+        }
+        for file in FILES
+        if file not in ELSEWHERE
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef)
+    }
+    return {name: body["kind"] for name, body in bodies.items() if "kind" in body}
+
+
+def of(known: Mapping[str, str], node: ast.AST) -> set[str]:
+    """The kinds that one side of a comparison names, as a text, as a class, or among several of these."""
+    parts = node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else [node]
+    parts = [side for part in parts for side in ([part.left, part.right] if isinstance(part, ast.BinOp) else [part])]
+    texts = {part.value for part in parts if isinstance(part, ast.Constant)} & {*known.values()}
+    return texts | {name for part in parts if (name := named(part)) in known}
+
+
+def named(node: ast.AST) -> str:
+    """x.targets, x.targets() and targets -> targets"""
+    if isinstance(node, ast.Call):
+        return named(node.func) if isinstance(node.func, ast.Attribute) else ""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def told_apart(known: Mapping[str, str], node: ast.AST) -> set[str]:
+    """The kinds that a piece of code tells from others: by a comparison, a case, isinstance."""
+    match node:
+        case ast.Compare(left=ast.Constant(), ops=[ast.In() | ast.NotIn()]):
+            return set()  # a key of a file
+        case ast.Compare():
+            return set().union(*(of(known, side) for side in (node.left, *node.comparators)))
+        case ast.MatchValue():
+            return of(known, node.value)
+        case ast.MatchClass():
+            return of(known, node.cls)
+        case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, which]):
+            return of(known, which)
+    return set()
+
+
+def held_for_true(node: ast.AST) -> list[ast.AST]:
+    """The expressions whose truth value a piece of code asks for."""
+    match node:
+        case ast.If() | ast.While() | ast.IfExp() | ast.Assert():
+            return [node.test]
+        case ast.BoolOp():
+            return [*node.values]
+        case ast.UnaryOp(op=ast.Not()):
+            return [node.operand]
+        case ast.comprehension():
+            return [*node.ifs]
+        case ast.Call(func=ast.Name(id="bool")):
+            return [*node.args]
+    return []
+
+
+def doubted(node: ast.AST) -> list[ast.AST]:
+    """The targets, or kinds of targets, among these expressions."""
+    asked = held_for_true(node)
+    return [
+        x for x in asked if named(x) == "targets" or (isinstance(x, ast.Attribute) and x.attr in ("target", "column"))
+    ]
+
+
+def test_no_code_outside_of_the_kinds_tells_kinds_of_inputs_and_targets_apart() -> None:
+    known = kinds()
+    assert {"Classes", "Labels", "Numbers", "Preprocessing"} < known.keys()  # the reading of kinds works
+    for code in ("x.kind == 'image'", "x in ('table',)", "isinstance(x, Classes | Numbers)", "type(x) is Labels"):
+        assert any(told_apart(known, node) for node in ast.walk(ast.parse(code))), code
+    found = [
+        f"{file.relative_to(ROOT)}:{node.lineno}: {', '.join(same)}"  # type: ignore[attr-defined]  # it has told one
+        for file in ELSEWHERE
+        for node in ast.walk(ast.parse(file.read_text()))
+        if (same := told_apart(known, node))
+    ]
+    assert found == []
+
+
+def test_targets_have_no_truth_value() -> None:
+    """Of a tensor it is an error, and of what has a length whether there are any: neither says which kind it is."""
+    for code in ("if x.targets: pass", "not x.targets()", "x.target or y", "[1 for x in y if x.targets]"):
+        assert any(doubted(node) for node in ast.walk(ast.parse(code))), code
+    found = [
+        f"{file.relative_to(ROOT)}:{asked.lineno}"  # type: ignore[attr-defined]  # an expression
+        for file in ELSEWHERE
+        for node in ast.walk(ast.parse(file.read_text()))
+        for asked in doubted(node)
+    ]
+    assert found == []
 
 
 def test_files_stay_short_enough_to_read() -> None:

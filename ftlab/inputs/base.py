@@ -14,6 +14,7 @@ from ftlab.batch import Fields
 from ftlab.errors import UserError
 from ftlab.frames import Frame, Size
 from ftlab.inputs.augment import Augment
+from ftlab.kinds import name_of
 
 
 class Transform(ABC):
@@ -135,11 +136,14 @@ class InputPreprocessing(ABC):
         """What a person should know of the inputs of each split. Raises: UserError where they do not fit."""
         return ()
 
+    @classmethod
+    def repeated(cls, parts: Mapping[str, "Inputs"]) -> dict[str, list[int]]:
+        """By split, the places of inputs that train has too; nothing where a check finds them, or where it is usual."""
+        return {}
+
     def stored(self) -> dict[str, Any]:
         """What bundle.json holds; inputs.kinds.restored reads it. A class of the user's own has its full name."""
-        home = type(self).__module__
-        kind = self.kind if home.startswith("ftlab.") else f"{home}.{type(self).__qualname__}"
-        return {"kind": kind, **asdict(self)}  # type: ignore[call-overload]  # every subclass is a dataclass
+        return {"kind": name_of(type(self)), **asdict(self)}  # type: ignore[call-overload]  # every subclass is a dataclass
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> "InputPreprocessing":

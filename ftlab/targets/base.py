@@ -38,7 +38,7 @@ def selected(column: Column, places: Tensor) -> Column:
 class Target(ABC):
     """Refuses whatever it does not say that it follows."""
 
-    kind: ClassVar[str]  # the name of its file, or of a trusted module: the full name of the class
+    kind: ClassVar[str]  # the name of its file; a bundle keeps a class of the user's own by its full name
     plural: ClassVar[str]  # what a person calls them
     task: ClassVar[str]  # the option of task= that is meant for them
     given: ClassVar[str] = ""  # how data gives them, for a person who has others
@@ -89,6 +89,12 @@ class Target(ABC):
     def collated(self, several: Sequence[Any]) -> Any:
         """The targets of a batch: a tensor (b, ...), or what has `each` and `select` as Batch has."""
         return torch.stack(tuple(several))
+
+    def gathered(self, column: Column, places: Tensor) -> Any:
+        """`collated` of the samples at `places` (b,) int64."""
+        if isinstance(column, Tensor) and type(self).collated is Target.collated:
+            return column[places]  # the same, at once
+        return self.collated([column[place] for place in places.tolist()])
 
     # --- images that are varied
 

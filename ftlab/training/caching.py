@@ -134,7 +134,8 @@ class Caching(Callback):
         need = self.probed.needs[at]
         varied = self._is_varied(split, need)
         rows = [self.shelf.rows[Slot(split, varied, name)] for name in need.names]
-        return Kept(rows, self.data.samples(split).targets, views(self.settings, self.data.augment) if varied else 1)
+        turns = views(self.settings, self.data.augment) if varied else 1
+        return Kept(rows, self.data.samples(split), self.data.spec.target, turns)
 
     def _provide(self, trainer: Trainer, module: FineTuner, wanted: Mapping[Slot, Place], told: dict[str, Any]) -> None:
         """Find on disk, or compute by one pass over the split, all that is wanted and not there."""

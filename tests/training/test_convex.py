@@ -20,10 +20,11 @@ from ftlab.convex.standardised import FLOOR
 from ftlab.errors import UserError
 from ftlab.heads.base import Head
 from ftlab.run import train
+from ftlab.targets.labels import Labels
 from ftlab.training.phases import convex, features
 from ftlab.training.phases.features import FeatureStore, compute
 from tests.training.test_resume import assert_equal, last, without_times
-from tests.training.tiny import Run, Watch, moved, parts_of, prepared, splits
+from tests.training.tiny import CLASSES, Run, Watch, moved, parts_of, prepared, splits
 
 NOISY = ["augment=strong", "head.dropout=0.5"]  # neither may reach the features
 
@@ -110,6 +111,7 @@ def test_labels_are_fitted_too(tmp_path: Path) -> None:
     for part in (data.train, data.val, data.test):
         assert part is not None
         part.targets = nn.functional.one_hot(part.targets, 4).float()
+    data.target = Labels(CLASSES)
     run = prepared(tmp_path, "strategy=closed_form", "task=multilabel", data=data).fit()
     assert run.finetuner.history[0]["val"]["accuracy"] > 0.75  # of always no
 

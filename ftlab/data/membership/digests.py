@@ -5,11 +5,13 @@ Shapes: n samples, k labels or numbers.
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Literal
 
 import numpy as np
+from torch import Tensor
 
 from ftlab.files.numbers import number
 from ftlab.inputs.base import Inputs, Selected
@@ -102,7 +104,29 @@ def _values(raw: Any) -> bytes | None:
     if isinstance(raw, Steps):
         numbers = b"" if raw.series is None else np.ascontiguousarray(raw.series, np.float64).tobytes()
         return repr((raw.tokens, raw.channels)).encode() + numbers
-    return None
+    try:
+        return repr(_plain(raw)).encode(errors="surrogatepass")
+    except TypeError:
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """Nested values as what `repr` tells apart. Raises: TypeError for an object of which nobody knows what it holds."""
+    match value:
+        case None | bool() | int() | float() | str() | bytes():
+            return value
+        case np.ndarray() | Tensor():
+            array = np.ascontiguousarray(value)
+            if array.dtype.hasobject:
+                raise TypeError("an array of objects")
+            return array.dtype.str, array.shape, blake2b(array.tobytes(), digest_size=16).hexdigest()
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case Mapping():
+            return sorted((str(name), _plain(one)) for name, one in value.items())
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value).__qualname__, [_plain(getattr(value, field.name)) for field in fields(value)]
+    raise TypeError(f"{type(value).__name__} is no plain value")
 
 
 def _cell(cell: Any) -> Any:

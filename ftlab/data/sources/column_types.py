@@ -8,6 +8,7 @@ from typing import Any
 
 from ftlab.data.base import Splits
 from ftlab.files.numbers import MISSING, number
+from ftlab.inputs import kinds
 from ftlab.problems import Problem, problem
 
 TEXTS = 0.1  # the share of cells that are no numbers from which a column is one of categories
@@ -59,18 +60,18 @@ def _counts(cells: Sequence[str]) -> bool:
 
 
 def repeated(splits: Splits) -> list[Problem]:
-    """Rows of val and test whose cells are those of a row of train."""
-    train = {tuple(splits.train.inputs[place].values()) for place in range(len(splits.train))}
+    """Inputs of val and test that train has too, of the kinds that say so."""
+    kind = kinds.known().get(splits.kind)  # None: of a data set of Python's, which may call its inputs anything
+    if kind is None:
+        return []
     found: list[Problem] = []
-    for split, samples in splits.parts().items():
-        if split != "train":
-            same = (i for i in range(len(samples)) if tuple(samples.inputs[i].values()) in train)
-            names = [samples.name(i) for i in same]
-            found += problem(f"rows of {split} {IN_TRAIN}", "warning", names, "remove one of each")
+    for split, places in kind.repeated(splits.inputs()).items():
+        names = [splits.parts()[split].name(place) for place in places]
+        found += problem(f"{kind.plural} of {split} {IN_TRAIN}", "warning", names, "remove one of each")
     return found
 
 
 def repeated_again(splits: Splits) -> tuple[Problem, ...]:
-    """The problems of splits whose samples have been dealt anew; only of a table is it told what is in train too."""
+    """The problems of splits whose samples have been dealt anew."""
     others = tuple(found for found in splits.problems if not found.kind.endswith(IN_TRAIN))
-    return (*others, *repeated(splits)) if splits.kind == "table" else others
+    return (*others, *repeated(splits))

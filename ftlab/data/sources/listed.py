@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+import torch
+
 from ftlab.data.base import Samples, Splits
 from ftlab.data.groups import numbered
 from ftlab.data.sources.column_types import is_missing
@@ -13,6 +15,7 @@ from ftlab.errors import UserError
 from ftlab.files.csv_file import CsvFile
 from ftlab.inputs.base import Inputs
 from ftlab.problems import Fault
+from ftlab.targets.base import selected
 from ftlab.targets.cells.base import Cells, Raw
 
 
@@ -72,7 +75,7 @@ def dealt(
     def samples(these: list[int]) -> Samples | None:
         inputs, names = made([kept[place] for place in these])
         own = None if groups is None else groups[these]
-        return Samples(inputs, read.column[these], names, own) if these else None
+        return Samples(inputs, selected(read.column, torch.tensor(these)), names, own) if these else None
 
     train, val, test = (samples(places[split]) for split in SPLITS)
     assert train is not None

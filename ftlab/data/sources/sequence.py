@@ -9,7 +9,6 @@ from functools import partial
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from ftlab.data.base import Drawn, Samples, Source, Splits
 from ftlab.data.sources.sequence_arrays import read_arrays
@@ -24,6 +23,7 @@ from ftlab.files.table_file import table_file
 from ftlab.inputs.sequences.files import NpzFile
 from ftlab.inputs.sequences.preprocessing import fit
 from ftlab.inputs.sequences.steps import Layout
+from ftlab.targets.base import Column, selected
 from ftlab.targets.cells.base import Raw, Read
 
 
@@ -160,6 +160,6 @@ class _Reading:
                 raise self.file.error(what, column=column or self.settings.layout.time, hint=hint)
         return places
 
-    def _chosen(self, samples: list[Sample], targets: Tensor, places: list[int]) -> Samples | None:
+    def _chosen(self, samples: list[Sample], targets: Column, places: list[int]) -> Samples | None:
         inputs, names = [samples[place].steps for place in places], [samples[place].name for place in places]
-        return Samples(inputs, targets[places], names) if places else None
+        return Samples(inputs, selected(targets, torch.tensor(places)), names) if places else None

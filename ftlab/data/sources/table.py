@@ -102,8 +102,8 @@ class _Reading:
         sharing = Sharing(s.split_column, s.group_column, s.split)
         whole, _ = dealt(self.file, self.cells, rows, self._made, sharing, seed)
         _, faults = self._without([], [*faults, *whole.faults])
-        told = (*problems, *whole.problems, *repeated(whole))
-        return replace(whole, problems=told, faults=tuple(faults), kind="table", fit=partial(fit, columns=columns))
+        whole = replace(whole, faults=tuple(faults), kind="table", fit=partial(fit, columns=columns))
+        return replace(whole, problems=(*problems, *whole.problems, *repeated(whole)))
 
     # --- columns
 

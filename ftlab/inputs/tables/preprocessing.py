@@ -121,6 +121,13 @@ class TablePreprocessing(InputPreprocessing):
         }
 
     @classmethod
+    def repeated(cls, parts: Mapping[str, Inputs]) -> dict[str, list[int]]:
+        """Rows with the same cells."""
+        cells = {split: [tuple(rows[place].values()) for place in range(len(rows))] for split, rows in parts.items()}
+        train = set(cells.pop("train"))
+        return {split: [place for place, row in enumerate(rows) if row in train] for split, rows in cells.items()}
+
+    @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> "TablePreprocessing":
         if not all(isinstance(stored[key], list) for key in ("numbers", "categories")):
             raise ValueError("preprocessing: numbers and categories must be lists of columns")

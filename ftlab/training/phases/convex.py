@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ftlab.batch import Batch
 from ftlab.convex.standardised import Standardised
+from ftlab.evaluation import on_device
 from ftlab.heads.estimator import Estimator
 from ftlab.tasks.base import Task
 from ftlab.training.finetuner import FineTuner
@@ -73,7 +74,7 @@ class ConvexFit(Callback):
         said: dict[str, Any] = {}
         if trainer.is_global_zero:
             said = fit_layer(layer, module.task, store.rows, targets, module.running.C)
-            add_loss(module, layer, store.rows, targets)
+            add_loss(module, layer, store.rows)
         if trainer.world_size > 1:
             state = {name: value.cpu() for name, value in layer.state_dict().items()}
             state, said = trainer.strategy.broadcast((state, said))
@@ -120,12 +121,12 @@ def gather(trainer: Trainer, rows: Tensor) -> None:
         rows[start : start + CHUNK] = trainer.strategy.reduce(part, reduce_op="sum").cpu()  # type: ignore[union-attr]
 
 
-def add_loss(module: FineTuner, layer: nn.Linear | Estimator, rows: Tensor, targets: Tensor) -> None:
+def add_loss(module: FineTuner, layer: nn.Linear | Estimator, rows: Tensor) -> None:
     """The task's own loss on the train split under the new layer, as the epoch's training loss."""
-    device, dtype = module.device, next(module.model.parameters()).dtype
+    device, dtype, data = module.device, next(module.model.parameters()).dtype, module.data()
     for start in range(0, len(rows), CHUNK):
-        part = slice(start, start + CHUNK)
+        places = torch.arange(start, min(start + CHUNK, len(rows)))
         with torch.no_grad():
-            outputs = layer(rows[part].to(device, dtype))
-        batch = Batch(targets=targets[part].to(device), index=torch.arange(len(rows))[part])
-        module.train_loss.add(*module.task.loss(outputs, batch))
+            outputs = layer(rows[start : start + CHUNK].to(device, dtype))
+        targets = data.spec.target.gathered(data.samples("train").targets, places)
+        module.train_loss.add(*module.task.loss(outputs, on_device(Batch(targets, places), device)))

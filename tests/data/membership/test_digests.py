@@ -1,6 +1,8 @@
 """What a sample is known by: its values, or the path of its file."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +35,21 @@ def test_a_sequence_is_known_by_its_steps() -> None:
     assert found is not None
     assert len(set(found[:4].tolist())) == 4
     assert found[4] == found[2]
+
+
+@dataclass
+class Pair:
+    text: str
+    numbers: Any
+
+
+def test_plain_values_of_any_kind_are_known_by_what_they_hold_and_objects_are_not() -> None:
+    several = ["a b", "a  b", b"a b", 3, (3,), torch.zeros(2), torch.zeros(2, 1), np.zeros(2), Pair("a", [1.0])]
+    found = digests.of_inputs([*several, "a b", torch.zeros(2), Pair("a", [1.0]), Pair("a", [2.0])], range(13))
+    assert found is not None
+    assert found[9:12].tolist() == [found[0], found[5], found[8]]
+    assert len(set(found.tolist())) == 10
+    assert digests.of_inputs(["a", Pair("a", object())], range(2)) is None
 
 
 def test_an_image_in_memory_is_known_by_its_pixels_and_a_part_by_those_of_the_whole() -> None:
