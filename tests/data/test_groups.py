@@ -13,7 +13,7 @@ from ftlab.data.groups import across, numbered, split_groups
 from ftlab.data.module import describe
 from ftlab.data.splits import complete
 from ftlab.errors import UserError
-from ftlab.survey import LOADING
+from ftlab.survey import loading_keys
 from ftlab.targets.classes import Classes
 from ftlab.targets.labels import Labels
 from ftlab.targets.numbers import Numbers
@@ -106,7 +106,7 @@ def test_numbers_of_groups_do_not_depend_on_the_order_of_rows() -> None:
 
 def survey(option: str, root: Path, **settings: Any) -> Splits:
     node = {key: value for key, value in options("data")[option].items() if value != "???"}
-    given = {key: value for key, value in {**node, "root": str(root), **settings}.items() if key not in LOADING}
+    given = {key: value for key, value in {**node, "root": str(root), **settings}.items() if key not in loading_keys()}
     return instantiate(given).survey(0)
 
 
