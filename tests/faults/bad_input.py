@@ -151,7 +151,7 @@ CASES = [
     listed("fewer samples than a batch", FINE, "warning", "training samples in all"),
     # CSV files
     listed("CSV: missing file", rows("train/cat/99.png,0,train"), "error", "99.png is not there", CSV),
-    listed("CSV: blank label", rows("val/cat/1.png, ,train"), "error", "label is blank", CSV),
+    listed("CSV: blank label", rows("val/cat/1.png, ,train"), "error", "label is missing", CSV),
     listed("CSV: label NaN", rows("val/cat/1.png,NaN,train"), "error", "'NaN'", CSV),
     listed("CSV: label -100", rows("val/cat/1.png,-100,train"), "error", "'-100'", CSV),
     listed("CSV: text among numbers", rows("val/cat/1.png,cat,train"), "error", "'cat'", CSV),
