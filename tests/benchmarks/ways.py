@@ -175,7 +175,9 @@ def ftlab_settings(job: Job) -> dict[str, Any]:
     }
     loading = {"batch_size": job.batch_size, "num_workers": 0}
     saving = {"every_n_steps": None, "every_minutes": None}
-    return {"seed": 0, "monitor": "loss", "resume": None, "trainer": trainer, "data": loading, "checkpoint": saving}
+    said = {"backbone": {}, "head": {}, "task": {}, "strategy": {"_target_": "ftlab.strategies.phases.Phases"}}
+    run = {"seed": 0, "monitor": "loss", "resume": None}
+    return {**run, "trainer": trainer, "data": loading, "checkpoint": saving, **said}
 
 
 # --- the other two: a LightningModule as their documentation writes it, and their callback

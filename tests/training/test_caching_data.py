@@ -1,5 +1,6 @@
 """Data of a person's own behind a cache, and other tasks: the same weights as without, or no cache and a word why."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 import ftlab
 from ftlab.data.base import Splits
 from ftlab.errors import UserError
+from ftlab.targets.labels import Labels
 from tests.training.test_caching import FIRST_TWO, differences, own_cache, splits  # noqa: F401  (a fixture)
 from tests.training.tiny import Run, prepared
 
@@ -105,4 +107,4 @@ def several() -> Splits:
     for part in found.parts().values():
         own = torch.nn.functional.one_hot(part.targets, 4)
         part.targets = (own + own.roll(1, dims=1)).float()
-    return found
+    return replace(found, target=Labels(found.target.classes))
