@@ -21,7 +21,8 @@ def shipped() -> dict[str, Kind]:
     modules = [f"{inputs.__name__}.{one.name}.preprocessing" for one in iter_modules(inputs.__path__) if one.ispkg]
     for module in modules:
         import_module(module)
-    return {one.kind: one for one in _below() if one.__module__ in modules}
+    there = {one.__module__: one for one in _below() if one.__module__ in modules}
+    return {there[module].kind: there[module] for module in modules}  # whatever was imported first
 
 
 def known() -> dict[str, Kind]:
