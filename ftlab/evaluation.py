@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ftlab.backbones.modes import in_evaluation
 from ftlab.batch import Batch, mapped, of_one
 from ftlab.model import Model
 from ftlab.tasks.base import Task
@@ -96,14 +97,10 @@ def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, k
     """All of `batches` through the model in evaluation mode, on the device that it is on; the modes are put back."""
     weight = next(model.parameters())
     found = Evaluation(task, samples, keep, shared=False).to(weight.device)
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    with torch.inference_mode():
+    with in_evaluation(model), torch.inference_mode():
         for batch in batches:
             moved = as_weights(batch, weight)
             found.update(model(moved), moved)
-    for module, training in modes:
-        module.training = training
     return found
 
 

@@ -14,6 +14,7 @@ from torch.autograd.function import BackwardCFunction
 from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 
+from ftlab.backbones.modes import in_evaluation
 from ftlab.batch import Batch
 from ftlab.model import Model
 
@@ -62,14 +63,11 @@ def on_one_device(model: Model) -> dict[str, Tensor]:
 @contextmanager
 def as_found(model: Model) -> Iterator[None]:
     """In evaluation mode; modes, and what asks for a gradient, are put back."""
-    modes = [(module, module.training) for module in model.modules()]
     asked = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    model.eval()
     try:
-        yield
+        with in_evaluation(model):
+            yield
     finally:
-        for module, training in modes:
-            module.training = training
         for parameter, requires_grad in asked:
             parameter.requires_grad_(requires_grad)
 

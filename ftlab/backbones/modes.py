@@ -1,10 +1,23 @@
 """Which modules are in train mode while some parameters train, and what of a graph that changes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from inspect import isfunction
 from typing import Any
 
 from torch import fx, nn
+
+
+@contextmanager
+def in_evaluation(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode for a while; the mode of every module is put back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def training_modules(network: nn.Module, trainable_ids: set[int]) -> frozenset[nn.Module]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ftlab.backbones.base import Backbone, Features, Stage
+from ftlab.backbones.modes import in_evaluation
 from ftlab.backbones.stages import is_under
 from ftlab.batch import Batch
 from ftlab.errors import UserError, choices
@@ -67,13 +68,8 @@ def _follows(model: nn.Module, path: str, taken: Sequence[str]) -> bool:
 @torch.no_grad()
 def probe(backbone: Backbone, preprocessing: InputPreprocessing) -> Features:
     """The features of one input in which there is nothing, in evaluation mode; modes are put back."""
-    modes = [(module, module.training) for module in backbone.modules()]
     device = next(backbone.parameters()).device
     nothing = torch.zeros(1, dtype=torch.long, device=device)
-    backbone.eval()
-    try:
-        fields = preprocessing.stack([preprocessing.blank()])
+    fields = preprocessing.stack([preprocessing.blank()])
+    with in_evaluation(backbone):
         return backbone(Batch(None, nothing, {name: values.to(device) for name, values in fields.items()}))
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -4,15 +4,15 @@ Shapes: b batch.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ftlab.backbones.modes import in_evaluation
 from ftlab.batch import Batch, leaves
 from ftlab.cache.borders import Border, Borders, Values, at_border
 from ftlab.cache.decide import Need
@@ -153,14 +153,3 @@ def _is_near(found: Any, wanted: Any) -> bool:
         return found.shape == wanted.shape
     limit = TOLERANCE * wanted.abs().max() + 1e-4 if wanted.is_floating_point() else 0
     return bool(((found.double() - wanted.double()).abs() <= limit).all())
-
-
-@contextmanager
-def in_evaluation(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -51,9 +51,10 @@ class _Named(Cells):
             if why := next(filter(None, (odd_label(name, whole) for name in names)), None):
                 faults[place] = self._fault("have a label that is none", why, row)
         good = [(row, names) for place, (row, names) in enumerate(rows) if place not in faults]
-        known = tuple(sorted({name for row, names in good if row.split == "train" for name in names}, key=self.order))
+        there = {name for row, names in good if row.split == "train" for name in names}
+        known = tuple(sorted(there, key=self.order))
         for place, (row, names) in enumerate(rows):
-            new = [name for name in names if name not in known]
+            new = [name for name in names if name not in there]
             if place not in faults and new:
                 what = f"label '{new[0]}' of split {row.split} is not in train"
                 near = choices(new[0], known) if known else ""
@@ -92,7 +93,8 @@ class ClassCells(_Named):
             raise self._too_few(classes, errors)
         kept = [place for at, place in enumerate(there) if at not in faults]
         values = [rows[place].value for place in kept]
-        column = torch.tensor([classes.index(value) for value in values])
+        number = {name: place for place, name in enumerate(classes)}
+        column = torch.tensor([number[value] for value in values])
         return Read(Classes(classes), column, kept, values, errors, said, tuple(like_missing(values)))
 
     def _too_few(self, classes: Sequence[str], faults: Sequence[Fault]) -> UserError:
@@ -132,9 +134,10 @@ class LabelCells(_Named):
             )
         kept = [place for place in range(len(rows)) if place not in faults]
         values = [rows[place].value for place in kept]
+        number = {name: place for place, name in enumerate(labels)}
         column = torch.zeros(len(kept), len(labels))
         for at, names in enumerate(values):
-            column[at, [labels.index(name) for name in names]] = 1
+            column[at, [number[name] for name in names]] = 1
         blank = sum(not names for names in values)
         said = (f"{blank} of {len(kept)} {self.plural} have no label",) if blank else ()
         odd = tuple(like_missing([name for names in values for name in names]))
