@@ -102,6 +102,7 @@ TYPES: dict[str, Any] = {
     "data.stride": PositiveInt,
     "data.horizon": NonNegativeInt,
     "data.max_length": PositiveInt | None,
+    "data.gaps": Literal["drop", "keep"],
     "data.order": Literal["random", "time"],
     "data.label_column": str | None,
     "ftlab.data.sources.image_csv.ImageCsv.label_column": str,

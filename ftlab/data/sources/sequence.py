@@ -55,11 +55,12 @@ class Sequences(Source):
         split_column: str | None,
         order: Literal["random", "time"],
         split: Sequence[float],
+        gaps: Literal["drop", "keep"] = "keep",  # runs of before there were gaps kept them
     ) -> None:
         self.root, self.file = root, file
         self.layout = Layout(series_column, time_column, window, stride)
         names = tuple(target_columns or ())
-        self.wanted = Wanted(self.layout, token_column, columns, names, label_column, horizon, split_column)
+        self.wanted = Wanted(self.layout, token_column, columns, names, label_column, horizon, split_column, gaps=gaps)
         self.max_length = max_length
         self.rare = rare
         self.missing = missing
@@ -90,8 +91,8 @@ class _Reading:
         train, val, test, more = self._parts(samples, read, seed)
         faults += read.faults
         found = Splits(train, val, test, read.target, (*read.warnings, *more), read.problems, tuple(faults))
-        s = self.settings
-        learn = partial(fit, token=self.found.token, max_length=s.max_length, rare=s.rare, layout=s.layout)
+        s, layout = self.settings, self.found.layout or self.settings.layout
+        learn = partial(fit, token=self.found.token, max_length=s.max_length, rare=s.rare, layout=layout)
         return replace(found, kind="sequence", fit=learn, problems=(*self.found.problems, *found.problems))
 
     # --- splits

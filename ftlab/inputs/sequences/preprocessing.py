@@ -136,6 +136,9 @@ class SequencePreprocessing(InputPreprocessing):
         whole = (layout.stride, 1 if layout.window is None else layout.window)
         if not all(type(number) is int and number >= 1 for number in whole):
             raise ValueError("preprocessing: window and stride are no numbers of steps")
+        far = layout.gap is None or (type(layout.gap) in (int, float) and math.isfinite(layout.gap) and layout.gap > 0)
+        if not far or type(layout.dates) is not bool:
+            raise ValueError("preprocessing: a gap in time is no number above 0")
         return cls(token, words, channels, longest, layout)
 
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
