@@ -9,10 +9,11 @@ from ftlab.data.base import Samples, Source, Splits
 from ftlab.data.sources.split_names import SPLIT_NAMES
 from ftlab.data.splits import complete
 from ftlab.errors import UserError, choices
-from ftlab.files.folders import existing_folder, hidden, image_files, subfolders, visible
+from ftlab.files.folders import existing_folder, hidden, image_files, subfolders, unreadable, visible
+from ftlab.files.image_suffixes import USUAL, by_suffix
 from ftlab.files.paths import printable
 from ftlab.inputs.images.files import ImageFiles
-from ftlab.problems import problem
+from ftlab.problems import Problem, problem
 from ftlab.targets.classes import Classes
 
 
@@ -74,15 +75,17 @@ class _ClassFolders:
         self.images: dict[str, list[Path]] = {}
         others = [entry for entry in visible(folder) if not entry.is_dir()]
         for class_folder in subfolders(folder):
-            self.images[printable(class_folder.name)], rest = image_files(class_folder)
+            images, rest = image_files(class_folder)
+            if rest and not images:
+                raise _without_images(class_folder, rest)
+            self.images[printable(class_folder.name)] = images
             others += rest
         empty = [name for name, images in self.images.items() if not images]
         self.classes = tuple(name for name, images in self.images.items() if images)
         place = f"in {printable(folder)}"
-        files = [printable(path) for path in others]
         folders = [printable(folder / name) for name in empty]
         self.problems = [
-            *problem("files are not images by their suffix", "warning", files, f"left out {place}"),
+            *_left_out(others, place),
             *problem("class folders hold no image", "warning", folders, f"they are no classes {place}"),
         ]
         if not self.classes:
@@ -97,6 +100,17 @@ class _ClassFolders:
             torch.tensor([target for _, target in paths]),
             [printable(path) for path, _ in paths],
         )
+
+
+def _without_images(folder: Path, files: list[Path]) -> UserError:
+    advice = f"Accepted are {USUAL} and others; convert them, or move the folder away from {printable(folder.parent)}."
+    return UserError(f"{printable(folder)}, a class by its place, holds no image: {unreadable(files)}. {advice}")
+
+
+def _left_out(files: list[Path], place: str) -> list[Problem]:
+    kind = f"files are no images that can be read: {by_suffix(files)}"
+    advice = f"left out {place}" + (f", for example {printable(files[0])}" if files else "")
+    return [Problem(kind, "warning", len(files), (), advice)] if files else []
 
 
 def _compare(folder: Path, classes: tuple[str, ...], train: tuple[str, ...]) -> None:
