@@ -130,7 +130,7 @@ class RowSamples:
         found = [
             (one, place)
             for one, places in zip(series, gaps, strict=True)
-            for start in self._starts(one)
+            for start in (self._starts(one) if places else [])
             if (place := inside(places, start, start + last)) is not None
         ]
         if not found:

@@ -17,6 +17,7 @@ Time = int | float
 Cell = tuple[int, str]  # the line of the file, and what it holds there
 WHOLE = re.compile(r"[+-]?\d{1,20}")  # nanoseconds since 1970 have 19 digits
 NANOSECONDS = re.compile(r"[.,]\d{6}(\d{1,3})")  # what `datetime` drops of a fraction of a second
+SHORT = len("20240131T123000.123456")  # what is no longer has no such digits
 LENGTHS = (6, 8, 10, 12, 14)  # of dates in digits alone: 202401, 20240131, 2024013112, ...
 YEARS = range(1800, 2200)  # of these; other digits are numbers
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
@@ -87,6 +88,8 @@ def _called(text: str, dates: bool) -> str:
 def _number(text: str) -> Time | None:
     if WHOLE.fullmatch(text):
         return int(text)
+    if text[:4].isdecimal() and text[4:5] == "-":  # as a date begins, and no number: it need not be tried
+        return None
     try:
         return number(text)
     except ValueError:
@@ -131,5 +134,5 @@ def _check_zones(file: CsvFile, column: str, dates: dict[int, datetime], texts: 
 
 def _nanoseconds(date: datetime, text: str) -> int:
     micro = ((date if date.tzinfo else date.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
-    dropped = NANOSECONDS.search(text)
+    dropped = NANOSECONDS.search(text) if len(text) > SHORT else None
     return 1000 * micro + (int(dropped[1].ljust(3, "0")) if dropped else 0)
