@@ -78,7 +78,8 @@ class ImageCsv(Source):
         rows = [row for row in rows if self.file.row(row.line) not in {fault.name for fault in missing}]
         if not rows and faults:
             raise UserError(faults[0].reason)
-        whole, kept = dealt(self.file, self.cells, rows, _files, self.sharing, seed)
+        sharing = replace(self.sharing, learned=self.learned)
+        whole, kept = dealt(self.file, self.cells, rows, _files, sharing, seed)
         bad = sorted([*faults, *whole.faults], key=lambda fault: int(fault.name.rpartition(" ")[2]))  # by row
         return replace(whole, warnings=(*whole.warnings, *_twice(kept)), faults=tuple(bad))
 

@@ -1,6 +1,6 @@
 """Images in folders that bear the names of their classes, with or without folders for train, val and test."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -29,10 +29,10 @@ class ImageFolder(Source):
 
     def survey(self, seed: int) -> Splits:
         root = existing_folder(self.root)
-        folders, warnings = _split_folders(root)
+        folders, warnings = _split_folders(root, self.learned)
         found = {split: _ClassFolders(folder) for split, folder in folders.items()}
-        classes = found["train"].classes
-        if len(classes) < 2:
+        classes = found["train"].classes if self.learned else _all_classes(found)
+        if self.learned and len(classes) < 2:
             raise UserError(f"{printable(folders['train'])} holds one class ({classes[0]}); at least 2 are needed.")
         problems = [told for part in found.values() for told in part.problems]
         problems += problem("hidden files and folders are left out", "note", map(printable, hidden(root)))
@@ -40,19 +40,21 @@ class ImageFolder(Source):
             _compare(folders[split], found[split].classes, classes)
         target = Classes(classes)
         samples = {split: part.samples(classes) for split, part in found.items()}
-        train, val, test, said = complete(
-            target, samples["train"], samples.get("val"), samples.get("test"), self.split, seed
-        )
+        train = samples.get("train") or Samples(ImageFiles([]), torch.zeros(0, dtype=torch.int64))
+        train, val, test, said = complete(target, train, samples.get("val"), samples.get("test"), self.split, seed)
         return Splits(train, val, test, target, (*warnings, *said), tuple(problems))
 
 
-def _split_folders(root: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """Folder of each split, and warnings; the whole root is "train" if it holds the classes themselves."""
+def _split_folders(root: Path, learned: bool) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Folder of each split, and warnings; the whole root is "train" if it holds the classes themselves.
+
+    learned: whether there must be one of train, if there is one of a split.
+    """
     inside = subfolders(root)
     named = [folder for folder in inside if folder.name.lower() in SPLIT_NAMES]
     folders: dict[str, Path] = {}
     # A class may be called "train"; the split of that name holds folders.
-    if not any(folder.name.lower() == "train" and subfolders(folder) for folder in named):
+    if not any((folder.name.lower() == "train" or not learned) and subfolders(folder) for folder in named):
         if named and len(named) == len(inside):
             raise UserError(f"data.root={printable(root)} has {named[0].name} and no train folder with class folders.")
         return {"train": root}, ()
@@ -97,6 +99,10 @@ class _ClassFolders:
             torch.tensor([target for _, target in paths]),
             [printable(path) for path, _ in paths],
         )
+
+
+def _all_classes(found: Mapping[str, _ClassFolders]) -> tuple[str, ...]:
+    return tuple(sorted({name for part in found.values() for name in part.classes}))
 
 
 def _compare(folder: Path, classes: tuple[str, ...], train: tuple[str, ...]) -> None:

@@ -140,10 +140,11 @@ class SequencePreprocessing(InputPreprocessing):
 
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
         """Sequences that are cut, tokens without an id, missing numbers, channels that say nothing."""
+        training = parts.get("train")  # absent where inputs are measured only
         lines = [
             f"column {channel.name} is {channel.mean:g} in all training steps; it says nothing"
             for place, channel in enumerate(self.channels)
-            if channel.std == 1 and _constant(place, channel, parts["train"])
+            if training is not None and channel.std == 1 and _constant(place, channel, training)
         ]
         for split, inputs in parts.items():
             found = [inputs[place] for place in range(len(inputs))]
