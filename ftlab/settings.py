@@ -77,7 +77,7 @@ TYPES: dict[str, Any] = {
     "bundle": Path,
     "input": Path | list[Path],
     "output": Path | None,
-    "split": Literal["train", "val", "test"],
+    "split": Literal["train", "val", "test", "all"] | None,
     "batch_size": PositiveInt,
     "num_workers": NonNegativeInt,
     "top_k": PositiveInt,

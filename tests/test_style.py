@@ -84,7 +84,7 @@ FLOORS = (
     "earlier",
     "cache predictor",
     "reports writers",
-    "assembly cache_command prediction sweep",
+    "assembly cache_command measuring prediction sweep",
     "plan_tables",
     "training",
     "cli planning",

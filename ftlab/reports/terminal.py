@@ -70,6 +70,21 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
             console.print(Text(f"{name:<12}{numbers.readable(path)}"), soft_wrap=True)
 
 
+def print_evaluation(report: dict[str, Any], output: Path | None, console: Console) -> None:
+    """How many samples of what were measured, every figure, what to know of them, and where the report lies."""
+    sizes, samples, name = report["data"]["sizes"], report["samples"], numbers.readable(report["data"]["name"])
+    held = "" if list(sizes) == ["train"] else f" ({', '.join(f'{size:,} {split}' for split, size in sizes.items())})"
+    part = "" if samples == sum(sizes.values()) else f" of {sum(sizes.values()):,}"
+    console.print(Text(f"{report['split']}: {samples:,}{part} samples of {name}{held}"), soft_wrap=True)
+    console.print()
+    console.print(_metrics({report["split"]: report["metrics"]}, each=True))
+    console.print()
+    for warning in report["warnings"]:
+        console.print(Text(f"warning: {numbers.readable(warning)}", style="yellow"), soft_wrap=True)
+    if output is not None:
+        console.print(Text(f"{'written to':<12}{numbers.readable(output)}"), soft_wrap=True)
+
+
 def print_problems(
     name: str, sizes: Mapping[str, int], problems: Sequence[Problem], console: Console | None = None
 ) -> None:
@@ -179,11 +194,12 @@ def _footer(stages: Stages, plan: Plan, detail: str) -> Text:
     return Text("; ".join(words))
 
 
-def _metrics(metrics: dict[str, dict[str, float | None]]) -> Table:
+def _metrics(metrics: dict[str, dict[str, float | None]], each: bool = False) -> Table:
+    """each: figures of single targets too; else the report has them."""
     splits = [split for split in metrics if metrics[split]]
     table = table_of("metric", *splits, left=("metric",))
     names = dict.fromkeys(name for split in splits for name in metrics[split])
-    for name in (name for name in names if "/" not in name):  # figures of single targets are in the report
+    for name in (name for name in names if each or "/" not in name):
         table.add_row(Text(name), *(numbers.figure(metrics[split].get(name)) for split in splits))
     return table
 
