@@ -154,6 +154,7 @@ TYPES: dict[str, Any] = {
     "strategy.head_share": Share,
     "strategy.patience": PositiveInt | None,
     "strategy.min_delta": NonNegativeFloat,
+    "strategy.restore_best": bool | Literal["auto"],
     "strategy.last": NonNegativeInt,
     "strategy.head_init": Literal["auto", "random", "closed_form"],
     "strategy.C": PositiveFloat | None,

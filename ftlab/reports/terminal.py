@@ -49,15 +49,14 @@ def print_plan(
 
 def print_summary(report: dict[str, Any], console: Console) -> None:
     """The result of a run: objective, metrics, phases with time and memory, and where everything lies."""
-    objective = report["objective"]
-    console.print(
-        Text.assemble(
-            (f"{objective['name']} {numbers.figure(objective['value'])}", "bold"),
-            f" ({'higher' if objective['mode'] == 'max' else 'lower'} is better), ",
-            numbers.duration(sum(report["seconds"].values())),
-        )
+    objective, seconds = report["objective"], numbers.duration(sum(report["seconds"].values()))
+    judged = (
+        (f"{objective['name']} {numbers.figure(objective['value'])}", "bold"),
+        f" ({'higher' if objective['mode'] == 'max' else 'lower'} is better), ",
     )
-    for table in (_metrics(report["metrics"]), _phases(report["phases"])):
+    unjudged = ("nothing is judged, as there is neither a val nor a test split; ",)
+    console.print(Text.assemble(*(judged if report["metrics"] else unjudged), seconds))
+    for table in (*([_metrics(report["metrics"])] if report["metrics"] else []), _phases(report["phases"])):
         console.print()
         console.print(table)
     console.print()
