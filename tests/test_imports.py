@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import ftlab
 
 SAYS = "import gc; print(gc.get_freeze_count() > 100_000, gc.isenabled())"
@@ -41,6 +43,7 @@ def test_a_program_that_has_torch_already_keeps_its_search() -> None:
     assert out.split() == ["False", "True"]
 
 
+@pytest.mark.slow
 def test_a_program_that_has_switched_the_search_off_finds_it_off() -> None:
     out, _ = said("import gc", "gc.disable()", *PAUSED, SAYS)
     assert out.split() == ["False", "False"]

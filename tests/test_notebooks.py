@@ -43,7 +43,11 @@ def test_a_notebook_imports_ftlab_and_what_shows_pictures(path: Path) -> None:
     assert imported <= {"ftlab", "matplotlib", "IPython", "PIL"} | sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=() if path.stem.startswith("01") else pytest.mark.slow) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
 def test_a_notebook_runs_and_leaves_a_report(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of the kernel: this ftlab, wherever another is installed
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "jupyter"))

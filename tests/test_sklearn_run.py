@@ -63,6 +63,7 @@ def test_a_bundle_whose_learner_was_changed_is_refused(run: Path, tmp_path: Path
         load(tmp_path / "bundle")
 
 
+@pytest.mark.slow
 def test_two_processes_fit_the_learner_that_one_does(command: Command) -> None:
     """Nothing has a gradient, which DDP refuses to wrap; the report is made of what rank 0 has sent."""
     words = ["train", *SMALL, "head.estimator=knn", "strategy=closed_form", "data.split=[0.9,0.05,0.05]"]

@@ -37,6 +37,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "sweep"
 
 
+@pytest.mark.slow
 def test_a_multirun_with_two_processes_a_job_runs_each_job_once(sweep):
     assert sorted(p.name for p in sweep.iterdir() if p.is_dir()) == ["0", "1"]
     for job in ("0", "1"):
@@ -57,6 +58,7 @@ def test_a_process_that_dies_ends_the_run_and_is_named(tmp_path):
     assert "give at least" in done.stderr or "process" in done.stderr
 
 
+@pytest.mark.slow
 def test_processes_that_torchrun_starts_are_one_run(sweep, tmp_path):
     words = ["train", *SMALL, *TWO, "seed=0", "hydra.run.dir=run"]
     start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]

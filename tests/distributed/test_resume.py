@@ -142,6 +142,7 @@ def apart(a: Path, b: Path) -> float:
     return max((one[k].float() - other[k].float()).abs().max().item() for k in one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["two", "back"])
 def test_a_run_that_changes_its_number_of_processes_sees_the_same_batches(changed, run):
     assert apart(changed / "one", changed / run) < 1e-5

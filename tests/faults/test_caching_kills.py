@@ -3,6 +3,8 @@
 import os
 import signal
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +64,19 @@ def killed(folder: Path, words: list[str], **at: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What runs that nobody killed have come to, by the place of the values."""
-    found = {}
-    for mode in ("memory", "disk"):
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """What a run that nobody killed has come to, by the place of the values."""
+
+    @cache
+    def found(mode: str) -> Any:
         folder = tmp_path_factory.mktemp("whole") / mode
         forked(train, folder, [f"cache={mode}"], processes=1)
-        found[mode] = final(folder)
+        return final(folder)
+
     return found
 
 
-@pytest.mark.parametrize("mode", ["memory", "disk"])
+@pytest.mark.parametrize("mode", [pytest.param("memory", marks=pytest.mark.slow), "disk"])
 def test_a_run_killed_while_values_are_computed_and_while_they_are_read_ends_bit_identical(tmp_path, whole, mode):
     """In the first pass, in the middle of an epoch that reads, in the pass of the last phase, and in that."""
     run, words = tmp_path / "run", [f"cache={mode}"]
@@ -82,7 +86,7 @@ def test_a_run_killed_while_values_are_computed_and_while_they_are_read_ends_bit
     killed(run, words, at_batch=found + 2)
     killed(run, words, at_step=STEPS)
     forked(train, run, words, processes=1)
-    assert_equal(final(run), whole[mode])
+    assert_equal(final(run), whole(mode))
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path, monkeypatch):
@@ -118,7 +122,7 @@ def test_two_runs_that_keep_the_same_values_at_once_both_succeed(tmp_path, monke
     monkeypatch.setenv("FTLAB_CACHE", str(tmp_path / "cache"))
     forked(beside, tmp_path, processes=2)
     for rank in (0, 1):
-        assert_equal(final(tmp_path / f"run-{rank}"), whole["disk"])
+        assert_equal(final(tmp_path / f"run-{rank}"), whole("disk"))
     assert entries.unfinished() == []
     first = entries.entries()
     assert len({entry.key for entry in first}) == len(first) == 2 * sum(VALUES)

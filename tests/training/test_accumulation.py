@@ -39,7 +39,10 @@ def farthest(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
         (43, "three samples that join only the small batch"),
     ],
 )
-@pytest.mark.parametrize("weights", ["task.class_weights=none", UNEVEN, "task.class_weights=balanced"])
+@pytest.mark.parametrize(
+    "weights",
+    [UNEVEN, *(pytest.param(f"task.class_weights={one}", marks=pytest.mark.slow) for one in ("none", "balanced"))],
+)
 def test_4_batches_of_8_are_1_batch_of_32(tmp_path: Path, train: int, what: str, weights: str) -> None:
     small = ("data.batch_size=8", "trainer.accumulate_grad_batches=4")
     many = trained(tmp_path / "many", *small, weights, train=train)

@@ -209,6 +209,7 @@ def test_the_last_evaluation_sees_the_whole_network(tmp_path: Path) -> None:
     assert isinstance(batch, Batch)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_with_the_choices_of_its_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_real_compiled_code_trains_as_the_network_itself(tmp_path: Path, strateg
     assert differences(run, prepared(tmp_path / "off", *words, "compile=off", drop=0.0).fit()) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_compiled_run_that_goes_on_within_an_epoch_ends_with_the_same_bits(tmp_path: Path, quick: list[int]) -> None:
     words = (*ON, "checkpoint.every_n_steps=1")
     prepared(tmp_path / "whole", *words).fit()

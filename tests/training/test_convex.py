@@ -155,6 +155,7 @@ SETTINGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_or_after_its_convex_phase_ends_bit_identical(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,7 +90,9 @@ def test_the_run_has_several_phases_and_one_ends_early(whole):
     assert len(names) == 6
 
 
-PLACES = [f"after-{epoch}" for epoch in range(6)] + [f"within-{epoch}" for epoch in (0, 2, 3, 5)]
+ALL = [f"after-{epoch}" for epoch in range(6)] + [f"within-{epoch}" for epoch in (0, 2, 3, 5)]
+QUICK = ("after-1", "within-2", "after-4")  # a place in each phase; the others are slow proofs of the same
+PLACES = [pytest.param(place, marks=() if place in QUICK else pytest.mark.slow) for place in ALL]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -104,7 +106,7 @@ def test_a_killed_run_ends_bit_identical(whole, place, tmp_path):
     assert_equal(without_times(a["ftlab"]["history"]), without_times(b["ftlab"]["history"]))
 
 
-@pytest.mark.parametrize("torn", [b"", b"PK", None])
+@pytest.mark.parametrize("torn", [b"PK", *(pytest.param(one, marks=pytest.mark.slow) for one in (b"", None))])
 def test_a_torn_checkpoint_falls_back_to_the_one_before_it(whole, torn, tmp_path):
     killed = tmp_path / "killed"
     shutil.copytree(whole.parent / "within-3", killed)
