@@ -159,7 +159,7 @@ def test_rows_of_a_file_are_listed_with_their_line_and_a_broken_one_fails_alone(
     assert warnings == ()
     assert [one.name["row"] for one in found] == [2, 3, 4]
     assert found[2].read()["age"] == "4"
-    with pytest.raises(UserError, match="row 3: the row has not as many cells"):
+    with pytest.raises(UserError, match="row 3: the row has 2 cells, and there are 4 columns"):
         found[1].read()
 
 
