@@ -26,7 +26,10 @@ Share = Annotated[float, Field(gt=0, lt=1), "a fraction between 0 and 1"]
 Probability = Annotated[float, Field(ge=0, le=1), "a number from 0 to 1"]
 Decay = Annotated[float, Field(gt=0, le=1), "a number above 0, at most 1"]
 Name = Annotated[str, StringConstraints(), "a text"]  # of a column, or a label
-DELIMITER = Literal["comma", "semicolon", "tab", "bar"] | Annotated[str, StringConstraints(min_length=1, max_length=1)]
+DELIMITER = (
+    Literal["comma", "semicolon", "tab", "bar"]
+    | Annotated[str, StringConstraints(min_length=1, max_length=1), "one character"]
+)
 DECIMAL = Literal["point", "comma", ".", ","]
 Path = Annotated[str, StringConstraints(min_length=1), "a path"]
 

@@ -59,7 +59,9 @@ def _decoded(content: bytes, encoding: str) -> tuple[str, str]:
     try:
         return content.decode(encoding), encoding
     except LookupError:
-        raise ValueError(f"'{encoding}' is no encoding; accepted: utf-8, cp1252, latin-1, utf-16, ...") from None
+        raise ValueError(
+            f"'{encoding}' is no encoding; accepted are those of Python, such as utf-8, cp1252, latin-1, utf-16"
+        ) from None
     except UnicodeDecodeError as error:
         raise ValueError(f"not a text file in {encoding}: byte {error.start} cannot be read") from None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ftlab.data.base import Source, Splits
-from ftlab.data.sources.listed import Sharing, dealt, group_of
+from ftlab.data.sources.listed import Sharing, blaming, dealt, group_of
 from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
 from ftlab.files.csv_file import CsvFile
@@ -86,7 +86,8 @@ class ImageCsv(Source):
         rows = [row for row in rows if self.file.row(row.line) not in {fault.name for fault in missing}]
         if not rows and faults:
             raise UserError(faults[0].reason)
-        whole, kept = dealt(self.file, self.cells, rows, _files, self.sharing, seed)
+        with blaming(faults):
+            whole, kept = dealt(self.file, self.cells, rows, _files, self.sharing, seed)
         bad = sorted([*faults, *whole.faults], key=lambda fault: int(fault.name.rpartition(" ")[2]))  # by row
         said, problems = (*whole.warnings, *_twice(kept)), (*table.problems, *whole.problems)
         return replace(whole, warnings=said, problems=problems, faults=tuple(bad))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ftlab.data.base import Source, Splits
 from ftlab.data.sources.column_types import naming, repeated, typed
 from ftlab.data.sources.columns import seen, sort
-from ftlab.data.sources.listed import Sharing, dealt, group_of
+from ftlab.data.sources.listed import Sharing, blaming, dealt, group_of
 from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
 from ftlab.files.csv_file import CsvFile
@@ -110,7 +110,8 @@ class _Reading:
         rows = [replace(row, cells=typed(row.cells, self.seen, columns.numbers)) for row in rows]
         s = self.settings
         sharing = Sharing(s.split_column, s.group_column, s.split)
-        whole, _ = dealt(self.file, self.cells, rows, self._made, sharing, seed)
+        with blaming(faults):
+            whole, _ = dealt(self.file, self.cells, rows, self._made, sharing, seed)
         _, faults = self._without([], [*faults, *whole.faults])
         whole = replace(whole, faults=tuple(faults), kind="table", fit=partial(fit, columns=columns))
         return replace(whole, problems=(*table.problems, *problems, *whole.problems, *repeated(whole)))
