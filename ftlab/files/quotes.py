@@ -60,7 +60,8 @@ def _line_by_line(text: str, delimiter: str) -> Parsed:
         whole = "".join(lines[at : stop or at + 1])
         row = _row(whole, delimiter)
         if stop is None:
-            row = row if len(row) == width else _row(whole, delimiter, csv.QUOTE_NONE)
+            fits = len(row) == width and not any(cell.endswith(("\n", "\r")) for cell in row)
+            row = row if fits else _row(whole, delimiter, csv.QUOTE_NONE)
             found.stray.append((at + 1, whole.strip()))
         elif stop > at + 1:
             found.broken.append((at + 1, stop))
