@@ -17,6 +17,8 @@ def number(text: str) -> float | None:
 
     Raises: ValueError, its text saying what the cell holds instead.
     """
+    if (quick := _plain(text)) is not None:
+        return quick
     plain = text.strip()
     if plain.lower() in MISSING or plain.lower() in SIGNS:
         return None
@@ -31,6 +33,15 @@ def number(text: str) -> float | None:
     if abs(value) > LARGEST:
         raise ValueError(f"'{plain}' is too large, above {LARGEST:g}")
     return value
+
+
+def _plain(text: str) -> float | None:
+    """What most cells hold, at the cost of one comparison: a number that is not too large; None for all else."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if -LARGEST <= value <= LARGEST and "_" not in text else None
 
 
 def _why(plain: str) -> str:

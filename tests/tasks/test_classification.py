@@ -280,5 +280,5 @@ def test_class_weights_may_be_given_by_name_and_are_1_for_all_others() -> None:
     weights = Classification(spec(), class_weights={"class 2": 50, "class 0": 0.5}).class_weights
     assert weights is not None
     assert weights.tolist() == [0.5, 1.0, 50.0, 1.0, 1.0, 1.0, 1.0]
-    with pytest.raises(UserError, match="task.class_weights: 'clas 2' is no class; did you mean 'class 2'"):
+    with pytest.raises(UserError, match=r"task.class_weights: 'clas 2' is no class; did you mean 'class 2'"):
         Classification(spec(), class_weights={"clas 2": 2})

@@ -24,18 +24,22 @@ def is_missing(cell: str) -> bool:
 
 def of_text(cells: Sequence[str]) -> bool:
     """Whether a column is one of categories: too many of its cells are no numbers to be mistakes."""
-    meant = [cell for cell in cells if cell.strip().lower() not in SIGNS]
-    return not meant or sum(not like_number(cell) for cell in meant) > TEXTS * len(meant)
+    others = [cell for cell in cells if not like_number(cell)]
+    signs = sum(is_sign(cell) for cell in others)
+    return signs == len(cells) or len(others) - signs > TEXTS * (len(cells) - signs)
+
+
+def is_sign(cell: str) -> bool:
+    """Whether a cell holds a sign that stands for no number."""
+    return cell.strip().lower() in SIGNS
 
 
 def like_number(cell: str) -> bool:
     """Whether a cell is meant for a number, be it with a comma."""
-    if COMMA.fullmatch(cell.strip()) or THOUSANDS.fullmatch(cell.strip()):
-        return True
     try:
         float(cell)
     except ValueError:
-        return False
+        return bool(COMMA.fullmatch(cell.strip()) or THOUSANDS.fullmatch(cell.strip()))
     return True
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from ftlab.data.sources.column_types import is_missing, like_number, of_text
+from ftlab.data.sources.column_types import is_missing, is_sign, like_number, of_text
 from ftlab.errors import UserError, choices
 from ftlab.files.csv_file import CsvFile
-from ftlab.files.numbers import SIGNS, number
+from ftlab.files.numbers import number
 from ftlab.files.paths import short
 from ftlab.problems import Fault, Problem, problem
 
@@ -73,8 +73,12 @@ def sort(file: CsvFile, columns: Mapping[str, Sequence[Cell]], named: Sequence[s
             like += _like_numbers(file, name, there) if named is None else []
         else:
             found.numbers.append(name)
-            found.faults += [fault for line, cell in there if (fault := no_number(file, line, name, cell))]
-            signs += [f"'{cell.strip()}' in {file.row(line)}, column {name}" for line, cell in there if is_sign(cell)]
+            for line, cell in there:
+                read = _number(file, line, name, cell)
+                if isinstance(read, Fault):
+                    found.faults.append(read)
+                elif read is None:
+                    signs.append(f"'{cell.strip()}' in {file.row(line)}, column {name}")
     advice = "mend the other cells, or name the columns of categories by data.categorical_columns"
     found.problems = [
         *problem("columns are empty in all rows", "warning", empty, "left out"),
@@ -82,10 +86,6 @@ def sort(file: CsvFile, columns: Mapping[str, Sequence[Cell]], named: Sequence[s
         *problem("cells of columns of numbers hold a sign", "warning", signs, "taken as missing"),
     ]
     return found
-
-
-def is_sign(cell: str) -> bool:
-    return cell.strip().lower() in SIGNS
 
 
 def _like_numbers(file: CsvFile, name: str, cells: Sequence[Cell]) -> list[str]:
@@ -98,10 +98,10 @@ def _like_numbers(file: CsvFile, name: str, cells: Sequence[Cell]) -> list[str]:
     return [f"{name} ({numbers:,} of {len(cells):,} cells are numbers, '{short(cell)}' in {file.row(line)} is none)"]
 
 
-def no_number(file: CsvFile, line: int, column: str, cell: str) -> Fault | None:
+def _number(file: CsvFile, line: int, column: str, cell: str) -> float | Fault | None:
+    """The number of a cell that is not missing; None for a sign that stands for none."""
     try:
-        number(cell)
+        return number(cell)
     except ValueError as error:
         hint = "Accepted: a finite number; a column of categories is named in data.categorical_columns."
         return file.fault("rows have a cell that is no number", str(error), line, column, hint)
-    return None
