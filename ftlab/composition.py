@@ -21,7 +21,7 @@ from ftlab.config import brought, conf_dir, groups, plainly, problems, stop_if
 from ftlab.config import keys as root_keys
 from ftlab.errors import UserError, choices
 from ftlab.overrides import Typed, jobs, parse
-from ftlab.settings import PATHS, TYPES
+from ftlab.settings import NAMES, PATHS, TYPES
 
 __all__ = ["compose", "conf_dir"]
 
@@ -74,7 +74,7 @@ def prepare(
 
     Raises: UserError with everything that is wrong.
     """
-    typed, errors = parse(overrides, multirun, PATHS)
+    typed, errors = parse(overrides, multirun, PATHS, NAMES)
     with _hydra_app():
         reading = _Reading(mode, config_name or mode, _search_path(config_dir, typed))
         prepared = reading.check(typed, errors, missing_ok)

@@ -25,6 +25,7 @@ from ftlab.data.module import DataModule
 from ftlab.disk import clear_errors, held, locked, writable
 from ftlab.earlier import of_bundle, of_run
 from ftlab.errors import UserError
+from ftlab.files.dialect import dialect
 from ftlab.files.writing import write_json, write_text
 from ftlab.planning import show_estimates, show_plan, show_surgery
 from ftlab.reports.terminal import print_evaluation, print_problems, print_summary
@@ -170,7 +171,7 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
 
 def predict(config: Config) -> int:
     """One JSON line an input, in the order given; 2 if one could not be read, else 0."""
-    from ftlab.prediction import settings_of, write
+    from ftlab.prediction import listed, settings_of, write
     from ftlab.predictor import load
     from ftlab.writers import Lines
 
@@ -178,7 +179,8 @@ def predict(config: Config) -> int:
     output = new_file(settings, "output") if settings["output"] else None
     predictor = load(required(settings, "bundle"), None, settings["accelerator"], settings["trusted_modules"])
     own = settings_of(predictor.task, settings, shipped("predict"))
-    inputs, warnings = predictor.preprocessing.listed(required(settings, "input"))
+    how = dialect(settings["delimiter"], settings["decimal"], settings["encoding"])
+    inputs, warnings = listed(predictor.preprocessing, required(settings, "input"), how)
     for warning in warnings:
         print(f"input: {warning}", file=sys.stderr)
     where = output or Path()

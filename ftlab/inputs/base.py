@@ -5,7 +5,7 @@ Shapes: n samples.
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Any, ClassVar, Protocol
@@ -76,6 +76,7 @@ class InputPreprocessing(ABC):
     plural: ClassVar[str]  # what a person calls them
     one_size: ClassVar[bool] = True  # whether all have as many positions, so that a head can take each by itself
     pixels: ClassVar[bool] = False  # whether raw inputs are images, whose files and pixels a check looks at
+    from_rows: ClassVar[bool] = False  # whether `listed` takes a second argument too, a Dialect of files of rows
     loading: ClassVar[tuple[str, ...]] = ()  # keys of a data option that `told` reads, and no source
 
     @abstractmethod
@@ -139,9 +140,13 @@ class InputPreprocessing(ABC):
         return ()
 
     @classmethod
-    def repeated(cls, parts: Mapping[str, "Inputs"]) -> dict[str, list[int]]:
-        """By split, the places of inputs that train has too; nothing where a check finds them, or where it is usual."""
-        return {}
+    def equals(cls, inputs: "Inputs") -> "list[tuple[Hashable, ...]] | None":
+        """(n,) what equal inputs have in common, and no others; None where a check finds them, or where it is usual."""
+        return None
+
+    def unlearned(self, raw: Any) -> tuple[str, ...]:
+        """What of a raw input the network has no knowledge of, since training did not hold it, each in a few words."""
+        return ()
 
     def stored(self) -> dict[str, Any]:
         """What bundle.json holds; inputs.kinds.restored reads it. A class of the user's own has its full name."""

@@ -13,7 +13,9 @@ from ftlab.files.folders import existing_folder, hidden, image_files, subfolders
 from ftlab.files.paths import printable
 from ftlab.inputs.images.files import ImageFiles
 from ftlab.problems import problem
+from ftlab.targets.cells.classes import ODD
 from ftlab.targets.classes import Classes
+from ftlab.targets.counted import in_order
 
 
 class ImageFolder(Source):
@@ -75,17 +77,21 @@ class _ClassFolders:
         self.folder = folder
         self.images: dict[str, list[Path]] = {}
         others = [entry for entry in visible(folder) if not entry.is_dir()]
-        for class_folder in subfolders(folder):
+        for class_folder in sorted(subfolders(folder), key=lambda one: in_order(one.name)):
             self.images[printable(class_folder.name)], rest = image_files(class_folder)
             others += rest
         empty = [name for name, images in self.images.items() if not images]
         self.classes = tuple(name for name, images in self.images.items() if images)
         place = f"in {printable(folder)}"
+        odd = [printable(folder / name) for name in self.classes if name.lower() in ODD]
         files = [printable(path) for path in others]
         folders = [printable(folder / name) for name in empty]
         self.problems = [
             *problem("files are not images by their suffix", "warning", files, f"left out {place}"),
             *problem("class folders hold no image", "warning", folders, f"they are no classes {place}"),
+            *problem(
+                "class folders are called like a missing value", "warning", odd, f"remove them if they are none {place}"
+            ),
         ]
         if not self.classes:
             raise UserError(

@@ -1,6 +1,7 @@
 """What all files of one row a sample have in common: from rows to splits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -49,6 +50,17 @@ def group_of(file: CsvFile, line: int, text: str | None, column: str | None) -> 
     if column and is_missing(group):
         return file.fault("rows lack a group", "the group is missing", line, column)
     return group
+
+
+@contextmanager
+def blaming(faults: Sequence[Fault]) -> Iterator[None]:
+    """What is wrong as a whole may be so since some rows cannot be used: then they are named too."""
+    try:
+        yield
+    except UserError as error:
+        if not faults:
+            raise
+        raise UserError(f"{error} {len(faults):,} rows cannot be used, for example: {faults[0].reason}") from error
 
 
 def dealt(

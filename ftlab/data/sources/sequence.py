@@ -18,6 +18,7 @@ from ftlab.data.sources.split_names import SPLITS
 from ftlab.data.splits import complete, shares_of
 from ftlab.errors import UserError
 from ftlab.files.csv_file import CsvFile
+from ftlab.files.dialect import FOUND, dialect
 from ftlab.files.folders import existing_folder
 from ftlab.files.table_file import table_file
 from ftlab.inputs.sequences.files import NpzFile
@@ -55,11 +56,18 @@ class Sequences(Source):
         split_column: str | None,
         order: Literal["random", "time"],
         split: Sequence[float],
+        missing_labels: Sequence[str] | None = None,
+        delimiter: str | None = None,
+        decimal: str | None = None,
+        encoding: str | None = None,
     ) -> None:
         self.root, self.file = root, file
+        self.dialect = dialect(delimiter, decimal, encoding)
         self.layout = Layout(series_column, time_column, window, stride)
         names = tuple(target_columns or ())
-        self.wanted = Wanted(self.layout, token_column, columns, names, label_column, horizon, split_column)
+        self.wanted = Wanted(
+            self.layout, token_column, columns, names, label_column, horizon, split_column, missing_labels
+        )
         self.max_length = max_length
         self.rare = rare
         self.missing = missing
@@ -69,9 +77,11 @@ class Sequences(Source):
     def survey(self, seed: int) -> Splits:
         folder = existing_folder(self.root)
         if self.file.endswith(".npz"):
+            if self.dialect != FOUND:
+                raise UserError("data.delimiter, data.decimal and data.encoding are for text files; .npz is none")
             arrays = NpzFile(self.file, folder)
             return _Reading(self, arrays, read_arrays(self.wanted, arrays, self.missing)).splits(seed)
-        table = table_file(self.file, folder)
+        table = table_file(self.file, folder, dialect=self.dialect)
         return _Reading(self, table, RowSamples(self.wanted, table, self.missing).read()).splits(seed)
 
 

@@ -11,9 +11,8 @@ from ftlab.data.sources.sequence_splits import Found, Sample
 from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
 from ftlab.files.csv_file import CsvFile
-from ftlab.files.numbers import MISSING
 from ftlab.inputs.sequences.files import Long, LongFile, windows
-from ftlab.inputs.sequences.steps import Layout, in_order
+from ftlab.inputs.sequences.steps import Layout
 from ftlab.problems import Fault, Problem, problem
 from ftlab.targets.cells.base import Cells
 from ftlab.targets.cells.classes import ClassCells
@@ -31,6 +30,7 @@ class Wanted:
     label_column: str | None
     horizon: int
     split_column: str | None
+    missing_labels: Sequence[str] | None = None
 
 
 class RowSamples:
@@ -42,13 +42,14 @@ class RowSamples:
         self.cells: Cells = (
             NumberCells(file, wanted.target_columns, missing, plural)
             if wanted.target_columns
-            else ClassCells(file, wanted.label_column or "", missing, plural, MISSING, in_order)
+            else ClassCells(file, wanted.label_column or "", missing, plural, wanted.missing_labels)
         )
 
     def read(self) -> Found:
         """Raises: UserError, naming file, row and column, for what is wrong as a whole."""
         s = self.wanted
-        series, faults = LongFile(self.file, s.layout, s.token_column, self._channels).read()
+        long = LongFile(self.file, s.layout, s.token_column, self._channels)
+        series, faults = long.read()
         times = [time for one in series for time in one.times]
         cut: list[list[Sample] | Fault]
         if s.layout.window is None:
@@ -58,6 +59,7 @@ class RowSamples:
             cut = [self._windows(place, one) for place, one in enumerate(series)]
         samples = [sample for found in cut if not isinstance(found, Fault) for sample in found]
         faults += [found for found in cut if isinstance(found, Fault)]
+        problems = [*long.problems, *problems]
         return Found(samples, faults, problems, times, s.token_column, self.cells, s.layout.window is None)
 
     def _short(self, series: Sequence[Long]) -> list[Problem]:
