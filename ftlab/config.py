@@ -179,10 +179,9 @@ class Checker:
         group, _, rest = place.partition(".")
         if place == "experiment":
             return self.found.append("experiment: the first line of the file must be '# @package _global_'")
-        value = plainly(node)[key]
         has = [f"{group}={name}" for name, option in options(group).items() if rest and rest in option]
-        hint = no_key(place, set(defaults) - {"_target_"}, has, self.leaves)
-        self.found.append(f"{self.label(place, value)}: unknown key '{key}'; {hint}")
+        said = no_key(place, set(defaults) - {"_target_"}, has, self.leaves)
+        self.found.append(f"{self.label(place, plainly(node)[key])}: {said}")
 
     def _missing(self, place: str) -> None:
         if not self.missing_ok:

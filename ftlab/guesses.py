@@ -59,10 +59,10 @@ def no_key(place: str, known: Iterable[str], options: Sequence[str], there: Iter
     key = place.rpartition(".")[2]
     near = choices(key, known)
     if options or get_close_matches(key, known, cutoff=SURE):
-        return f"{' | '.join(options)} has it. {near}" if options else near
+        return f"unknown key '{key}'; " + (f"{' | '.join(options)} has it. {near}" if options else near)
     others = (other for other in there if other != place and not other.startswith(f"{place}."))
     names = meant(key, others)
-    return f"did you mean {' or '.join(names)}?" if names else near
+    return f"unknown key '{key}'; " + (f"did you mean {' or '.join(names)}?" if names else near)
 
 
 def no_option(group: str, name: str, accepted: Iterable[str]) -> str:
