@@ -20,8 +20,9 @@ from yaml import YAMLError
 from ftlab.config import brought, conf_dir, groups, plainly, problems, stop_if
 from ftlab.config import keys as root_keys
 from ftlab.errors import UserError, choices
+from ftlab.guesses import no_option
 from ftlab.overrides import Typed, jobs, parse
-from ftlab.settings import PATHS, TYPES
+from ftlab.settings import NAMES, PATHS, TYPES
 
 __all__ = ["compose", "conf_dir"]
 
@@ -74,7 +75,7 @@ def prepare(
 
     Raises: UserError with everything that is wrong.
     """
-    typed, errors = parse(overrides, multirun, PATHS)
+    typed, errors = parse(overrides, multirun, PATHS, NAMES)
     with _hydra_app():
         reading = _Reading(mode, config_name or mode, _search_path(config_dir, typed))
         prepared = reading.check(typed, errors, missing_ok)
@@ -114,7 +115,7 @@ def compact(error: BaseException) -> str:
     """An error of Hydra in one line, with its cause."""
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"{group}={name}: no such option; {choices(name, error.options)}"
+        return f"{group}={name}: {no_option(group, name, error.options)}"
     cause = f" {str(error.__cause__).splitlines()[0]}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
     return " ".join(str(error).split()) + cause
 
@@ -179,7 +180,7 @@ class _Reading:
                     continue
                 if str(item) not in accepted:
                     text = "null" if item is None else str(item)
-                    found.append(f"{one.label(value)}: no such option; {choices(text, accepted)}")
+                    found.append(f"{one.label(value)}: {no_option(one.key, text, accepted)}")
         return found
 
     def _option_line(self, override: Override) -> str:

@@ -1,6 +1,7 @@
 """What the user typed behind a mode: parsed one by one, so that every error is known before any is told."""
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,12 +27,17 @@ class Typed:
         return f"{self.key}={value.get_value_element_as_str()}" if self.sweep else self.text
 
 
-def parse(texts: Sequence[str], multirun: bool, paths: frozenset[str]) -> tuple[list[Typed], list[str]]:
-    """All overrides that can be read, and one line about each that cannot. `paths`: keys whose values are paths."""
+def parse(
+    texts: Sequence[str], multirun: bool, paths: frozenset[str], names: frozenset[str] = frozenset()
+) -> tuple[list[Typed], list[str]]:
+    """All overrides that can be read, and one line about each that cannot.
+
+    `paths`: keys whose values are paths; `names`: those whose values are names, or lists of names.
+    """
     parser = OverridesParser.create()
     typed, errors = [], []
     for text in texts:
-        line = quoted(text, multirun, paths)
+        line = quoted(named(text, multirun, names), multirun, paths)
         try:
             override = parser.parse_override(line)
             values = tuple(_values(parser, override))
@@ -95,6 +101,35 @@ def quoted(text: str, multirun: bool, paths: frozenset[str]) -> str:
     if meant == value or isinstance(meant, list) or any(pair in value for pair in _ESCAPED):
         return text
     return quote(key, value)
+
+
+def named(text: str, multirun: bool, names: frozenset[str]) -> str:
+    """The override with its names in quotes where Hydra's grammar would read numbers, or nothing, in them."""
+    key, equals, value = text.partition("=")
+    if not equals or key.lstrip("+") not in names or value[:1] in ("'", '"') or value in ("", "null", "???"):
+        return text
+    several = value[:1] == "[" and value[-1:] == "]"
+    try:
+        override = OverridesParser.create().parse_override(text)
+        if override.is_sweep_override() and multirun:
+            return text
+        meant = override.value()
+        if all(isinstance(one, str | QuotedString) for one in (meant if isinstance(meant, list) else [meant])):
+            return text
+    except HydraException:
+        pass
+    if not several:
+        return quote(key, value)
+    return f"{key}=[{','.join(_quoted_name(name) for name in _parted(value[1:-1]))}]"
+
+
+def _parted(text: str) -> list[str]:
+    """What commas outside of quotes part."""
+    return [part.strip() for part in re.findall(r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,])+""", text)]
+
+
+def _quoted_name(name: str) -> str:
+    return name if name[:1] in ("'", '"') else QuotedString(name, Quote.single).with_quotes()
 
 
 def quote(key: str, value: str) -> str:

@@ -1,21 +1,62 @@
 """`ftlab predict`: the inputs in the order given, each to a writer; a broken one costs its own place only."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from ftlab.batch import mapped, of_one
 from ftlab.errors import UserError
-from ftlab.inputs.base import Unread
+from ftlab.files.dialect import FOUND, Dialect
+from ftlab.inputs.base import InputPreprocessing, Unread
 from ftlab.predictor import Predictor, Prepared, batches
+from ftlab.problems import EXAMPLES
 from ftlab.tasks.base import Task
 from ftlab.writers import Writer
 
 # The keys of conf/predict.yaml that are no task's.
-MODE = ("bundle", "input", "output", "batch_size", "num_workers", "accelerator", "trusted_modules", "settings")
+MODE = (
+    "bundle", "input", "output", "batch_size", "num_workers", "accelerator", "trusted_modules", "settings",
+    "delimiter", "decimal", "encoding",
+)  # fmt: skip
+
+
+@dataclass
+class Unlearned:
+    """Inputs are added as they are read."""
+
+    preprocessing: InputPreprocessing
+    inputs: int = 0
+    what: Counter[str] = field(default_factory=Counter)
+
+    def add(self, raw: Any) -> None:
+        found = self.preprocessing.unlearned(raw)
+        self.inputs += bool(found)
+        self.what.update(found)
+
+    def told(self) -> Iterator[str]:
+        """A line, if there is anything to tell."""
+        if self.inputs:
+            shown = ", ".join(f"{what} ({count:,})" for what, count in self.what.most_common(EXAMPLES))
+            more = f" and {len(self.what) - EXAMPLES:,} more" if len(self.what) > EXAMPLES else ""
+            plural = self.preprocessing.plural
+            yield f"{self.inputs:,} {plural} hold what training did not, or hardly: {shown}{more}"
+
+
+def listed(
+    preprocessing: InputPreprocessing, given: str | Sequence[str], how: Dialect
+) -> tuple[list[Unread], tuple[str, ...]]:
+    """What `input` names, and warnings. Raises: UserError for how rows are written, where no rows are read."""
+    if how == FOUND:
+        return preprocessing.listed(given)
+    if not preprocessing.from_rows:
+        plural = preprocessing.plural
+        raise UserError(f"delimiter, decimal, encoding: are for files of rows; this network reads {plural}")
+    return preprocessing.listed(given, how)  # type: ignore[call-arg]  # as from_rows says
 
 
 def settings_of(task: Task, config: Mapping[str, Any], shipped: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,23 +78,28 @@ def write(
     num_workers: int,
 ) -> int:
     """Predict `inputs`, told to `writer` one by one; how many could not be read. settings: of `settings_of`."""
-    failed = 0
+    failed, new = 0, Unlearned(predictor.preprocessing)
     with writer.writing(), ThreadPoolExecutor(max(1, num_workers)) as pool:
         for chunk in batches(inputs, batch_size):
-            ready = list(pool.map(lambda one: prepared(predictor, one), chunk))
+            ready = list(pool.map(lambda one: prepared(predictor, one, new), chunk))
             failed += sum(isinstance(one, UserError) for one in ready)
             for one, (record, raw) in zip(chunk, predicted(predictor, ready, settings), strict=True):
                 writer.add(one.name, record, raw)
     where = f", written to {writer.output}" if writer.output else ""
+    for line in new.told():
+        print(line, file=sys.stderr)
     done, plural = len(inputs) - failed, predictor.preprocessing.plural
     print(f"{done} of {len(inputs)} {plural} predicted{where}", file=sys.stderr)
     return failed
 
 
-def prepared(predictor: Predictor, one: Unread) -> Prepared | UserError:
+def prepared(predictor: Predictor, one: Unread, new: Unlearned) -> Prepared | UserError:
     """The input as the network takes it, or the reason why there is none."""
     try:
-        return predictor.prepared(one.read())
+        raw = one.read()
+        ready = predictor.prepared(raw)
+        new.add(raw)
+        return ready
     except UserError as error:
         return error
 

@@ -4,7 +4,7 @@ The YAML files are the one place of keys and defaults. The table holds what a de
 is null, that accept several types, or that have a range.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -25,6 +25,12 @@ PerClass = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*/class$"), "a tex
 Share = Annotated[float, Field(gt=0, lt=1), "a fraction between 0 and 1"]
 Probability = Annotated[float, Field(ge=0, le=1), "a number from 0 to 1"]
 Decay = Annotated[float, Field(gt=0, le=1), "a number above 0, at most 1"]
+Name = Annotated[str, StringConstraints(), "a text"]  # of a column, or a label
+DELIMITER = (
+    Literal["comma", "semicolon", "tab", "bar"]
+    | Annotated[str, StringConstraints(min_length=1, max_length=1), "one character"]
+)
+DECIMAL = Literal["point", "comma", ".", ","]
 Path = Annotated[str, StringConstraints(min_length=1), "a path"]
 
 Precision = Literal[
@@ -77,7 +83,7 @@ TYPES: dict[str, Any] = {
     "bundle": Path,
     "input": Path | list[Path],
     "output": Path | None,
-    "split": Literal["train", "val", "test"],
+    "split": Literal["train", "val", "test", "all"] | None,
     "batch_size": PositiveInt,
     "num_workers": NonNegativeInt,
     "top_k": PositiveInt,
@@ -92,22 +98,31 @@ TYPES: dict[str, Any] = {
     "data.on_error": Literal["stop", "skip"],
     "data.image_size": PositiveInt | list[PositiveInt] | None,
     "data.split": Annotated[list[Probability], Field(min_length=3, max_length=3), "three shares from 0 to 1"],
-    "data.split_column": str | None,
-    "data.group_column": str | None,
-    "data.target_columns": Annotated[list[str], Field(min_length=1), "a list of columns"] | None,
-    "data.series_column": str | None,
-    "data.time_column": str | None,
-    "data.token_column": str | None,
+    "data.split_column": Name | None,
+    "data.group_column": Name | None,
+    "data.target_columns": Annotated[list[Name], Field(min_length=1), "a list of columns"] | None,
+    "data.series_column": Name | None,
+    "data.time_column": Name | None,
+    "data.token_column": Name | None,
     "data.window": PositiveInt | None,
     "data.stride": PositiveInt,
     "data.horizon": NonNegativeInt,
     "data.max_length": PositiveInt | None,
     "data.gaps": Literal["drop", "keep"],
     "data.order": Literal["random", "time"],
-    "data.label_column": str | None,
-    "ftlab.data.sources.image_csv.ImageCsv.label_column": str,
-    "data.columns": Annotated[list[str], Field(min_length=1), "a list of columns"] | None,
-    "data.categorical_columns": Annotated[list[str], Field(), "a list of columns"] | None,
+    "data.label_column": Name | None,
+    "ftlab.data.sources.image_csv.ImageCsv.label_column": Name,
+    "data.path_column": Name,
+    "data.columns": Annotated[list[Name], Field(min_length=1), "a list of columns"] | None,
+    "data.categorical_columns": Annotated[list[Name], Field(), "a list of columns"] | None,
+    "data.drop": Annotated[list[Name], Field(), "a list of columns"] | None,
+    "data.missing_labels": Annotated[list[Name], Field(), "a list of labels"] | None,
+    "data.delimiter": DELIMITER | None,
+    "data.decimal": DECIMAL | None,
+    "data.encoding": str | None,
+    "delimiter": DELIMITER | None,
+    "decimal": DECIMAL | None,
+    "encoding": str | None,
     "data.rare": PositiveInt,
     "data.missing": Literal["error", "drop"],
     "data.crop_pct": Annotated[float, Field(gt=0, le=1), "a number above 0, at most 1"] | None,
@@ -146,7 +161,9 @@ TYPES: dict[str, Any] = {
     "task.quantiles": Annotated[list[Share], Field(min_length=1), "a list of fractions between 0 and 1"],
     "task.label_smoothing": Fraction,
     "task.focal_gamma": NonNegativeFloat,
-    "task.class_weights": Literal["none", "balanced"] | list[NonNegativeFloat],
+    "task.class_weights": Literal["none", "balanced"]
+    | list[NonNegativeFloat]
+    | dict[str | int | float, NonNegativeFloat],
     "task.pos_weight": Literal["none", "balanced"] | list[PositiveFloat],
     "task.threshold": Share,
     # strategies, rates, schedules
@@ -155,6 +172,7 @@ TYPES: dict[str, Any] = {
     "strategy.head_share": Share,
     "strategy.patience": PositiveInt | None,
     "strategy.min_delta": NonNegativeFloat,
+    "strategy.restore_best": bool | Literal["auto"],
     "strategy.last": NonNegativeInt,
     "strategy.head_init": Literal["auto", "random", "closed_form"],
     "strategy.C": PositiveFloat | None,
@@ -178,11 +196,22 @@ TYPES: dict[str, Any] = {
     "schedule.end": Probability,
 }
 
+
+def _parts(kind: Any) -> Iterator[Any]:
+    """A type and all that it is made of."""
+    yield kind
+    if get_origin(kind) is not Annotated or not isinstance(get_args(kind)[0], type):
+        for part in get_args(kind):
+            yield from _parts(part) if get_origin(kind) is not Literal else ()
+
+
 # Paths hold commas, spaces and brackets, which mean something else in Hydra's grammar: overrides.py quotes them.
 PATHS = frozenset({name for name, kind in TYPES.items() if kind is Path or Path in get_args(kind)}) | {
     "hydra.run.dir",
     "hydra.sweep.dir",
 }
+# Names of columns and labels may be digits, or hold blanks and signs: overrides.py quotes them too.
+NAMES = frozenset(name for name, kind in TYPES.items() if Name in _parts(kind))
 
 
 def describe(kind: Any) -> str:

@@ -150,6 +150,14 @@ def test_a_table_of_numbers_and_categories_is_learned_reported_evaluated_and_pre
     assert [("price" in record, "error" in record) for record in records] == [(True, False)] * 4 + [(False, True)] * 2
     assert "column rooms: 'many' is no number" in records[4]["error"]
     assert "4 of 6 rows predicted" in told.err
+    assert "1 rows hold what training did not, or hardly: 'Paris' in column city (1)" in told.err
+    written = [line.replace(",", ";").replace(".", ",") for line in few[:4]]
+    (houses / "other.csv").write_text("\n".join(written) + "\n")
+    other = command("predict", "bundle=run/bundle", "input=other.csv")
+    assert "input: 1 file is read with semicolons between cells: other.csv" in other.err
+    assert [json.loads(line)["price"] for line in other.out.splitlines()] == [r["price"] for r in records[:3]]
+    wrong = command("predict", "bundle=run/bundle", "input=other.csv", "delimiter=tab")
+    assert "column rooms: the column is missing" in wrong.err
     for line, record in zip(lines[1:4], records, strict=False):
         assert record["price"] == pytest.approx(float(line.split(",")[3]), abs=25)
 

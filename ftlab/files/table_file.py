@@ -1,15 +1,15 @@
 """A table in a file, CSV or Parquet; what is wrong with it is told with file, row and column."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ftlab.errors import UserError
-from ftlab.files.csv_file import CsvFile, Record
+from ftlab.files.csv_file import CsvFile
+from ftlab.files.dialect import FOUND, Dialect
+from ftlab.files.text_table import TextTable, twice
 
-T = TypeVar("T")
 PARQUET = (".parquet", ".pq")
 
 
@@ -17,9 +17,11 @@ PARQUET = (".parquet", ".pq")
 class ParquetFile(CsvFile):
     """Cells become texts as in a CSV file, so that both are read alike; rows count from 1."""
 
-    def rows(self, check_columns: Callable[[Sequence[str]], None], make: Callable[[int, Record], T]) -> list[T]:
+    def read(self) -> TextTable:
         """Raises: UserError if the file is not there, or is no Parquet file, or pyarrow is not installed."""
         path = self.existing()
+        if self.dialect != FOUND:
+            raise self.error("data.delimiter, data.decimal and data.encoding are for text files, and this is none")
         if find_spec("pyarrow") is None:
             raise UserError(
                 f"{self.shown}: reading Parquet needs pyarrow: pip install 'ftlab[table]'; or give a CSV file"
@@ -30,8 +32,10 @@ class ParquetFile(CsvFile):
             table = parquet.read_table(path)
         except (ArrowException, OSError, ValueError) as error:
             raise self.error(f"not a Parquet file ({str(error).splitlines()[0]})") from error
-        check_columns(table.column_names)
-        return [make(n, {k: _text(v) for k, v in row.items()}) for n, row in enumerate(table.to_pylist(), start=1)]
+        if doubled := twice(table.column_names):
+            raise self.error("the name is that of two columns", column=doubled, hint="Rename one.")
+        rows = [(n, {k: _text(v) for k, v in row.items()}) for n, row in enumerate(table.to_pylist(), start=1)]
+        return TextTable(tuple(table.column_names), rows)
 
 
 def _text(cell: Any) -> str:
@@ -39,6 +43,6 @@ def _text(cell: Any) -> str:
     return "" if cell is None else repr(cell) if isinstance(cell, float) else str(cell)
 
 
-def table_file(name: str, folder: Path, key: str = "data.file") -> CsvFile:
+def table_file(name: str, folder: Path, key: str = "data.file", dialect: Dialect = FOUND) -> CsvFile:
     """The file by its suffix; `key`: what the user typed its name after."""
-    return (ParquetFile if Path(name).suffix.lower() in PARQUET else CsvFile)(name, folder, key)
+    return (ParquetFile if Path(name).suffix.lower() in PARQUET else CsvFile)(name, folder, key, dialect)

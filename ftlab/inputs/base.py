@@ -4,8 +4,10 @@ Shapes: n samples.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -74,6 +76,7 @@ class InputPreprocessing(ABC):
     plural: ClassVar[str]  # what a person calls them
     one_size: ClassVar[bool] = True  # whether all have as many positions, so that a head can take each by itself
     pixels: ClassVar[bool] = False  # whether raw inputs are images, whose files and pixels a check looks at
+    from_rows: ClassVar[bool] = False  # whether `listed` takes a second argument too, a Dialect of files of rows
     loading: ClassVar[tuple[str, ...]] = ()  # keys of a data option that `told` reads, and no source
 
     @abstractmethod
@@ -137,9 +140,13 @@ class InputPreprocessing(ABC):
         return ()
 
     @classmethod
-    def repeated(cls, parts: Mapping[str, "Inputs"]) -> dict[str, list[int]]:
-        """By split, the places of inputs that train has too; nothing where a check finds them, or where it is usual."""
-        return {}
+    def equals(cls, inputs: "Inputs") -> "list[tuple[Hashable, ...]] | None":
+        """(n,) what equal inputs have in common, and no others; None where a check finds them, or where it is usual."""
+        return None
+
+    def unlearned(self, raw: Any) -> tuple[str, ...]:
+        """What of a raw input the network has no knowledge of, since training did not hold it, each in a few words."""
+        return ()
 
     def stored(self) -> dict[str, Any]:
         """What bundle.json holds; inputs.kinds.restored reads it. A class of the user's own has its full name."""
@@ -160,6 +167,23 @@ class Inputs(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Any: ...
+
+
+class Joined:
+    """The inputs of several sequences, one after the other."""
+
+    def __init__(self, several: Sequence[Inputs]) -> None:
+        self.several = several
+        self.ends = list(accumulate(map(len, several)))
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    def __getitem__(self, index: int) -> Any:
+        if not 0 <= index < len(self):  # what iterates without asking for the length ends here
+            raise IndexError(index)
+        part = bisect_right(self.ends, index)
+        return self.several[part][index - (self.ends[part - 1] if part else 0)]
 
 
 class Selected:

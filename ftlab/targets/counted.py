@@ -3,6 +3,8 @@
 Shapes: n samples, k classes.
 """
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -10,7 +12,13 @@ from torch import Tensor
 
 from ftlab.problems import Problem, problem
 
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
 IMBALANCE = 10  # the largest class over the smallest from which a person is warned
+
+
+def in_order(label: str) -> tuple[float, str]:
+    """A key to sort classes by: those that are numbers by their value (2 before 10), then all others by their name."""
+    return (float(label), label) if NUMBER.fullmatch(label) else (math.inf, label)
 
 
 def missing_classes(count: Mapping[str, Sequence[int]], classes: Sequence[str]) -> list[Problem]:

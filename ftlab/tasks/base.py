@@ -174,16 +174,28 @@ class Task(nn.Module, ABC):
         return sample
 
 
-def class_weights(setting: str | list[float], counts: tuple[int, ...]) -> list[float] | None:
-    """One weight a class: none, a list, or balanced: n / (k * n of the class), as scikit-learn does."""
+def class_weights(
+    setting: str | list[float] | Mapping[str, float], counts: tuple[int, ...], classes: Sequence[str]
+) -> list[float] | None:
+    """One weight a class: none, a list in the order of the classes, a mapping of some of them (1 for the others),
+    or balanced: n / (k * n of the class), as scikit-learn does."""
     if setting == "none":
         return None
     if setting == "balanced":
         total = sum(counts)
         return [total / (len(counts) * max(1, count)) for count in counts]
+    if isinstance(setting, Mapping):
+        named = {str(name): float(weight) for name, weight in setting.items()}
+        for name in named:
+            if name not in classes:
+                raise UserError(f"task.class_weights: '{name}' is no class; {choices(name, classes)}")
+        setting = [named.get(name, 1.0) for name in classes]
     weights = [float(w) for w in setting]
     if len(weights) != len(counts):
-        raise UserError(f"task.class_weights: {len(weights)} weights for {len(counts)} classes; give one a class")
+        raise UserError(
+            f"task.class_weights: {len(weights)} weights for {len(counts)} classes; give one a class, in the order of "
+            f"{', '.join(classes[:20])}, or by name: {{{classes[0]}: 2}}"
+        )
     if not all(0 <= weight < float("inf") for weight in weights) or max(weights) == 0:
         raise UserError("task.class_weights: weights must be 0 or more, and one of them above 0")
     if not any(weight and count for weight, count in zip(weights, counts, strict=True)):

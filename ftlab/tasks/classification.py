@@ -3,7 +3,7 @@
 Shapes: b batch, k classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,7 +47,7 @@ class Classification(Task):
         loss: Literal["cross_entropy", "focal"] = "cross_entropy",
         label_smoothing: float = 0.0,
         focal_gamma: float = 2.0,
-        class_weights: str | list[float] = "none",
+        class_weights: str | list[float] | Mapping[str, float] = "none",
     ) -> None:
         super().__init__(spec)
         self.classes = spec.target.classes
@@ -56,7 +56,9 @@ class Classification(Task):
             raise UserError(f"data: {self.num_outputs} class; a classification needs at least 2")
         self.focal_gamma = focal_gamma if loss == "focal" else 0.0
         self.label_smoothing = label_smoothing
-        self.register_buffer("class_weights", _weights(class_weights, spec.target.counts), persistent=False)
+        self.register_buffer(
+            "class_weights", _weights(class_weights, spec.target.counts, spec.target.classes), persistent=False
+        )
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         outputs = outputs.float()  # half precision loses the small probabilities
@@ -179,6 +181,8 @@ class Classification(Task):
         ]
 
 
-def _weights(setting: str | list[float], counts: tuple[int, ...]) -> Tensor | None:
-    weights = class_weights(setting, counts)
+def _weights(
+    setting: str | list[float] | Mapping[str, float], counts: tuple[int, ...], classes: Sequence[str]
+) -> Tensor | None:
+    weights = class_weights(setting, counts, classes)
     return None if weights is None else torch.tensor(weights)

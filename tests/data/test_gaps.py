@@ -9,6 +9,7 @@ import pytest
 
 from ftlab.data.base import Splits
 from ftlab.errors import UserError
+from ftlab.files.dialect import FOUND
 from ftlab.inputs.sequences.gaps import FAR, cuts, learned
 from ftlab.inputs.sequences.listed import listed
 from ftlab.inputs.sequences.steps import Layout
@@ -159,7 +160,7 @@ def asked(folder: Path, times: Sequence[Any], form: Layout) -> list[str]:
     """For each window "" or what is wrong with it."""
     (folder / "new.csv").write_text(write(times))
     found = []
-    for one in listed(str(folder / "new.csv"), form, None, ("place",))[0]:
+    for one in listed(str(folder / "new.csv"), form, None, ("place",), FOUND)[0]:
         try:
             one.read()
             found.append("")

@@ -63,6 +63,11 @@ def test_a_class_only_in_val_is_an_error_with_the_nearest_class(tmp_path):
         ImageFolder(str(tmp_path), SPLIT).read(0)
 
 
+def test_classes_that_are_numbers_are_in_their_order(tmp_path):
+    write_classes(tmp_path, **{"10": 3, "2": 3, "cat": 3, "1": 3})
+    assert ImageFolder(str(tmp_path), SPLIT).read(0).target.classes == ("1", "2", "10", "cat")
+
+
 def test_hidden_and_other_files_are_left_out_and_nested_images_found(tmp_path):
     write_classes(tmp_path, cat=3, dog=3)
     write_image(tmp_path / "cat" / "deep" / "deeper" / "x.JPG")

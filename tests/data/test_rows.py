@@ -159,7 +159,7 @@ def test_rows_of_a_file_are_listed_with_their_line_and_a_broken_one_fails_alone(
     assert warnings == ()
     assert [one.name["row"] for one in found] == [2, 3, 4]
     assert found[2].read()["age"] == "4"
-    with pytest.raises(UserError, match="row 3: the row has not as many cells"):
+    with pytest.raises(UserError, match="row 3: the row has 2 cells, and there are 4 columns"):
         found[1].read()
 
 
@@ -176,3 +176,13 @@ def test_python_gives_one_row_or_many() -> None:
     assert list(fitted().each(iter(ROWS))) == ROWS
     with pytest.raises(UserError, match="a mapping of column to cell, not a list; columns: age, size, city"):
         list(fitted().each([[1, 2, 3]]))
+
+
+@pytest.mark.parametrize("cell", ["7", "7.0", 7, 7.0, " 7 ", "7."])
+def test_a_whole_number_is_one_category_however_it_is_written(cell: object) -> None:
+    rows = [{"zip": "7"}, {"zip": "8"}] * 3
+    found = fit(rows, Columns((), ("zip",), 1))
+    assert found.transform()({"zip": cell})["categories"].tolist() == [2]
+    assert found.unlearned({"zip": cell}) == ()
+    assert found.unlearned({"zip": "9.0"}) == ("'9' in column zip",)
+    assert found.unlearned({"zip": None}) == ()

@@ -95,8 +95,8 @@ def test_columns_of_numbers_can_be_named_categories(tmp_path: Path) -> None:
         (("1,Rome,2", "2,Oslo,2"), ("rows.csv, row 2, column price", "2 in all 2 rows of the train split (to row 3)")),
         ((*GOOD * 5, "inf,Rome,1"), ("rows.csv, row 22, column age", "'inf' is infinite")),
         ((*GOOD * 5, "old,Rome,1"), ("rows.csv, row 22, column age", "'old' is no number", "data.categorical_columns")),
-        ((*GOOD, "1,Rome"), ("rows.csv, row 6", "not a cell for each column")),
-        ((*GOOD, "1,Rome,2,3"), ("rows.csv, row 6", "not a cell for each column")),
+        ((*GOOD, "1,Rome"), ("rows.csv, row 6", "has 2 cells, and there are 3 columns")),
+        ((*GOOD, "1,Rome,2,3"), ("rows.csv, row 6", "has 4 cells, and there are 3 columns")),
         ((), ("rows.csv", "no rows")),
     ],
 )
@@ -163,7 +163,7 @@ def test_columns_that_are_empty_or_name_the_rows_are_told(tmp_path: Path) -> Non
 
 
 def test_a_row_of_test_that_is_in_train_is_told(tmp_path: Path) -> None:
-    write(tmp_path, "1,Rome,1,train", "2,Oslo,2,train", "2,Oslo,3,test", header=f"{HEADER},part")
+    write(tmp_path, "1,Rome,1,train", "2,Oslo,2,train", "2,Oslo,2,test", "2,Oslo,3,test", header=f"{HEADER},part")
     (found,) = read(tmp_path, split_column="part").problems
     assert found.text.startswith("1 rows of test are in train too: rows.csv, row 4")
 

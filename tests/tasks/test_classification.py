@@ -274,3 +274,11 @@ def test_the_settings_of_the_option_are_the_defaults() -> None:
     node = {key: value for key, value in options("task")["classification"].items() if key != "_target_"}
     task = Classification(spec(), **node)
     assert (task.class_weights, task.label_smoothing, task.focal_gamma) == (None, 0.0, 0.0)
+
+
+def test_class_weights_may_be_given_by_name_and_are_1_for_all_others() -> None:
+    weights = Classification(spec(), class_weights={"class 2": 50, "class 0": 0.5}).class_weights
+    assert weights is not None
+    assert weights.tolist() == [0.5, 1.0, 50.0, 1.0, 1.0, 1.0, 1.0]
+    with pytest.raises(UserError, match=r"task.class_weights: 'clas 2' is no class; did you mean 'class 2'"):
+        Classification(spec(), class_weights={"clas 2": 2})

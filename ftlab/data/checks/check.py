@@ -77,8 +77,7 @@ def settled(splits: Splits, checked: Checked, name: str, on_error: str) -> Split
         for split, samples in splits.parts().items()
     }
     problems = (*left_out, *splits.problems, *checked.problems)
-    whole = replace(splits, problems=problems, faults=tuple(faults))
-    return replace(whole, train=kept["train"], val=kept.get("val"), test=kept.get("test"))
+    return replace(splits.having(kept), problems=problems, faults=tuple(faults))
 
 
 def files(inputs: Inputs) -> list[str] | None:

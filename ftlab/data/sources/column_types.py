@@ -4,10 +4,11 @@ Shapes: n rows.
 """
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 from ftlab.data.base import Splits
-from ftlab.files.numbers import MISSING, number
+from ftlab.files.numbers import COMMA, MISSING, SIGNS, THOUSANDS, number
 from ftlab.inputs import kinds
 from ftlab.problems import Problem, problem
 
@@ -23,14 +24,22 @@ def is_missing(cell: str) -> bool:
 
 def of_text(cells: Sequence[str]) -> bool:
     """Whether a column is one of categories: too many of its cells are no numbers to be mistakes."""
-    return sum(not like_number(cell) for cell in cells) > TEXTS * len(cells)
+    others = [cell for cell in cells if not like_number(cell)]
+    signs = sum(is_sign(cell) for cell in others)
+    return signs == len(cells) or len(others) - signs > TEXTS * (len(cells) - signs)
+
+
+def is_sign(cell: str) -> bool:
+    """Whether a cell holds a sign that stands for no number."""
+    return cell.strip().lower() in SIGNS
 
 
 def like_number(cell: str) -> bool:
+    """Whether a cell is meant for a number, be it with a comma."""
     try:
         float(cell)
     except ValueError:
-        return False
+        return bool(COMMA.fullmatch(cell.strip()) or THOUSANDS.fullmatch(cell.strip()))
     return True
 
 
@@ -60,15 +69,32 @@ def _counts(cells: Sequence[str]) -> bool:
 
 
 def repeated(splits: Splits) -> list[Problem]:
-    """Inputs of val and test that train has too, of the kinds that say so."""
+    """Samples of val and test that train has too, input and target, of the kinds that say so.
+
+    Where hardly any different inputs are possible, all splits hold the same ones, and nothing is told.
+    """
     kind = kinds.known().get(splits.kind)  # None: of a data set of Python's, which may call its inputs anything
     if kind is None:
         return []
+    parts = splits.parts()
+    keys = {split: kind.equals(samples.inputs) for split, samples in parts.items()}
+    train = keys.pop("train")
+    if train is None or _few(train):
+        return []
+    there = set(zip(train, splits.target.written(parts["train"].targets), strict=True))
     found: list[Problem] = []
-    for split, places in kind.repeated(splits.inputs()).items():
-        names = [splits.parts()[split].name(place) for place in places]
-        found += problem(f"{kind.plural} of {split} {IN_TRAIN}", "warning", names, "remove one of each")
+    for split, several in keys.items():
+        written = splits.target.written(parts[split].targets)
+        places = [place for place, pair in enumerate(zip(several or (), written, strict=True)) if pair in there]
+        names = [parts[split].name(place) for place in places]
+        advice = "they and their targets are equal; remove one of each"
+        found += problem(f"{kind.plural} of {split} {IN_TRAIN}", "warning", names, advice)
     return found
+
+
+def _few(rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether no more different rows are possible than there are, so that equal ones say nothing."""
+    return prod(len(set(cells)) for cells in zip(*rows, strict=True)) <= len(rows)
 
 
 def repeated_again(splits: Splits) -> tuple[Problem, ...]:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ftlab.data.base import Source, Splits
-from ftlab.data.sources.listed import Sharing, dealt, group_of
+from ftlab.data.sources.listed import Sharing, blaming, dealt, group_of
 from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
-from ftlab.files.csv_file import CsvFile, Record
+from ftlab.files.csv_file import CsvFile
+from ftlab.files.dialect import dialect
 from ftlab.files.folders import existing_folder
 from ftlab.files.paths import printable
+from ftlab.files.text_table import Record
 from ftlab.inputs.images.files import ImageFiles
 from ftlab.problems import Fault
 from ftlab.targets.cells.base import Cells
@@ -54,9 +56,13 @@ class ImageCsv(Source):
         target_columns: Sequence[str] | None = None,
         missing: Literal["error", "drop"] = "error",
         group_column: str | None = None,
+        missing_labels: Sequence[str] | None = None,
+        delimiter: str | None = None,
+        decimal: str | None = None,
+        encoding: str | None = None,
     ) -> None:
         self.root = root
-        self.file = CsvFile(file, Path(root))
+        self.file = CsvFile(file, Path(root), dialect=dialect(delimiter, decimal, encoding))
         self.path_column = path_column
         self.sharing = Sharing(split_column, group_column, split)
         if target_columns and multilabel:
@@ -65,22 +71,27 @@ class ImageCsv(Source):
         if target_columns:
             self.cells = NumberCells(self.file, target_columns, missing)
         elif multilabel:
-            self.cells = LabelCells(self.file, label_column, label_separator, "images")
+            self.cells = LabelCells(self.file, label_column, label_separator, "images", missing_labels)
         else:
-            self.cells = ClassCells(self.file, label_column, missing)
+            self.cells = ClassCells(self.file, label_column, missing, missing_labels=missing_labels)
 
     def survey(self, seed: int) -> Splits:
         root = existing_folder(self.root)
-        found = self.file.rows(self._check_columns, lambda line, record: self._row(root, line, record))
+        table = self.file.read()
+        self._check_columns(table.columns)
+        found = [record if isinstance(record, Fault) else self._row(root, line, record) for line, record in table.rows]
         rows = [row for row in found if isinstance(row, _Row)]
         missing = self._missing([row for row in rows if not self.cells.lacks(row.target)])
         faults = [*(row for row in found if isinstance(row, Fault)), *missing]
         rows = [row for row in rows if self.file.row(row.line) not in {fault.name for fault in missing}]
         if not rows and faults:
             raise UserError(faults[0].reason)
-        whole, kept = dealt(self.file, self.cells, rows, _files, self.sharing, seed)
+        sharing = replace(self.sharing, learned=self.learned)
+        with blaming(faults):
+            whole, kept = dealt(self.file, self.cells, rows, _files, sharing, seed)
         bad = sorted([*faults, *whole.faults], key=lambda fault: int(fault.name.rpartition(" ")[2]))  # by row
-        return replace(whole, warnings=(*whole.warnings, *_twice(kept)), faults=tuple(bad))
+        said, problems = (*whole.warnings, *_twice(kept)), (*table.problems, *whole.problems)
+        return replace(whole, warnings=said, problems=problems, faults=tuple(bad))
 
     def _check_columns(self, columns: Sequence[str]) -> None:
         split, group = self.sharing.split_column, self.sharing.group_column
@@ -90,7 +101,7 @@ class ImageCsv(Source):
         self.cells.check_columns(columns)
 
     def _row(self, root: Path, line: int, record: Record) -> _Row | Fault:
-        path = (record[self.path_column] or "").strip()
+        path = record[self.path_column].strip()
         if not path:
             return self.file.fault("rows lack a path", "the path is blank", line, self.path_column)
         target = self.cells.of_row(line, record)

@@ -18,6 +18,7 @@ from ftlab.data.sources.split_names import SPLITS
 from ftlab.data.splits import complete, shares_of
 from ftlab.errors import UserError
 from ftlab.files.csv_file import CsvFile
+from ftlab.files.dialect import FOUND, dialect
 from ftlab.files.folders import existing_folder
 from ftlab.files.table_file import table_file
 from ftlab.inputs.sequences.files import NpzFile
@@ -55,12 +56,19 @@ class Sequences(Source):
         split_column: str | None,
         order: Literal["random", "time"],
         split: Sequence[float],
+        missing_labels: Sequence[str] | None = None,
+        delimiter: str | None = None,
+        decimal: str | None = None,
+        encoding: str | None = None,
         gaps: Literal["drop", "keep"] = "keep",  # runs of before there were gaps kept them
     ) -> None:
         self.root, self.file = root, file
+        self.dialect = dialect(delimiter, decimal, encoding)
         self.layout = Layout(series_column, time_column, window, stride)
         names = tuple(target_columns or ())
-        self.wanted = Wanted(self.layout, token_column, columns, names, label_column, horizon, split_column, gaps=gaps)
+        self.wanted = Wanted(
+            self.layout, token_column, columns, names, label_column, horizon, split_column, missing_labels, gaps
+        )
         self.max_length = max_length
         self.rare = rare
         self.missing = missing
@@ -70,9 +78,11 @@ class Sequences(Source):
     def survey(self, seed: int) -> Splits:
         folder = existing_folder(self.root)
         if self.file.endswith(".npz"):
+            if self.dialect != FOUND:
+                raise UserError("data.delimiter, data.decimal and data.encoding are for text files; .npz is none")
             arrays = NpzFile(self.file, folder)
             return _Reading(self, arrays, read_arrays(self.wanted, arrays, self.missing)).splits(seed)
-        table = table_file(self.file, folder)
+        table = table_file(self.file, folder, dialect=self.dialect)
         return _Reading(self, table, RowSamples(self.wanted, table, self.missing).read()).splits(seed)
 
 
@@ -107,18 +117,17 @@ class _Reading:
         said = (
             [f"{lost} of {len(samples)} {self._plural} lie across the border of two splits; left out"] if lost else []
         )
-        train, val, test = (self._chosen(samples, read.column, places.get(split, [])) for split in SPLITS)
-        assert train is not None
-        self.found.cells.check(read, [one.line for one in samples], places["train"])
+        train, *others = (self._chosen(samples, read.column, places.get(split, [])) for split in SPLITS)
+        if s.learned:
+            self.found.cells.check(read, [one.line for one in samples], places["train"])
         if self.by_series:
             whole = self._chosen(samples, read.column, list(range(len(samples))))
-            assert whole is not None
             shares, groups = shares_of(s.split), tuple(one.series for one in samples)
-            train, val, test = (
-                None if part is None else replace(part, drawn=Drawn(whole, torch.tensor(places[split]), shares, groups))
-                for split, part in zip(SPLITS, (train, val, test), strict=True)
+            train, *others = (
+                replace(part, drawn=Drawn(whole, torch.tensor(places[split], dtype=torch.int64), shares, groups))
+                for split, part in zip(SPLITS, (train, *others), strict=True)
             )
-            assert train is not None
+        val, test = (part if len(part) else None for part in others)
         if self.by_time or (val is not None and test is not None):
             return train, val, test, tuple(said)
         if not self.found.whole:
@@ -148,12 +157,12 @@ class _Reading:
             places = by_time(samples, self.found.times, shares)
         elif column or self.found.whole:  # without a column all are of train, which `complete` splits
             places = by_column(samples)
-        elif len({one.series for one in samples}) < 3:
+        elif shares[0] < 1 and len({one.series for one in samples}) < 3:
             why = "windows of fewer than 3 sequences would tell train what val and test hold"
             raise UserError(f"data.order=random: {why}; use data.order=time")
         else:
             places = by_series(samples, shares, seed)
-        wanted = dict(zip(SPLITS, shares, strict=True)) if self.by_time else {"train": 1.0}
+        wanted = dict(zip(SPLITS, shares, strict=True)) if self.by_time else {"train": float(self.settings.learned)}
         for split, share in wanted.items():
             if share and not places[split]:
                 what = f"none of {len(samples)} {self._plural} lies wholly in {split}"
@@ -161,6 +170,6 @@ class _Reading:
                 raise self.file.error(what, column=column or self.settings.layout.time, hint=hint)
         return places
 
-    def _chosen(self, samples: list[Sample], targets: Column, places: list[int]) -> Samples | None:
+    def _chosen(self, samples: list[Sample], targets: Column, places: list[int]) -> Samples:
         inputs, names = [samples[place].steps for place in places], [samples[place].name for place in places]
-        return Samples(inputs, selected(targets, torch.tensor(places)), names) if places else None
+        return Samples(inputs, selected(targets, torch.tensor(places, dtype=torch.int64)), names)

@@ -12,9 +12,8 @@ from ftlab.data.sources.sequence_rows import Wanted
 from ftlab.data.sources.sequence_splits import Found, Sample
 from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError
-from ftlab.files.numbers import LARGEST, MISSING
+from ftlab.files.numbers import LARGEST
 from ftlab.inputs.sequences.files import NpzFile
-from ftlab.inputs.sequences.steps import in_order
 from ftlab.problems import Fault
 from ftlab.targets.cells.base import Cells
 from ftlab.targets.cells.classes import ClassCells
@@ -34,7 +33,7 @@ def read_arrays(wanted: Wanted, file: NpzFile, missing: str) -> Found:
     if "targets" in arrays:
         cells = NumberCells(file, _target_names(wanted, file, arrays["targets"]), missing, "sequences")
     else:
-        cells = ClassCells(file, "labels", missing, "sequences", MISSING, in_order)
+        cells = ClassCells(file, "labels", missing, "sequences", wanted.missing_labels)
     found: list[Sample | Fault] = []
     for row, steps in enumerate(file.sequences(arrays, wanted.columns or ())):
         value = steps if isinstance(steps, Fault) else _value(file, row, arrays, cells)

@@ -11,10 +11,9 @@ from ftlab.data.sources.sequence_splits import Found, Sample
 from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
 from ftlab.files.csv_file import CsvFile
-from ftlab.files.numbers import MISSING
 from ftlab.inputs.sequences.files import Long, LongFile, windows
 from ftlab.inputs.sequences.gaps import cuts, inside, learned, parts
-from ftlab.inputs.sequences.steps import Layout, in_order
+from ftlab.inputs.sequences.steps import Layout
 from ftlab.inputs.sequences.times import shown
 from ftlab.problems import Fault, Problem, problem
 from ftlab.targets.cells.base import Cells
@@ -33,6 +32,7 @@ class Wanted:
     label_column: str | None
     horizon: int
     split_column: str | None
+    missing_labels: Sequence[str] | None = None
     gaps: Literal["drop", "keep"] = "keep"
 
 
@@ -45,7 +45,7 @@ class RowSamples:
         self.cells: Cells = (
             NumberCells(file, wanted.target_columns, missing, plural)
             if wanted.target_columns
-            else ClassCells(file, wanted.label_column or "", missing, plural, MISSING, in_order)
+            else ClassCells(file, wanted.label_column or "", missing, plural, wanted.missing_labels)
         )
 
     def read(self) -> Found:
@@ -68,6 +68,7 @@ class RowSamples:
             cut = [self._windows(place, one, starts[place]) for place, one in enumerate(series)]
         samples = [sample for found in cut if not isinstance(found, Fault) for sample in found]
         faults += [found for found in cut if isinstance(found, Fault)]
+        problems = [*long.problems, *problems]
         return Found(samples, faults, problems, times, s.token_column, self.cells, s.layout.window is None, layout)
 
     def _short(self, series: Sequence[Long]) -> list[Problem]:

@@ -3,24 +3,24 @@
 Shapes: n rows, t targets.
 """
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 from ftlab.data.base import Source, Splits
-from ftlab.data.sources.column_types import is_missing, like_number, naming, of_text, repeated, typed
-from ftlab.data.sources.listed import Sharing, dealt, group_of
+from ftlab.data.sources.column_types import naming, repeated, typed
+from ftlab.data.sources.columns import seen, sort
+from ftlab.data.sources.listed import Sharing, blaming, dealt, group_of
 from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
-from ftlab.files.csv_file import CsvFile, Record
+from ftlab.files.csv_file import CsvFile
+from ftlab.files.dialect import dialect
 from ftlab.files.folders import existing_folder
-from ftlab.files.numbers import MISSING, number
 from ftlab.files.table_file import table_file
+from ftlab.files.text_table import Record
 from ftlab.inputs.tables.preprocessing import Columns, fit
-from ftlab.problems import Fault, Problem, problem
+from ftlab.problems import Fault, Problem
 from ftlab.targets.cells.base import Cells
 from ftlab.targets.cells.classes import ClassCells
 from ftlab.targets.cells.numbers import NumberCells
@@ -39,8 +39,8 @@ class Table(Source):
     """One row a sample; the first row of a CSV file names the columns.
 
     `target_columns` are numbers to predict, or `label_column` is the class. `columns` are what the network sees (None:
-    all others); `categorical_columns` of these are categories (None: those of text). `missing`: what a row without one
-    of its targets is, an error, or left out and counted (drop). `rare`: see Columns.
+    all others but `drop`); `categorical_columns` of these are categories (None: those of text). `missing`: what a row
+    without one of its targets is, an error, or left out and counted (drop). `rare`: see Columns.
     Raises (read): UserError, naming file, row and column.
     """
 
@@ -57,6 +57,11 @@ class Table(Source):
         split_column: str | None,
         split: Sequence[float],
         group_column: str | None = None,
+        drop: Sequence[str] | None = None,
+        missing_labels: Sequence[str] | None = None,
+        delimiter: str | None = None,
+        decimal: str | None = None,
+        encoding: str | None = None,
     ) -> None:
         self.root = root
         self.file = file
@@ -69,9 +74,12 @@ class Table(Source):
         self.split_column = split_column
         self.split = split
         self.group_column = group_column
+        self.drop = drop
+        self.missing_labels = missing_labels
+        self.dialect = dialect(delimiter, decimal, encoding)
 
     def survey(self, seed: int) -> Splits:
-        return _Reading(self, table_file(self.file, existing_folder(self.root))).splits(seed)
+        return _Reading(self, table_file(self.file, existing_folder(self.root), dialect=self.dialect)).splits(seed)
 
 
 class _Reading:
@@ -82,14 +90,16 @@ class _Reading:
         self.cells: Cells = (
             NumberCells(file, settings.target_columns, settings.missing)
             if settings.target_columns
-            else ClassCells(file, settings.label_column or "", settings.missing, blank=MISSING, order=_in_order)
+            else ClassCells(file, settings.label_column or "", settings.missing, missing_labels=settings.missing_labels)
         )
         self.seen: list[str] = []  # the columns that the network sees
 
     def splits(self, seed: int) -> Splits:
-        found = self.file.rows(self._check_columns, self._row)
-        if not found:
+        table = self.file.read()
+        self._check_columns(table.columns)
+        if not table.rows:
             raise self.file.error("the file has no rows")
+        found = [self._row(line, record) for line, record in table.rows]
         rows, faults = _parted(found)
         if not rows:
             raise UserError(faults[0].reason)
@@ -99,19 +109,17 @@ class _Reading:
             raise UserError(faults[0].reason)
         rows = [replace(row, cells=typed(row.cells, self.seen, columns.numbers)) for row in rows]
         s = self.settings
-        sharing = Sharing(s.split_column, s.group_column, s.split)
-        whole, _ = dealt(self.file, self.cells, rows, self._made, sharing, seed)
+        sharing = Sharing(s.split_column, s.group_column, s.split, s.learned)
+        with blaming(faults):
+            whole, _ = dealt(self.file, self.cells, rows, self._made, sharing, seed)
         _, faults = self._without([], [*faults, *whole.faults])
         whole = replace(whole, faults=tuple(faults), kind="table", fit=partial(fit, columns=columns))
-        return replace(whole, problems=(*problems, *whole.problems, *repeated(whole)))
+        return replace(whole, problems=(*table.problems, *problems, *whole.problems, *repeated(whole)))
 
     # --- columns
 
     def _check_columns(self, columns: Sequence[str]) -> None:
         s = self.settings
-        twice = [column for column, count in Counter(columns).items() if count > 1]
-        if twice:
-            raise self.file.error("the name is that of two columns", column=twice[0], hint="Rename one.")
         if bool(s.target_columns) == bool(s.label_column):
             known = ", ".join(columns)
             raise UserError(
@@ -119,23 +127,11 @@ class _Reading:
                 f"class), one of the two; {self.file.shown} has the columns {known}."
             )
         self.cells.check_columns(columns)
-        keys = {
-            "columns": s.columns, "categorical_columns": s.categorical_columns, "split_column": [s.split_column],
-            "group_column": [s.group_column],
-        }  # fmt: skip
-        for key, names in keys.items():
-            for name in names or ():
-                if name is not None and name not in columns:
-                    raise self.file.error(f"data.{key}={name} is no column", hint=choices(name, columns))
+        for key, name in (("split_column", s.split_column), ("group_column", s.group_column)):
+            if name is not None and name not in columns:
+                raise self.file.error(f"data.{key}={name} is no column", hint=choices(name, columns))
         own = {*s.target_columns, s.label_column, s.split_column, s.group_column}
-        told = [name for name in s.columns or () if name in own]
-        if told:
-            raise UserError(
-                f"data.columns: {told[0]} is a target, the split, or the group; the network may not see it."
-            )
-        self.seen = [name for name in s.columns or columns if name not in own]
-        if not self.seen:
-            raise self.file.error("no column is left for the network to see")
+        self.seen = seen(self.file, columns, s.columns, s.drop, own)
         odd = [name for name in s.categorical_columns or () if name not in self.seen]
         if odd:
             near = choices(odd[0], self.seen)
@@ -143,46 +139,26 @@ class _Reading:
 
     def _columns(self, rows: Sequence[_Row]) -> tuple[Columns, list[Fault], list[Problem]]:
         """Which columns are numbers and which categories, cells that are neither, and columns of no use."""
-        named = self.settings.categorical_columns
-        numbers: list[str] = []
-        categories: list[str] = []
-        faults: list[Fault] = []
-        empty: list[str] = []
-        for name in self.seen:
-            cells = [(row.line, row.cells[name]) for row in rows if not is_missing(row.cells[name])]
-            if not cells:
-                empty.append(name)
-            elif name in named if named is not None else of_text([cell for _, cell in cells]):
-                categories.append(name)
-            else:
-                numbers.append(name)
-                faults += [fault for line, cell in cells if (fault := self._no_number(line, name, cell))]
-        if not numbers and not categories:
+        cells = {name: [(row.line, row.cells[name]) for row in rows] for name in self.seen}
+        found = sort(self.file, cells, self.settings.categorical_columns)
+        if not found.numbers and not found.categories:
             raise self.file.error("all columns that the network could see are empty")
-        columns = {name: [row.cells[name] for row in rows] for name in (*numbers, *categories)}
-        problems = [*problem("columns are empty in all rows", "warning", empty, "left out"), *naming(columns, numbers)]
-        return Columns(tuple(numbers), tuple(categories), self.settings.rare), faults, problems
-
-    def _no_number(self, line: int, column: str, cell: str) -> Fault | None:
-        try:
-            number(cell)
-        except ValueError as error:
-            hint = "Accepted: a finite number; a column of categories is named in data.categorical_columns."
-            return self.file.fault("rows have a cell that is no number", str(error), line, column, hint)
-        return None
+        texts = {name: [cell for _, cell in cells[name]] for name in (*found.numbers, *found.categories)}
+        problems = [*found.problems, *naming(texts, found.numbers)]
+        columns = Columns(tuple(found.numbers), tuple(found.categories), self.settings.rare)
+        return columns, found.faults, problems
 
     # --- rows
 
-    def _row(self, line: int, record: Record) -> _Row | Fault:
-        if None in record or None in record.values():
-            return self.file.fault("rows are too long or too short", "the row has not a cell for each column", line)
-        cells = {name: cell or "" for name, cell in record.items()}
-        target = self.cells.of_row(line, cells)
+    def _row(self, line: int, record: Record | Fault) -> _Row | Fault:
+        if isinstance(record, Fault):
+            return record
+        target = self.cells.of_row(line, record)
         s = self.settings
-        split = split_of(self.file, line, cells.get(s.split_column or ""), s.split_column)
-        group = group_of(self.file, line, cells.get(s.group_column or ""), s.group_column)
+        split = split_of(self.file, line, record.get(s.split_column or ""), s.split_column)
+        group = group_of(self.file, line, record.get(s.group_column or ""), s.group_column)
         fault = next((found for found in (target, split, group) if isinstance(found, Fault)), None)
-        return fault or _Row(line, cells, target, str(split), str(group))
+        return fault or _Row(line, record, target, str(split), str(group))
 
     def _without(self, rows: list[_Row], faults: list[Fault]) -> tuple[list[_Row], list[Fault]]:
         """The rows that no fault names, and the first fault of each row."""
@@ -195,8 +171,3 @@ class _Reading:
 
 def _parted(found: Sequence[_Row | Fault]) -> tuple[list[_Row], list[Fault]]:
     return [row for row in found if isinstance(row, _Row)], [row for row in found if isinstance(row, Fault)]
-
-
-def _in_order(label: str) -> tuple[float, str]:
-    """Labels that are numbers by their value (2 before 10), all others by their name."""
-    return (float(label), label) if like_number(label) else (math.inf, label)

@@ -5,7 +5,6 @@ Shapes: n sequences, t steps, c channels.
 
 import math
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,11 +12,12 @@ from itertools import pairwise
 import numpy as np
 
 from ftlab.errors import choices
-from ftlab.files.csv_file import CsvFile, Record
+from ftlab.files.csv_file import CsvFile
 from ftlab.files.numbers import number
+from ftlab.files.text_table import Record
 from ftlab.inputs.sequences.steps import Layout, Steps, token_text
 from ftlab.inputs.sequences.times import Clock, Time, clock
-from ftlab.problems import Fault
+from ftlab.problems import Fault, Problem
 
 INPUTS = ("tokens", "series")
 ARRAYS = (*INPUTS, "mask", "targets", "labels", "split")  # what an .npz file may hold
@@ -47,6 +47,7 @@ class LongFile:
         self.file, self.layout, self.token, self.choose = file, layout, token, choose
         self.channels: tuple[str, ...] = ()
         self.clock: Clock | None = None  # of the file that was read, where it has a column of times
+        self.problems: tuple[Problem, ...] = ()  # what reading the file found
 
     @property
     def dates(self) -> bool:
@@ -54,23 +55,26 @@ class LongFile:
 
     def read(self) -> tuple[list[Long], list[Fault]]:
         """The sequences in the order of their first rows, and the first fault of each that cannot be used."""
-        rows: list[Line] = self.file.rows(self._check_columns, lambda line, record: (line, record))
-        if not rows:
+        table = self.file.read()
+        self._check_columns(table.columns)
+        self.problems = table.problems
+        if not table.rows:
             raise self.file.error("the file has no rows")
         if self.layout.time:
-            cells = [(line, record[self.layout.time] or "") for line, record in rows]
+            cells = [(line, record[self.layout.time]) for line, record in table.good()]
             self.clock = clock(self.file, self.layout.time, cells)
         groups: dict[str, list[Line]] = {}
-        for line, record in rows:
-            name = (record[self.layout.series] or "").strip() if self.layout.series else ""
+        torn: dict[str, Fault] = {}  # the first row of a series that has not a cell for each column
+        for line, row in table.rows:
+            record = table.torn[line] if isinstance(row, Fault) else row
+            name = record.get(self.layout.series or "", "").strip()
             groups.setdefault(name, []).append((line, record))
-        found = [self._series(name, group) for name, group in groups.items()]
+            if isinstance(row, Fault):
+                torn.setdefault(name, row)
+        found = [torn.get(name) or self._series(name, group) for name, group in groups.items()]
         return [one for one in found if isinstance(one, Long)], [one for one in found if isinstance(one, Fault)]
 
     def _check_columns(self, columns: Sequence[str]) -> None:
-        twice = [column for column, count in Counter(columns).items() if count > 1]
-        if twice:
-            raise self.file.error("the name is that of two columns", column=twice[0], hint="Rename one.")
         for key, name in (("series", self.layout.series), ("time", self.layout.time), ("token", self.token)):
             if name is not None and name not in columns:
                 what = f"the column is missing (data.{key}_column)"
@@ -96,8 +100,6 @@ class LongFile:
         return Long(name, lines, records, times, Steps(tokens if self.token else None, series, self.channels))
 
     def _step(self, place: int, line: int, record: Record) -> tuple[Time, int, Record, list[float], str] | Fault:
-        if None in record or None in record.values():  # what the csv module gives for them
-            return self.file.fault("rows are too long or too short", "the row has not a cell for each column", line)
         time: Time | Fault = self._time(line, record) if self.clock else place
         if isinstance(time, Fault):
             return time
@@ -107,7 +109,7 @@ class LongFile:
         numbers = []
         for column in self.channels:
             try:
-                value = number(record[column] or "")
+                value = number(record[column])
             except ValueError as error:
                 hint = (
                     "Accepted: a finite number, or nothing; data.columns=[...] names the columns that the network sees."
@@ -119,7 +121,7 @@ class LongFile:
     def _time(self, line: int, record: Record) -> Time | Fault:
         assert self.clock
         found = self.clock.times.get(line)
-        return self.clock.fault(line, record[self.clock.column] or "") if found is None else found
+        return self.clock.fault(line, record[self.clock.column]) if found is None else found
 
 
 def windows(length: int, window: int, stride: int, ahead: int = 0) -> list[int]:

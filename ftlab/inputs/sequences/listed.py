@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ftlab.errors import UserError, choices
+from ftlab.files.csv_file import CsvFile
+from ftlab.files.dialect import Dialect
 from ftlab.files.table_file import table_file
 from ftlab.inputs.base import Unread
 from ftlab.inputs.sequences.files import Long, LongFile, NpzFile, windows
@@ -17,20 +19,25 @@ from ftlab.problems import Fault
 
 
 def listed(
-    inputs: str | Sequence[str], layout: Layout, token: str | None, names: tuple[str, ...]
+    inputs: str | Sequence[str], layout: Layout, token: str | None, names: tuple[str, ...], dialect: Dialect
 ) -> tuple[list[Unread], tuple[str, ...]]:
     """token, names: the columns that the network reads.
 
     One for each sequence, or window of one (the last ends it), in the order of the files and of their rows.
     """
     found: list[Unread] = []
+    said: list[str] = []
     for text in [inputs] if isinstance(inputs, str) else inputs:
         paths = [text] if Path(text).exists() or not glob.has_magic(text) else sorted(glob.glob(text))
         if not paths:
             raise UserError(f"input={text}: names no file; give a CSV file of one row a step, or an .npz file")
         for path in paths:
-            found += _of_arrays(path, token, names) if path.endswith(".npz") else _of_rows(path, layout, token, names)
-    return found, ()
+            if path.endswith(".npz"):
+                found += _of_arrays(path, token, names)
+            else:
+                rows, more = _of_rows(table_file(path, Path(), "input", dialect), layout, token, names)
+                found, said = found + rows, said + more
+    return found, tuple(said)
 
 
 def _of_arrays(path: str, token: str | None, columns: tuple[str, ...]) -> list[Unread]:
@@ -43,8 +50,10 @@ def _of_arrays(path: str, token: str | None, columns: tuple[str, ...]) -> list[U
     return [Unread({"file": file.shown, "row": n}, partial(_given, one)) for n, one in enumerate(rows, start=1)]
 
 
-def _of_rows(path: str, layout: Layout, token: str | None, names: tuple[str, ...]) -> list[Unread]:
-    file = table_file(path, Path(), "input")
+def _of_rows(
+    file: CsvFile, layout: Layout, token: str | None, names: tuple[str, ...]
+) -> tuple[list[Unread], list[str]]:
+    """What a file of rows holds, and what a person should know of how it was read."""
 
     def channels(columns: Sequence[str]) -> tuple[str, ...]:
         for name in names:
@@ -69,7 +78,8 @@ def _of_rows(path: str, layout: Layout, token: str | None, names: tuple[str, ...
             what = f"the sequence has {len(one.lines)} steps, and a window has {window}"
             short = file.fault("sequences are too short", what, one.lines[0], layout.series)
             found.append(Unread(named, partial(_given, short)))
-    return found + [Unread({"file": file.shown, "row": _row(fault)}, partial(_given, fault)) for fault in faults]
+    found += [Unread({"file": file.shown, "row": _row(fault)}, partial(_given, fault)) for fault in faults]
+    return found, [problem.text for problem in long.problems]
 
 
 def _across(file: LongFile, one: Long, start: int, cut: int) -> Fault:

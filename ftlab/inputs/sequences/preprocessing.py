@@ -15,6 +15,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ftlab.batch import Fields
 from ftlab.errors import UserError, choices
+from ftlab.files.dialect import FOUND, Dialect
+from ftlab.files.paths import short
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing, Inputs, Transform, Unread
 from ftlab.inputs.sequences.listed import listed
@@ -43,6 +45,7 @@ class SequencePreprocessing(InputPreprocessing):
     kind: ClassVar[str] = "sequence"
     plural: ClassVar[str] = "sequences"
     one_size: ClassVar[bool] = False
+    from_rows: ClassVar[bool] = True
 
     token: str | None
     vocabulary: tuple[str, ...]
@@ -93,8 +96,12 @@ class SequencePreprocessing(InputPreprocessing):
             raise UserError(f"a sequence has the shape {found.shape}; accepted: (steps, {len(self.channels)})")
         return found
 
-    def listed(self, inputs: str | Sequence[str]) -> tuple[list[Unread], tuple[str, ...]]:
-        return listed(inputs, self.layout, self.token, self.names)
+    def listed(self, inputs: str | Sequence[str], dialect: Dialect = FOUND) -> tuple[list[Unread], tuple[str, ...]]:
+        return listed(inputs, self.layout, self.token, self.names, dialect)
+
+    def unlearned(self, raw: Steps) -> tuple[str, ...]:
+        new = set(raw.tokens or ()) - set(self.vocabulary) if self.vocabulary else ()
+        return tuple(f"'{short(token)}' in column {self.token}" for token in sorted(new))
 
     def shown(self, raw: Steps) -> dict[str, Any]:
         cells = {"steps": str(len(raw))}
@@ -143,10 +150,11 @@ class SequencePreprocessing(InputPreprocessing):
 
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
         """Sequences that are cut, tokens without an id, missing numbers, channels that say nothing."""
+        training = parts.get("train")  # absent where inputs are measured only
         lines = [
             f"column {channel.name} is {channel.mean:g} in all training steps; it says nothing"
             for place, channel in enumerate(self.channels)
-            if channel.std == 1 and _constant(place, channel, parts["train"])
+            if training is not None and channel.std == 1 and _constant(place, channel, training)
         ]
         for split, inputs in parts.items():
             found = [inputs[place] for place in range(len(inputs))]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ftlab.files.csv_file import CsvFile
-from ftlab.files.numbers import MISSING, number
+from ftlab.files.numbers import MISSING, SIGNS, number
+from ftlab.files.paths import short
 from ftlab.problems import Fault
 
 Time = int | float
@@ -43,7 +44,7 @@ class Clock:
         if self.times:
             where = f"as {len(self.times)} of {self.there} cells that are not blank hold (the first in row"
             accepted = f"Accepted: {kind}, {where} {next(iter(self.times))})."
-        what = "the time is missing" if _is_blank(plain) else f"'{plain}' is {_called(plain, self.dates)}"
+        what = "the time is missing" if _is_blank(plain) else f"'{short(plain)}' is {_called(plain, self.dates)}"
         return self.file.fault("rows have no time", what, line, self.column, accepted)
 
 
@@ -71,7 +72,7 @@ def shown(step: float, dates: bool) -> str:
 
 
 def _is_blank(text: str) -> bool:
-    return text.strip().lower() in MISSING
+    return text.strip().lower() in MISSING | SIGNS
 
 
 def _called(text: str, dates: bool) -> str:

@@ -8,9 +8,9 @@ Shapes: n rows, d numbers of a row, m columns of categories.
 import glob
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar
@@ -20,12 +20,15 @@ import torch
 
 from ftlab.batch import Fields
 from ftlab.errors import UserError, choices
-from ftlab.files.numbers import MISSING, number
+from ftlab.files.csv_file import CsvFile
+from ftlab.files.dialect import FOUND, Dialect
+from ftlab.files.paths import short
 from ftlab.files.table_file import table_file
+from ftlab.files.text_table import given
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing, Inputs, Transform, Unread
+from ftlab.inputs.tables.cells import Row, as_category, as_number, cell_of
 
-Row = Mapping[str, Any]
 OTHER, ABSENT = 0, 1  # ids of a category that has none of its own, and of a missing one
 OWN_IDS = 2  # ids from here on are those of a column's values
 EXAMPLES = 3
@@ -49,6 +52,11 @@ class CategoryColumn:
     name: str
     values: tuple[str, ...]
 
+    @cached_property
+    def known(self) -> dict[str, int]:
+        """The id of each category; of two that are written for the same, as 7 and 7.0, the first one's."""
+        return {as_category(v) or v: OWN_IDS + i for i, v in reversed(tuple(enumerate(self.values)))}
+
     @property
     def ids(self) -> int:
         return OWN_IDS + len(self.values)
@@ -69,6 +77,7 @@ class TablePreprocessing(InputPreprocessing):
 
     kind: ClassVar[str] = "table"
     plural: ClassVar[str] = "rows"
+    from_rows: ClassVar[bool] = True
 
     numbers: tuple[NumberColumn, ...]
     categories: tuple[CategoryColumn, ...]
@@ -89,19 +98,22 @@ class TablePreprocessing(InputPreprocessing):
                 raise UserError(f"a row is a mapping of column to cell, not a {kind}; columns: {', '.join(self.names)}")
             yield row
 
-    def listed(self, inputs: str | Sequence[str]) -> tuple[list[Unread], tuple[str, ...]]:
+    def listed(self, inputs: str | Sequence[str], dialect: Dialect = FOUND) -> tuple[list[Unread], tuple[str, ...]]:
         found: list[Unread] = []
+        said: list[str] = []
         for text in [inputs] if isinstance(inputs, str) else inputs:
             paths = [text] if Path(text).exists() or not glob.has_magic(text) else sorted(glob.glob(text))
             if not paths:
                 raise UserError(f"input={text}: names no file; give a CSV or Parquet file, a row for each prediction")
             for path in paths:
-                file = table_file(path, Path(), "input")
-                rows = file.rows(partial(self._check_columns, file), lambda line, record: (line, dict(record)))
-                found += [Unread({"file": file.shown, "row": n}, partial(_whole, file, n, row)) for n, row in rows]
-        return found, ()
+                file = table_file(path, Path(), "input", dialect)
+                table = file.read()
+                self._check_columns(file, table.columns)
+                found += [Unread({"file": file.shown, "row": n}, partial(given, row)) for n, row in table.rows]
+                said += [problem.text for problem in table.problems]
+        return found, tuple(said)
 
-    def _check_columns(self, file: Any, columns: Sequence[str]) -> None:
+    def _check_columns(self, file: CsvFile, columns: Sequence[str]) -> None:
         for name in self.names:
             if name not in columns:
                 raise file.error("the column is missing", column=name, hint=choices(name, columns))
@@ -121,11 +133,17 @@ class TablePreprocessing(InputPreprocessing):
         }
 
     @classmethod
-    def repeated(cls, parts: Mapping[str, Inputs]) -> dict[str, list[int]]:
-        """Rows with the same cells."""
-        cells = {split: [tuple(rows[place].values()) for place in range(len(rows))] for split, rows in parts.items()}
-        train = set(cells.pop("train"))
-        return {split: [place for place, row in enumerate(rows) if row in train] for split, rows in cells.items()}
+    def equals(cls, inputs: Inputs) -> list[tuple[Hashable, ...]]:
+        """The cells."""
+        return [tuple(inputs[place].values()) for place in range(len(inputs))]
+
+    def unlearned(self, raw: Row) -> tuple[str, ...]:
+        there = ((column, cell_of(raw, column.name, as_category)) for column in self.categories if column.values)
+        return tuple(
+            f"'{short(cell)}' in column {column.name}"
+            for column, cell in there
+            if cell is not None and cell not in column.known
+        )
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> "TablePreprocessing":
@@ -141,10 +159,11 @@ class TablePreprocessing(InputPreprocessing):
 
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
         """Cells that say nothing: categories without an id, missing numbers where train lacks none, constants."""
+        training = parts.get("train")  # absent where inputs are measured only
         lines = [
             f"column {column.name} is {column.mean:g} in all training rows; it says nothing"
             for column in self.numbers
-            if column.std == 1 and _constant(column.name, parts["train"])
+            if training is not None and column.std == 1 and _constant(column.name, training)
         ]
         lines += [
             f"column {c.name}: none of its categories is frequent enough" for c in self.categories if not c.values
@@ -162,18 +181,18 @@ class RowTransform(Transform):
 
     def __init__(self, preprocessing: TablePreprocessing) -> None:
         self.numbers, self.categories = preprocessing.numbers, preprocessing.categories
-        self.ids = [{value: OWN_IDS + i for i, value in enumerate(c.values)} | {None: ABSENT} for c in self.categories]
+        self.ids = [column.known | {None: ABSENT} for column in self.categories]
 
     def then(self, first: Row) -> Fields:
         """Raises: UserError for a column that is not there, and for a cell that should be a number and is none."""
-        cells = [_cell(first, column.name, as_number) for column in self.numbers]
+        cells = [cell_of(first, column.name, as_number) for column in self.numbers]
         scaled = [
             ((column.filler if cell is None else cell) - column.mean) / column.std
             for column, cell in zip(self.numbers, cells, strict=True)
         ]
         absent = [float(cell is None) for column, cell in zip(self.numbers, cells, strict=True) if column.indicator]
         ids = [
-            known.get(_cell(first, column.name, as_category), OTHER)
+            known.get(cell_of(first, column.name, as_category), OTHER)
             for column, known in zip(self.categories, self.ids, strict=True)
         ]
         return {
@@ -182,35 +201,10 @@ class RowTransform(Transform):
         }
 
 
-def as_number(cell: Any) -> float | None:
-    """Raises: ValueError, its text saying what the cell holds."""
-    if cell is None or isinstance(cell, str):
-        return number(cell or "")
-    try:
-        value = float(cell)
-    except (TypeError, ValueError):
-        raise ValueError(f"{cell!r} is no number") from None
-    return None if math.isnan(value) else number(repr(value))
-
-
-def as_category(cell: Any) -> str | None:
-    text = "" if cell is None else str(cell).strip()
-    return None if text.lower() in MISSING else text
-
-
-def _cell(row: Row, column: str, read: Callable[[Any], Any]) -> Any:
-    if column not in row:
-        raise UserError(f"the row lacks the column '{column}'; {choices(column, map(str, row))}")
-    try:
-        return read(row[column])
-    except ValueError as error:
-        raise UserError(f"column {column}: {error}") from None
-
-
 def fit(inputs: Inputs, columns: Columns) -> TablePreprocessing:
     """The preprocessing of training rows. Raises: UserError for a cell that should be a number and is none."""
     rows = [inputs[place] for place in range(len(inputs))]
-    numbers = [_number_column(name, [_cell(row, name, as_number) for row in rows]) for name in columns.numbers]
+    numbers = [_number_column(name, [cell_of(row, name, as_number) for row in rows]) for name in columns.numbers]
     return TablePreprocessing(
         tuple(numbers), tuple(_category_column(name, rows, columns.rare) for name in columns.categories)
     )
@@ -227,15 +221,8 @@ def _number_column(name: str, cells: Sequence[float | None]) -> NumberColumn:
 
 
 def _category_column(name: str, rows: Sequence[Row], rare: int) -> CategoryColumn:
-    counts = Counter(_cell(row, name, as_category) for row in rows)
+    counts = Counter(cell_of(row, name, as_category) for row in rows)
     return CategoryColumn(name, tuple(sorted(v for v, count in counts.items() if v is not None and count >= rare)))
-
-
-def _whole(file: Any, line: int, row: Row) -> Row:
-    """The row. Raises: UserError for more or fewer cells than the file has columns."""
-    if None in row or None in row.values():  # what the csv module gives for them
-        raise file.error("the row has not as many cells as there are columns", line)
-    return row
 
 
 def _short(cell: Any) -> str:
@@ -244,11 +231,11 @@ def _short(cell: Any) -> str:
 
 def _check_first(names: Iterable[str], inputs: Inputs) -> None:
     for name in names:
-        _cell(inputs[0], name, lambda cell: cell)
+        cell_of(inputs[0], name, lambda cell: cell)
 
 
 def _cells(name: str, inputs: Inputs, read: Callable[[Any], Any]) -> list[Any]:
-    return [_cell(inputs[place], name, read) for place in range(len(inputs))]
+    return [cell_of(inputs[place], name, read) for place in range(len(inputs))]
 
 
 def _constant(name: str, inputs: Inputs) -> bool:
@@ -256,7 +243,7 @@ def _constant(name: str, inputs: Inputs) -> bool:
 
 
 def _without_id(column: CategoryColumn, split: str, inputs: Inputs) -> list[str]:
-    known = {None, *column.values}
+    known = {None, *column.known}
     counts = Counter(cell for cell in _cells(column.name, inputs, as_category) if cell not in known)
     if not counts:
         return []

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ftlab.errors import choices
-from ftlab.files.csv_file import CsvFile, Record
+from ftlab.files.csv_file import CsvFile
+from ftlab.files.text_table import Record
 from ftlab.problems import Fault, Problem
 from ftlab.targets.base import Column, Target
 

@@ -5,23 +5,27 @@ Shapes: n rows, k classes.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
 
 from ftlab.errors import UserError, choices
-from ftlab.files.csv_file import CsvFile, Record
+from ftlab.files.csv_file import CsvFile
+from ftlab.files.paths import short
+from ftlab.files.text_table import Record
 from ftlab.problems import Fault, Problem, problem
 from ftlab.targets.cells.base import Cells, Raw, Read
 from ftlab.targets.classes import Classes
+from ftlab.targets.counted import in_order
 from ftlab.targets.labels import Labels
 
 NUMBERS = 0.9  # the share of whole numbers from which a column of labels is one of numbers
-WHOLE = re.compile(r"\d+")
-MISSING = frozenset(("nan", "null", "nat", "<na>", "#n/a"))  # how spreadsheets and pandas write "no value"
-ODD = frozenset(("none", "na", "n/a", "unknown", "-", "?"))  # may be a class, may be a missing value
-Order = Callable[[str], Any]  # a key to sort classes by
+WHOLE = re.compile(r"-?\d+")
+MISSING_LABELS = ("nan", "null", "nat", "<na>", "#n/a")  # how spreadsheets and pandas write "no value"
+ODD = frozenset(("none", "na", "n/a", "unknown", "-", "?", *MISSING_LABELS))  # may be a class, may be a missing value
+AS_CLASS = "data.missing_labels=[] takes it for a class."
+NO_LABEL = frozenset(("-1", "-100"))  # may say so where all others count from 0
 
 
 class _Named(Cells):
@@ -35,24 +39,24 @@ class _Named(Cells):
         column: str,
         missing: str,
         plural: str = "rows",
-        blank: frozenset[str] = frozenset(("",)),
-        order: Order = str,
+        missing_labels: Sequence[str] | None = None,
     ) -> None:
-        """blank: what, in small letters, a cell without a label holds."""
+        """missing_labels: what a cell without a label may hold, besides nothing, whatever its case; None: the usual."""
         super().__init__(file, missing, plural)
         self.columns = (column,)
-        self.blank, self.order = blank, order
+        named = MISSING_LABELS if missing_labels is None else missing_labels
+        self.missing_labels = frozenset(label.lower() for label in named)
 
     def named_by(self, rows: Sequence[tuple[Raw, tuple[str, ...]]]) -> tuple[tuple[str, ...], dict[int, Fault]]:
         """The names that train has, and the faults of rows, by place, with names that are none or that it has not."""
         whole = numeric([name for _, names in rows for name in names])
         faults: dict[int, Fault] = {}
         for place, (row, names) in enumerate(rows):
-            if why := next(filter(None, (odd_label(name, whole) for name in names)), None):
+            if why := next(filter(None, (odd_label(name, whole, self.missing_labels) for name in names)), None):
                 faults[place] = self._fault("have a label that is none", why, row)
         good = [(row, names) for place, (row, names) in enumerate(rows) if place not in faults]
         there = {name for row, names in good if row.split == "train" for name in names}
-        known = tuple(sorted(there, key=self.order))
+        known = tuple(sorted(there, key=in_order))
         for place, (row, names) in enumerate(rows):
             new = [name for name in names if name not in there]
             if place not in faults and new:
@@ -68,17 +72,27 @@ class _Named(Cells):
 class ClassCells(_Named):
     """One column, with one class."""
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.said: dict[int, str] = {}  # what cells without a label hold, by line, where it is something
+
     def value(self, line: int, record: Record) -> str:
         """ "" where it is missing."""
-        label = (record[self.columns[0]] or "").strip()
-        return "" if label.lower() in self.blank else label
+        label = record[self.columns[0]].strip()
+        if label.lower() not in self.missing_labels:
+            return label
+        self.said[line] = label
+        return ""
 
     def lacks(self, value: str) -> bool:
         return not value
 
     def lacking(self, line: int, value: str) -> Fault:
         hint = f"data.missing=drop leaves such {self.plural} out and counts them."
-        return self.file.fault(f"{self.plural} lack a label", "the label is missing", line, self.columns[0], hint)
+        what = "the label is missing"
+        if said := self.said.get(line):
+            what, hint = f"the label is '{said}', which says that there is none", f"{hint} {AS_CLASS}"
+        return self.file.fault(f"{self.plural} lack a label", what, line, self.columns[0], hint)
 
     def read(self, rows: Sequence[Raw]) -> Read:
         there = [place for place, row in enumerate(rows) if row.value]
@@ -86,10 +100,12 @@ class ClassCells(_Named):
         lacking = [self.lacking(row.line, row.value) for row in lost]
         said: tuple[str, ...] = ()
         if lost and self.missing != "error":
-            said = (f"{len(lost)} of {len(rows)} {self.plural} are left out, since the label is missing",)
+            names = sorted({f"'{self.said[row.line]}'" for row in lost if row.line in self.said})
+            cells = f" (or {', '.join(names)})" if names else ""
+            said = (f"{len(lost)} of {len(rows)} {self.plural} are left out, since the label is missing{cells}",)
         classes, faults = self.named_by([(rows[place], (rows[place].value,)) for place in there])
         errors = [*(lacking if self.missing == "error" else []), *faults.values()]
-        if len(classes) < 2:
+        if not classes:
             raise self._too_few(classes, errors)
         kept = [place for at, place in enumerate(there) if at not in faults]
         values = [rows[place].value for place in kept]
@@ -105,7 +121,9 @@ class ClassCells(_Named):
         return self.file.error(what, column=self.columns[0], hint="There is nothing to tell apart.")
 
     def check(self, read: Read, lines: Sequence[int], train: Sequence[int]) -> None:
-        """Where the split is made after the labels are read, train may lack one."""
+        """One class is none to learn; and where the split is made after the labels are read, train may lack one."""
+        if len(read.target.classes) < 2:
+            raise self._too_few(read.target.classes, read.faults)
         there = {read.values[place] for place in train}
         absent = [name for name in read.target.classes if name not in there]
         if absent:
@@ -116,12 +134,19 @@ class ClassCells(_Named):
 class LabelCells(_Named):
     """One column, with any number of labels between separators; a blank cell has none."""
 
-    def __init__(self, file: CsvFile, column: str, separator: str, plural: str = "rows") -> None:
-        super().__init__(file, column, "drop", plural)
+    def __init__(
+        self,
+        file: CsvFile,
+        column: str,
+        separator: str,
+        plural: str = "rows",
+        missing_labels: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(file, column, "drop", plural, missing_labels)
         self.separator = separator
 
     def value(self, line: int, record: Record) -> tuple[str, ...]:
-        parts = (record[self.columns[0]] or "").split(self.separator)
+        parts = record[self.columns[0]].split(self.separator)
         return tuple(part.strip() for part in parts if part.strip())
 
     def read(self, rows: Sequence[Raw]) -> Read:
@@ -144,23 +169,30 @@ class LabelCells(_Named):
         return Read(Labels(labels), column, kept, values, list(faults.values()), said, odd)
 
 
-def odd_label(label: str, numeric: bool) -> str | None:
-    """Why a label of a text file cannot be meant; None where it can. `numeric`: the column holds whole numbers."""
-    if label.lower() in MISSING:
-        return f"the label '{label}' stands for a missing value"
+def odd_label(label: str, numeric: bool, missing: Collection[str] = MISSING_LABELS) -> str | None:
+    """Why a label cannot be meant; None where it can. `numeric`: the column holds whole numbers."""
+    if label.lower() in missing:
+        return f"the label '{label}' stands for a missing value. {AS_CLASS}"
     if numeric and not WHOLE.fullmatch(label):
-        return f"the label '{label}' is in a column of whole numbers from 0"
+        return f"the label '{short(label)}' is in a column of whole numbers"
     return None
 
 
 def numeric(labels: Sequence[str]) -> bool:
     """Whether a column is meant to hold whole numbers: nearly all of its labels are."""
-    given = [label for label in labels if label.lower() not in MISSING]
+    given = [label for label in labels if label.lower() not in MISSING_LABELS]
     return bool(given) and sum(WHOLE.fullmatch(label) is not None for label in given) >= NUMBERS * len(given)
 
 
 def like_missing(labels: Sequence[str]) -> list[Problem]:
     """Classes whose name may stand for "no value"."""
-    counts = Counter(label for label in labels if label.lower() in ODD)
+    there = set(labels) - NO_LABEL
+    odd = ODD | (NO_LABEL if len(there) > 1 and all(label.isdecimal() for label in there) else set())
+    counts = Counter(label for label in labels if label.lower() in odd)
     names = [f"'{label}' ({count} samples)" for label, count in counts.items()]
-    return problem("classes are called like a missing value", "warning", names, "remove these rows if they are none")
+    return problem(
+        "classes are called like a missing value",
+        "warning",
+        names,
+        f"if they are none, say so by data.missing_labels=[{', '.join(counts)}]",
+    )

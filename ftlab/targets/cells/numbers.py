@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import torch
 
 from ftlab.errors import UserError
-from ftlab.files.csv_file import CsvFile, Record
+from ftlab.files.csv_file import CsvFile
 from ftlab.files.numbers import number
+from ftlab.files.text_table import Record
 from ftlab.problems import Fault
 from ftlab.targets.cells.base import Cells, Raw, Read
 from ftlab.targets.numbers import Numbers
@@ -37,7 +38,7 @@ class NumberCells(Cells):
         found: list[float | None] = []
         for column in self.columns:
             try:
-                found.append(number(record[column] or ""))
+                found.append(number(record[column]))
             except ValueError as error:
                 hint = "Accepted: a finite number with a decimal point, such as -3.5 or 1e-3."
                 return self.file.fault("rows have a target that is no number", str(error), line, column, hint)

@@ -1,0 +1,39 @@
+"""The cells of a row, be they texts of a file or what a person gives in Python."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ftlab.errors import UserError, choices
+from ftlab.files.numbers import MISSING, number
+
+Row = Mapping[str, Any]  # cells by column
+WHOLE = re.compile(r"(-?\d+)\.0*")  # a whole number that is written as one with a point
+
+
+def as_number(cell: Any) -> float | None:
+    """Raises: ValueError, its text saying what the cell holds."""
+    if cell is None or isinstance(cell, str):
+        return number(cell or "")
+    try:
+        value = float(cell)
+    except (TypeError, ValueError):
+        raise ValueError(f"{cell!r} is no number") from None
+    return None if math.isnan(value) else number(repr(value))
+
+
+def as_category(cell: Any) -> str | None:
+    """The category's name; 7, 7.0 and "7" are one, since a missing cell makes numbers with a point of all others."""
+    text = "" if cell is None else str(cell).strip()
+    whole = WHOLE.fullmatch(text)
+    return None if text.lower() in MISSING else whole[1] if whole else text
+
+
+def cell_of(row: Row, column: str, read: Callable[[Any], Any]) -> Any:
+    if column not in row:
+        raise UserError(f"the row lacks the column '{column}'; {choices(column, map(str, row))}")
+    try:
+        return read(row[column])
+    except ValueError as error:
+        raise UserError(f"column {column}: {error}") from None
