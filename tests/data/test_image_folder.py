@@ -80,7 +80,7 @@ def test_hidden_and_other_files_are_left_out_and_nested_images_found(tmp_path):
     assert spec.target.classes == ("cat", "dog")
     assert spec.target.counts == (4, 3)
     assert len(spec.warnings) == 1
-    assert spec.warnings[0].startswith("2 files are no images that can be read: .md 1, .txt 1; left out in")
+    assert spec.warnings[0].startswith("2 files are no images that can be read (.md 1, .txt 1): ")
 
 
 def test_a_link_back_to_a_folder_above_ends(tmp_path):
@@ -207,8 +207,8 @@ def test_files_that_cannot_be_read_are_counted_by_their_suffixes(tmp_path):
     _, spec = read(ImageFolder(str(tmp_path), (1, 0, 0)), seed=0)
     assert spec.target.counts == (3, 3)
     assert spec.warnings[0] == (
-        "13 files are no images that can be read: .heic 10, .txt 2, without a suffix 1; "
-        f"left out in {tmp_path}, for example {tmp_path}/cat/0.heic"
+        "13 files are no images that can be read (.heic 10, .txt 2, without a suffix 1): "
+        f"{tmp_path}/cat/0.heic, {tmp_path}/cat/1.HEIC, {tmp_path}/cat/2.heic and 10 more; left out in {tmp_path}"
     )
     assert by_suffix([Path(f"x.{letter}") for letter in "jihgfedcba"]) == (
         ".a 1, .b 1, .c 1, .d 1, .e 1, .f 1, .g 1, .h 1, 2 more suffixes"

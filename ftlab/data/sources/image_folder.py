@@ -116,9 +116,8 @@ def _without_images(folder: Path, files: list[Path]) -> UserError:
 
 
 def _left_out(files: list[Path], place: str) -> list[Problem]:
-    kind = f"files are no images that can be read: {by_suffix(files)}"
-    advice = f"left out {place}" + (f", for example {printable(files[0])}" if files else "")
-    return [Problem(kind, "warning", len(files), (), advice)] if files else []
+    kind = f"files are no images that can be read ({by_suffix(files)})"
+    return problem(kind, "warning", map(printable, files), f"left out {place}")
 
 
 def _all_classes(found: Mapping[str, _ClassFolders]) -> tuple[str, ...]:
