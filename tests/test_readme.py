@@ -52,7 +52,7 @@ def of_pages() -> Iterator[Any]:
     for page, text in PAGES.items():
         for place, command in enumerate(commands(text)):
             if command not in seen:
-                marks = pytest.mark.slow if place else ()
+                marks = pytest.mark.slow if place or page == "devices" else ()  # tests/distributed begins processes
                 yield pytest.param(command, marks=marks, id=f"{page}: {command}")
             seen.add(command)
 
@@ -257,6 +257,13 @@ def test_every_file_that_the_text_names_exists() -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def table_of(group: str) -> str:
+    """The rows of the table whose head names a group."""
+    found = re.search(rf"^\| `{group}=` \|.*\n\|---.*\n((?:\|.*\n)+)", ALL, re.MULTILINE)
+    assert found, group
+    return found[1]
+
+
 @pytest.mark.parametrize(
     "option",
     sorted(
@@ -266,15 +273,14 @@ def test_every_file_that_the_text_names_exists() -> None:
 )
 def test_every_option_is_told(option: tuple[str, str]) -> None:
     group, name = option
-    table = ALL.split(f"| `{group}=` |")[1].split("\n\n")[0]
-    assert f"`{name}`" in table
+    assert f"`{name}`" in table_of(group)
 
 
 def test_the_default_options_are_marked() -> None:
     defaults = re.findall(r"^  - (\w+): (\w+)$", (ROOT / "conf/train.yaml").read_text(), re.MULTILINE)
     for group, name in defaults:
         if group not in ("backbone", "experiment"):
-            assert f"`{name}` (default)" in ALL.split(f"| `{group}=` |")[1].split("\n\n")[0], group
+            assert f"`{name}` (default)" in table_of(group), group
 
 
 def test_the_notice_of_the_weights_is_told_here_and_in_notice() -> None:
