@@ -60,6 +60,7 @@ class Sequences(Source):
         delimiter: str | None = None,
         decimal: str | None = None,
         encoding: str | None = None,
+        drop: Sequence[str] | None = None,
         gaps: Literal["drop", "keep"] = "keep",  # runs of before there were gaps kept them
     ) -> None:
         self.root, self.file = root, file
@@ -67,7 +68,7 @@ class Sequences(Source):
         self.layout = Layout(series_column, time_column, window, stride)
         names = tuple(target_columns or ())
         self.wanted = Wanted(
-            self.layout, token_column, columns, names, label_column, horizon, split_column, missing_labels, gaps
+            self.layout, token_column, columns, names, label_column, horizon, split_column, missing_labels, gaps, drop
         )
         self.max_length = max_length
         self.rare = rare

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ftlab.data.sources.columns import matching
 from ftlab.data.sources.sequence_splits import Found, Sample
 from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
@@ -34,6 +35,7 @@ class Wanted:
     split_column: str | None
     missing_labels: Sequence[str] | None = None
     gaps: Literal["drop", "keep"] = "keep"
+    drop: Sequence[str] | None = None
 
 
 class RowSamples:
@@ -99,17 +101,18 @@ class RowSamples:
                 f"(a class), one of the two; {self.file.shown} has the columns {', '.join(columns)}."
             )
         self.cells.check_columns(columns)
-        for key, names in (("columns", s.columns or ()), ("split_column", [s.split_column])):
-            for name in names:
-                if name is not None and name not in columns:
-                    raise self.file.error(f"data.{key}={name} is no column", hint=choices(name, columns))
+        if s.split_column is not None and s.split_column not in columns:
+            hint = choices(s.split_column, columns)
+            raise self.file.error(f"data.split_column={s.split_column} is no column", hint=hint)
         past = s.layout.window is not None and s.horizon > 0
         own = {s.layout.series, s.layout.time, s.token_column, s.label_column, s.split_column}
         own |= set() if past else set(s.target_columns)
         told = [name for name in s.columns or () if name in own]
         if told:
             raise UserError(f"data.columns: {told[0]} is a target, or said by another key; the network may not see it.")
-        seen = [name for name in s.columns or (() if s.columns is not None else columns) if name not in own]
+        chosen = columns if s.columns is None else matching(self.file, "columns", s.columns, columns)
+        dropped = matching(self.file, "drop", s.drop or (), columns)
+        seen = [name for name in chosen if name not in own and name not in dropped]
         if not seen and s.token_column is None:
             raise self.file.error("no column is left for the network to see")
         return seen
