@@ -100,7 +100,7 @@ def by_peer(job: Job, figures: Figures) -> nn.Module:
     module, name = PEERS[job.peer].split(".")
     fit = getattr(import_module(f"tests.benchmarks.peers.{module}"), name)
     data = splits(job)
-    net = Network(len(data.classes))
+    net = Network(len(data.target.classes))
     batches = loader(data.train, shuffle=True, augmented=job.augmented)
     measured(lambda: fit(net, job, batches), figures)
     figures |= {"whole": cpu_seconds()}
