@@ -43,8 +43,9 @@ class Predictor:
         """One record an input, in order: {class, probability, top: [{class, probability}]}; labels where several fit;
         {target: value} of a regression, in the units of its data.
 
-        inputs: one or many; images as files, Pillow images or uint8 tensors (c, h, w); rows of a table as mappings of
-        column to cell. settings: the task's own, such as top_k=5, the number of classes in `top`.
+        inputs: one or many; images as files, Pillow images, uint8 tensors (c, h, w) or arrays, of which four
+        dimensions are many; rows of a table as mappings of column to cell, or a DataFrame. settings: the task's own,
+        such as top_k=5, the number of classes in `top`.
         Raises: UserError naming an input that cannot be read, or a setting that the task has not.
         """
         checked = self.task.at_predict(settings)

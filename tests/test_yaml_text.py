@@ -42,5 +42,5 @@ def test_a_key_of_a_merged_mapping_may_be_replaced() -> None:
 
 @pytest.mark.parametrize("text", ["a: [", "!!python/name:os.system", "{[1]: 2}", "\x00", "a: *b"])
 def test_what_cannot_be_read_is_a_value_error(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         loaded(text)
