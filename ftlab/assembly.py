@@ -81,11 +81,12 @@ def assemble(
     augment = make(config["augment"])
     _check_augment(augment, preprocessing, spec.target)
     remarks = preprocessing.remarks(splits.inputs())
+    unjudged = _without_validation(config["monitor"]) if splits.val is None else ()
     phases = _phases(config, model, task, has_validation=splits.val is not None)
     unchecked = _check_gradients(phases, model, splits, preprocessing)
     return Parts(
         splits=splits,
-        spec=replace(spec, warnings=(*spec.warnings, *remarks, *_at_random(model, phases), *unchecked)),
+        spec=replace(spec, warnings=(*spec.warnings, *remarks, *_at_random(model, phases), *unjudged, *unchecked)),
         preprocessing=preprocessing,
         augment=augment,
         model=model,
@@ -155,7 +156,7 @@ def _of_backbone(backbone: Backbone, kind: str, data: Mapping[str, Any]) -> Inpu
 
 
 def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation: bool) -> list[Phase]:
-    settings = _decided(config["strategy"], model, task)
+    settings = _decided(config["strategy"], model, task, has_validation)
     strategy: Strategy = instantiate(settings, trusted_modules=config["trusted_modules"])
     phases = strategy.phases(model.addresses, config["trainer"]["max_epochs"])
     stopping = config["early_stopping"]
@@ -169,7 +170,14 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
     return phases
 
 
-def _decided(settings: Mapping[str, Any], model: Model, task: Task) -> dict[str, Any]:
+def _without_validation(monitor: str) -> tuple[str, ...]:
+    """What is said of data without a val split. Raises: UserError where a figure of it was asked for."""
+    if monitor != "loss":  # the default, which nobody need have typed
+        raise UserError(f"monitor={monitor}: is a figure of the val split, and the data has none; leave it out")
+    return ("there is no val split: the last weights are kept, of the run and of each phase",)
+
+
+def _decided(settings: Mapping[str, Any], model: Model, task: Task, has_validation: bool) -> dict[str, Any]:
     """A strategy's settings with what `auto` stands for, which depends on parts that a strategy is not told of."""
     fresh = model.backbone.loaded.source == "random"
     # The best head for features of chance has large weights, which blow up the gradients of what is behind it.
@@ -177,7 +185,7 @@ def _decided(settings: Mapping[str, Any], model: Model, task: Task) -> dict[str,
     init = "random" if noise or _no_convex_fit(model, task) else "closed_form"
     # Random weights are nothing to keep for later; a single stage makes a single group.
     groups = 1 if fresh or len(model.backbone.stages) == 1 else 2
-    auto = {"head_init": init, "groups": groups}
+    auto = {"head_init": init, "groups": groups, "restore_best": has_validation}
     return {key: auto[key] if value == "auto" and key in auto else value for key, value in settings.items()}
 
 

@@ -26,6 +26,7 @@ MODES = {
     "evaluate": "the metrics of a bundle on some data",
     "predict": "one JSON line an image",
     "cache": "what is kept on disk between runs, listed or removed",
+    "help": "the manual, page by page, and what each key means",
 }
 
 
@@ -43,7 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         said = f"ftlab: mode '{words[0]}': no such mode; {choices(words[0], MODES)}\n" if words else ""
         print(f"{said}Usage: ftlab MODE [key=value ...]; ftlab --help lists the modes.", file=sys.stderr)
         return 2
+    if words[0] == "help":
+        return guard(lambda: _help(words[1:]))
     return guard(lambda: _mode(words[0], words[1:]))
+
+
+def _help(words: list[str]) -> int:
+    from ftlab.help_command import help_of
+
+    if set(words) & {"--help", "-h"}:
+        print("Usage: ftlab help [PAGE | KEY]; without a word it lists the pages.")
+        return 0
+    return help_of(words)
 
 
 def train() -> int:
@@ -56,7 +68,7 @@ def usage() -> str:
     modes = "\n".join(f"  {name:<10}{text}" for name, text in MODES.items())
     return (
         f"Usage: ftlab MODE [key=value ...] [flags]\n\nModes:\n{modes}\n\n"
-        "ftlab MODE --help lists the mode's keys with examples.\n"
+        "ftlab MODE --help lists the mode's keys with examples; ftlab help lists the manual.\n"
         'Tab completion for bash: eval "$(ftlab-train -sc install=bash)"'
     )
 
@@ -82,6 +94,9 @@ def guard(run: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("ftlab: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except Exception:

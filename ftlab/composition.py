@@ -20,6 +20,7 @@ from yaml import YAMLError
 from ftlab.config import brought, conf_dir, groups, instantiate, named, plainly, problems, stop_if
 from ftlab.config import keys as root_keys
 from ftlab.errors import UserError, choices
+from ftlab.guesses import no_option
 from ftlab.overrides import Typed, jobs, parse
 from ftlab.settings import NAMES, PATHS, TYPES
 from ftlab.strategies.base import Strategy
@@ -116,7 +117,7 @@ def compact(error: BaseException) -> str:
     """An error of Hydra in one line, with its cause."""
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"{group}={name}: no such option; {choices(name, error.options)}"
+        return f"{group}={name}: {no_option(group, name, error.options)}"
     cause = f" {str(error.__cause__).splitlines()[0]}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
     return " ".join(str(error).split()) + cause
 
@@ -181,7 +182,7 @@ class _Reading:
                     continue
                 if str(item) not in accepted:
                     text = "null" if item is None else str(item)
-                    found.append(f"{one.label(value)}: no such option; {choices(text, accepted)}")
+                    found.append(f"{one.label(value)}: {no_option(one.key, text, accepted)}")
         return found
 
     def _option_line(self, override: Override) -> str:

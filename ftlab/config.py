@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ftlab.addresses import LATER, current, renewed
 from ftlab.errors import UserError, choices
+from ftlab.guesses import leaves, no_key
 
 Node = dict[str, Any]
 
@@ -114,10 +115,12 @@ class Checker:
         self.missing_ok = missing_ok
         self.found: list[str] = []
         self.modules: list[str] = []
+        self.leaves: list[str] = []  # of the config, known or not
 
     def read(self, config: DictConfig) -> list[str]:
         plain = plainly(config)
         trusted = plain.get("trusted_modules")
+        self.leaves = [place for place in leaves(plain) if not place.startswith("hydra.")]
         self.modules = [name for name in trusted if isinstance(name, str)] if isinstance(trusted, list) else []
         refused = self._refused_targets({key: value for key, value in plain.items() if key != "hydra"})
         self.found += refused.values()
@@ -176,12 +179,9 @@ class Checker:
         group, _, rest = place.partition(".")
         if place == "experiment":
             return self.found.append("experiment: the first line of the file must be '# @package _global_'")
-        value = plainly(node)[key]
-        elsewhere = [name for name, option in options(group).items() if rest in option] if rest else []
-        hint = f"{group}={' | '.join(elsewhere)} has it. " if elsewhere else ""
-        self.found.append(
-            f"{self.label(place, value)}: unknown key '{key}'; {hint}{choices(key, set(defaults) - {'_target_'})}"
-        )
+        has = [f"{group}={name}" for name, option in options(group).items() if rest and rest in option]
+        said = no_key(place, set(defaults) - {"_target_"}, has, self.leaves)
+        self.found.append(f"{self.label(place, plainly(node)[key])}: {said}")
 
     def _missing(self, place: str) -> None:
         if not self.missing_ok:

@@ -1,15 +1,21 @@
 """The split of an earlier run that data are held against, where a run goes on and where a bundle is evaluated."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ftlab.bundle import Description
-from ftlab.config import plainly
+from ftlab.config import options, plainly
+from ftlab.data.base import Splits
+from ftlab.data.measured import ALL, only, there
 from ftlab.data.membership import record
+from ftlab.data.membership.dealing import in_train, membership
 from ftlab.data.membership.holding import Held, Hold
 from ftlab.errors import UserError
-from ftlab.survey import FRESH, loading_keys, surveyed
+from ftlab.survey import FRESH, loading_keys, option_of, surveyed
 
 DATA = "data"  # in resume_allow: that samples are others than those that the run was begun with
 
@@ -22,23 +28,127 @@ def of_run(folder: Path, settings: Mapping[str, Any], is_main: bool) -> Hold:
     return Hold(f"resume={folder}", record.read(folder), strict, records=is_main, contents=is_main)
 
 
-def of_bundle(
-    node: Mapping[str, Any] | None, folder: Path, description: Description, trusted_modules: Sequence[str]
-) -> Held:
-    """The data that `node` names, or (None) that a bundle was trained on, split as in its run.
+@dataclass(frozen=True)
+class Measured:
+    """What an evaluation measures."""
 
-    Raises: UserError if those were the user's own, which no config names.
+    data: str  # what they are, for a person
+    splits: Splits  # with one split alone
+    split: str  # its name
+    sizes: Mapping[str, int]  # samples of each split that the data have
+    said: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Data on the way to what is measured of them."""
+
+    name: str
+    found: Held
+    split: str
+    own: bool  # whether they are those of the bundle's run, in its splits
+    first: str = "train"  # what the train split is called
+    root: str | None = None  # of files
+
+
+def of_bundle(
+    node: Mapping[str, Any] | None,
+    data: Splits | None,
+    split: str | None,
+    folder: Path,
+    description: Description,
+    trusted_modules: Sequence[str],
+) -> Measured:
+    """A split (None: test of the run's own data, all of others) of the user's own `data`, of those that `node` names,
+    or (None) of those that a bundle was trained on, split as in its run.
+
+    Raises: UserError for a split that is not there; where those were the user's own, which no config names.
     """
-    own = description.config.get("data")
-    if not (node or own):
+    kept = record.read(folder)
+    if data is not None:
+        sound = all(len(samples.inputs) == len(samples) for samples in data.parts().values())  # else refused below
+        own = kept is not None and sound and membership(data, None, kept.content)[0].same(kept)
+        return _measured(_Read("your own", Held(data), split or ("test" if own else ALL), own), kept, folder)
+    trained = description.config.get("data")
+    if not (node or trained):
         raise UserError("data=...: the bundle was trained on your own data, not an option's; say on which to evaluate")
     unchecked = {"check": "off", "on_error": "stop"}  # what bundles of before there were checks leave out
-    asked = {**unchecked, **(node or {**(own or {}), "split_from": None})}
-    same = own and not asked.get("split_from") and source(asked) == source(own)
-    hold = Hold(f"bundle={folder}", record.read(folder)) if same else FRESH
-    return surveyed(asked, description.config["seed"], trusted_modules=trusted_modules, hold=hold)
+    asked = {**unchecked, **(node or {**(trained or {}), "split_from": None})}
+    seed, same = description.config["seed"], bool(trained) and source(asked) == source(trained or {})
+    if not same and not asked.get("split_from"):
+        return _measured(_of_others(asked, split or ALL, seed, trusted_modules), kept, folder)
+    own = same and not asked.get("split_from")
+    hold = Hold(f"bundle={folder}", kept) if own else FRESH
+    found = surveyed(asked, seed, trusted_modules=trusted_modules, hold=hold)
+    return _measured(_Read(_told(asked), found, split or "test", own, root=asked.get("root")), kept, folder)
+
+
+def _of_others(asked: Mapping[str, Any], split: str, seed: int, trusted_modules: Sequence[str]) -> _Read:
+    reading = _shared(asked, split)
+    found = surveyed(reading.node, seed, trusted_modules=trusted_modules, learned=False)
+    said = reading.said
+    if split in found.drawn and reading.node is asked:
+        said = (*said, f"split={split} is drawn by the run's seed {seed}; split={ALL} measures all samples")
+    found = replace(found, said=(*found.said, *said))
+    return _Read(_told(asked), found, split, False, reading.first, asked.get("root"))
+
+
+def _measured(read: _Read, kept: record.Membership | None, folder: Path) -> Measured:
+    whole, parts = read.found.splits, there(read.found.splits, read.first)
+    splits = only(whole, parts, read.split)
+    taken = list(parts) if read.split == ALL else [read.split]
+    if read.own:
+        trained = len(parts["train"]) if "train" in taken else 0
+    else:
+        trained = _trained(whole, kept, read.root, record.SPLITS if taken == list(parts) else taken)
+    faults = [f"{len(whole.faults)} samples of the data cannot be used and are left out"] if whole.faults else []
+    warned = [problem.text for problem in whole.problems if problem.severity == "warning"]
+    also = [f"{trained:,} of the {len(splits.train):,} samples are in the train split of bundle={folder} too"]
+    said = (*read.found.said, *whole.warnings, *warned, *faults, *(also if trained else []))
+    return Measured(read.name, splits, read.split, {name: len(part) for name, part in parts.items()}, said)
+
+
+def _trained(splits: Splits, kept: record.Membership | None, root: str | None, taken: Sequence[str]) -> int:
+    """Samples of the splits `taken` that the run had in train; none is known where only an index tells them."""
+    if kept is None:
+        return 0
+    now, blind = membership(splits, root, kept.content)
+    wanted = [record.SPLITS.index(split) for split in taken]
+    return 0 if blind else int((in_train(now, kept) & np.isin(now.splits, wanted)).sum())
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A data option as it is read to be measured."""
+
+    node: Mapping[str, Any]
+    first: str = "train"  # what its train split is called
+    said: tuple[str, ...] = ()
+
+
+def _shared(asked: Mapping[str, Any], split: str) -> _Shared:
+    """Nothing is drawn by seed where all are measured, data.split gives all to one split, or a column decides."""
+    shares, column = asked.get("split"), asked.get("split_column")
+    if not isinstance(shares, list) or len(shares) != len(record.SPLITS):
+        return _Shared(asked)
+    undivided = {**asked, "split": [1, 0, 0]}
+    if 1 in shares:
+        return _Shared(undivided, "train" if column else record.SPLITS[shares.index(1)])
+    if split != ALL and not column:
+        return _Shared(asked)
+    usual = [option.get("split") for option in options("data").values()]
+    why = "all samples are measured; split=test measures a part" if split == ALL else f"column {column} says the splits"
+    return _Shared(undivided, said=() if shares in usual else (f"data.split={shares} is not used: {why}",))
+
+
+def _told(node: Mapping[str, Any]) -> str:
+    """What a person calls the data of an option."""
+    places = [str(node[key]) for key in ("file", "root", "dataset") if node.get(key)]
+    return " ".join([option_of(node), *places[:1]])
 
 
 def source(node: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys that say where samples come from."""
-    return {key: value for key, value in plainly(node).items() if key not in loading_keys()}
+    """The keys that say where samples come from; those that an earlier version lacked as they are shipped now."""
+    plain = plainly(node)
+    shipped = next((one for one in options("data").values() if one.get("_target_") == plain.get("_target_")), {})
+    return {key: value for key, value in {**shipped, **plain}.items() if key not in loading_keys()}

@@ -5,7 +5,7 @@ Shapes: b batch, k outputs.
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from ftlab.backbones.modes import in_evaluation
 from ftlab.batch import Batch, mapped, of_one
+from ftlab.blocks import Block, Gallery, Heading, Sample
+from ftlab.data.module import DataModule
 from ftlab.model import Model
 from ftlab.tasks.base import Task
 
@@ -102,6 +104,27 @@ def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, k
             moved = as_weights(batch, weight)
             found.update(model(moved), moved)
     return found
+
+
+def section(found: Evaluation, task: Task, split: str) -> dict[str, Any]:
+    """What the report tells of a split beside its figures, in the task's own form."""
+    return {} if found.diagnosis is None else task.section(found.diagnosis.compute(), split)
+
+
+def results(report: Mapping[str, Any], found: Evaluation, task: Task, data: DataModule, split: str) -> list[Block]:
+    """What a page shows of a split below the table of all figures: the task's own, and the worst samples of it."""
+    own, worst = task.blocks(report), gallery(found, task, data, split)
+    return [*own, Heading(task.worst_title, level=2), worst] if worst.samples else [*own]
+
+
+def gallery(found: Evaluation, task: Task, data: DataModule, split: str) -> Gallery:
+    """The worst samples, each with its image or its cells, as the task draws them."""
+    names, drawn = data.samples(split).name, []
+    for one in found.worst:
+        texts = {key: one[key] for key in ("prediction", "truth", "note")}
+        sample = Sample(names(one["index"]), **texts, **data.shown(split, one["index"]))
+        drawn.append(task.drawn(sample, one))
+    return Gallery(drawn)
 
 
 def as_weights(batch: Batch, weight: Tensor) -> Batch:

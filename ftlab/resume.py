@@ -13,6 +13,7 @@ from ftlab.yaml_text import loaded
 LAST = "checkpoints/last.ckpt"  # inside a run's folder
 AUTO = "auto"
 AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
+LATER_AUTO = ("strategy.restore_best",)  # whose default was no `auto` in earlier versions
 BEFORE = {"compile": "off"}  # keys that runs of earlier versions lack, and what these did
 OWN = ("resume", "resume_allow", "plan")  # keys that say how to resume or print, not what to train
 
@@ -68,9 +69,9 @@ def went_on(at: Mapping[str, int]) -> str:
 
 
 def as_begun(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`settings` with what each key of AUTOMATIC that is `auto` was found to be when the run began."""
+    """`settings` with what each key that is `auto` was found to be, or written as, when the run began."""
     found = dict(settings)
-    for key in AUTOMATIC:
+    for key in (*AUTOMATIC, *LATER_AUTO):
         value = value_of(BEFORE | dict(stored), key)
         if value_of(settings, key) == AUTO and value != AUTO and value is not None and accepts(TYPES[key], value):
             found = with_value(found, key, value)

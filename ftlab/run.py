@@ -17,20 +17,17 @@ from ftlab import bundle as bundles
 from ftlab.assembly import Parts, assemble, check_kind
 from ftlab.backbones.base import Backbone
 from ftlab.cache.decoded import Decoded
-from ftlab.config import instantiate, options, plainly, shipped
+from ftlab.config import options, plainly, shipped
 from ftlab.data.base import Splits
 from ftlab.data.membership import record
-from ftlab.data.membership.holding import Held
 from ftlab.data.module import DataModule
-from ftlab.data.module import check as check_targets
 from ftlab.disk import clear_errors, held, locked, writable
 from ftlab.earlier import of_bundle, of_run
 from ftlab.errors import UserError
 from ftlab.files.dialect import dialect
 from ftlab.files.writing import write_json, write_text
 from ftlab.planning import show_estimates, show_plan, show_surgery
-from ftlab.reports.numbers import figure
-from ftlab.reports.terminal import print_problems, print_summary
+from ftlab.reports.terminal import print_evaluation, print_problems, print_summary
 from ftlab.resume import check_epochs, check_same
 from ftlab.run_settings import RunSettings, typed
 from ftlab.strategies import phases as phase_files
@@ -105,7 +102,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     report = {
         "started": started.isoformat(timespec="seconds"),
         "run_dir": str(folder),
-        "command": command(),
+        "command": command("train"),
         "seconds": seconds,
         "automatic": automatic,
         **fitted.report(evaluations),
@@ -153,50 +150,22 @@ def check(config: Config, data: Splits | None = None) -> int:
 
 
 def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | None = None) -> Report:
-    """The metrics of a bundle on a split of some data (default: the data that it was trained on)."""
-    from ftlab.evaluation import evaluate as measure
+    """The figures of a bundle on a split of some data, or on all of them; see earlier.of_bundle."""
+    from ftlab.measuring import measure, new_place
     from ftlab.predictor import load
 
     settings = plainly(config, resolve=True)
-    output = new_file(settings, "output") if settings["output"] else None
-    predictor = load(required(settings, "bundle"), backbone, settings["accelerator"], settings["trusted_modules"])
-    description, _ = bundles.read(Path(settings["bundle"]), settings["trusted_modules"])
-    trusted = settings["trusted_modules"]
-    found = Held(data) if data else of_bundle(settings.get("data"), Path(settings["bundle"]), description, trusted)
-    whole = found.splits
-    check_kind(f"bundle={settings['bundle']}", predictor.preprocessing.kind, whole.kind)
-    splits = whole.suited(predictor.task.spec.target)
-    check_targets("evaluated", splits)
-    parts = DataModule(
-        splits,
-        predictor.task.spec,
-        predictor.preprocessing,
-        instantiate({"_target_": "ftlab.inputs.augment.Augment"}),
-        settings["batch_size"],
-        settings["num_workers"],
-        seed=0,
-    )
-    split = settings["split"]
-    samples = len(parts.samples(split))
-    figures, warnings = measure(predictor.model, predictor.task, parts.loader(split, False), samples).figures()
-    said = [
-        *warnings,
-        *found.said,
-        *left_out(whole),
-        *predictor.preprocessing.remarks(splits.inputs()),
-    ]
-    report = {
-        "bundle": str(settings["bundle"]),
-        "split": split,
-        "samples": samples,
-        "metrics": figures,
-        "warnings": said,
-    }
-    shown = [f"  {name:<14} {figure(value)}" for name, value in figures.items()]
-    for line in (f"{split}: {samples} samples", *shown, *said):
-        print(line)
+    output = new_place(settings["output"])
+    folder, trusted = Path(required(settings, "bundle")), settings["trusted_modules"]
+    predictor = load(folder, backbone, settings["accelerator"], trusted)
+    description, _ = bundles.read(folder, trusted)
+    measured = of_bundle(settings.get("data"), data, settings["split"], folder, description, trusted)
+    check_kind(f"bundle={folder}", predictor.preprocessing.kind, measured.splits.kind)
+    found = measure(predictor, measured, settings["batch_size"], settings["num_workers"])
+    report = found.report(str(settings["bundle"]), command("evaluate"))
     if output:
-        write_json(output, report)
+        found.leave(report, output)
+    print_evaluation(report, output, Console())
     return report
 
 
@@ -268,16 +237,11 @@ def write_config(folder: Path, settings: Config) -> None:
     write_text(folder / "config.yaml", dumped(dict(settings)))
 
 
-def left_out(splits: Splits) -> list[str]:
-    """What of an evaluation's data was not used."""
-    return [f"{len(splits.faults)} samples of the data cannot be used and are left out"] if splits.faults else []
-
-
-def command() -> str:
+def command(mode: str) -> str:
     """What one types to run this again."""
     if not HydraConfig.initialized():
-        return "ftlab.train(config)  # from Python"
-    return shlex.join(["ftlab", "train", *HydraConfig.get().overrides.task])
+        return f"ftlab.{mode}(config)  # from Python"
+    return shlex.join(["ftlab", mode, *HydraConfig.get().overrides.task])
 
 
 def required(settings: Config, name: str) -> Any:

@@ -28,9 +28,10 @@ def surveyed(
     data: Splits | None = None,
     trusted_modules: Sequence[str] = (),
     hold: Hold = FRESH,
+    learned: bool = True,
 ) -> Held:
     """The splits of a data option, or the user's own, held against those of an earlier run (that of data.split_from,
-    unless `hold` names one) and checked as data.check says.
+    unless `hold` names one) and checked as data.check says. `learned`: see Source.
 
     Raises: UserError for samples that cannot be used, unless data.on_error=skip leaves them out; for data that differ
     where that is refused.
@@ -39,8 +40,8 @@ def surveyed(
     if level == "off":
         if on_error == "skip":
             raise UserError("data.on_error=skip: needs a check to find what to skip; set data.check=fast or full")
-        return _held(node, data or source_of(node, trusted_modules).read(seed), hold)
-    found = _held(node, data or source_of(node, trusted_modules).survey(seed), hold)
+        return _held(node, data or source_of(node, trusted_modules, learned).read(seed), hold)
+    found = _held(node, data or source_of(node, trusted_modules, learned).survey(seed), hold)
     name = option_of(node) if data is None else "your own"
     # Only loading every image tells which of them cannot be used.
     checked = check(found.splits, "full" if on_error == "skip" else level, readers(node))
@@ -109,10 +110,11 @@ def readers(node: Mapping[str, Any]) -> int:
     return 0 if node["num_workers"] == "auto" else node["num_workers"]
 
 
-def source_of(node: Mapping[str, Any], trusted_modules: Sequence[str]) -> Source:
+def source_of(node: Mapping[str, Any], trusted_modules: Sequence[str], learned: bool = True) -> Source:
     named(node, trusted_modules)  # imports the user's own module, and with it the kinds that it defines
     settings = {k: v for k, v in node.items() if k not in loading_keys()}
     source: Source = instantiate(settings, trusted_modules=trusted_modules)
+    source.learned = learned
     return source
 
 

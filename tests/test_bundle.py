@@ -280,8 +280,8 @@ def test_data_with_classes_that_the_bundle_does_not_know_is_refused(trained: Tra
 
 def test_a_split_that_is_not_there_is_named(trained: Trained) -> None:
     data = Splits(pictures(8), None, None, Classes(CLASSES))
-    with pytest.raises(UserError, match=r"no split 'test'.*train"):
-        evaluated(trained, data=data)
+    with pytest.raises(UserError, match=r"split=test: the data have no such split; accepted: train \(8 samples\)"):
+        evaluated(trained, "split=test", data=data)
 
 
 # What is wrong with a bundle

@@ -129,11 +129,27 @@ def test_a_run_that_is_resumed_in_the_middle_of_a_phase_ends_bit_for_bit_as_one_
 
 @pytest.mark.parametrize("named", [False, True], ids=["the run's data", "data of the option, which brings its task"])
 def test_evaluation_repeats_the_figures_of_the_report(named: bool, run: Path, command: Command) -> None:
-    data = [CONF, "data=lines", f"data.file={run.parent / 'lines.tsv'}", "seed=3"] if named else []
+    data = [CONF, "data=lines", f"data.file={run.parent / 'lines.tsv'}"] if named else []
     done = command("evaluate", f"bundle={run / 'bundle'}", TRUST, "batch_size=8", "output=found.json", *data)
     assert done.code == 0, done.err
     found = json.loads(Path("found.json").read_text())
     assert found["metrics"] == report(run)["metrics"]["test"]
+
+
+def test_another_file_of_the_users_own_source_is_measured_whole(run: Path, command: Command) -> None:
+    these = texts(30, seed=4)
+    Path("new.tsv").write_text(lines(these))
+    data = [CONF, TRUST, "data=lines", "data.file=new.tsv", "output=found.json"]
+    done = command("evaluate", f"bundle={run / 'bundle'}", *data)
+    assert done.code == 0, done.err
+    found = json.loads(Path("found.json").read_text())
+    said = ftlab.load(run / "bundle", trusted_modules=["intervals"]).predict(these)
+    overlaps = [overlap((one["low"], one["high"]), truth(text)) for one, text in zip(said, these, strict=True)]
+    assert (found["split"], found["samples"]) == ("all", 30)
+    assert found["metrics"]["iou"] == pytest.approx(sum(overlaps) / 30, abs=0.02)  # predictions are rounded
+    refused = command("evaluate", f"bundle={run / 'bundle'}", CONF, TRUST, "split=all")
+    assert refused.code == 2
+    assert "of several splits cannot be put together; choose one of them by split=" in refused.err
 
 
 def test_predictions_of_texts_of_a_file_are_near_the_truth_in_its_units(run: Path, command: Command) -> None:

@@ -88,7 +88,7 @@ def test_a_row_more_leaves_the_figures_of_the_test_split_as_they_were(there: Pat
     before, said = evaluated(command)
     assert "the data are not" not in said
     own, line = evaluated(command, *NOISE[:-1]), (there / "noise.csv").read_text().splitlines()
-    assert own[0] == before
+    assert own[0]["metrics"] == before["metrics"]
     more = [",".join([*(f"{float(cell) + 0.01:.4f}" for cell in row.split(",")[:-1]), "a"]) for row in line[1:9]]
     (there / "noise.csv").write_text("\n".join([*line, *more]) + "\n")
     for words in ([], NOISE[:-1]):
@@ -170,7 +170,9 @@ def test_a_run_takes_the_split_of_another_with_another_seed_and_more_rows(there:
     assert len(second) == 70
     # Its own bundle is held against its own record, though the run that it took the split from is gone.
     (there / "run").rename(there / "gone")
-    assert command("evaluate", "bundle=second/bundle").out.startswith(f"test: {(second.splits == 2).sum()} samples")
+    assert command("evaluate", "bundle=second/bundle").out.startswith(
+        f"test: {(second.splits == 2).sum()} of 70 samples"
+    )
     missing = command("train", *words, "data.split_from=run", "hydra.run.dir=third")
     assert missing.code == 2
     assert "data.split_from=run: no split there" in missing.err

@@ -168,10 +168,15 @@ def test_a_file_in_a_folder_that_is_no_image_by_its_suffix_is_left_out_and_told(
     ended = command("predict", f"bundle={bundle}", f"input={folder}", "accelerator=cpu")
     assert ended.code == 0
     assert len(lines(ended.out)) == 7
-    assert "2 files are not images" in ended.err
+    assert "2 files are no images that can be read: .txt 1, without a suffix 1; left out, for example" in ended.err
     named = command("predict", f"bundle={bundle}", f"input={folder / 'notes.txt'}", "accelerator=cpu")
     assert named.code == 2  # named by hand, it is an image that cannot be read
     assert "notes.txt" in lines(named.out)[0]["error"]
+    (tmp_path / "phone").mkdir()
+    (tmp_path / "phone" / "a.HEIC").write_bytes(b"x")
+    none = command("predict", f"bundle={bundle}", f"input={tmp_path / 'phone'}", "accelerator=cpu")
+    assert none.code == 2
+    assert "phone: names no image: 1 file is no image that can be read: .heic 1; accepted are .jpg" in none.err
 
 
 # Which files

@@ -1,4 +1,7 @@
-"""README.md is true: its commands run and leave what it says, its map and its lists of options are complete."""
+"""README.md and the manual are true: their commands run and leave what they say, map and lists of options are complete.
+
+Of a page of the manual the first command runs with every change; the others are slow.
+"""
 
 import re
 import shlex
@@ -6,6 +9,7 @@ import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +20,8 @@ from ftlab.data.sources.digits import Digits
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf8")
+PAGES = {file.stem: file.read_text(encoding="utf8") for file in sorted((ROOT / "ftlab" / "manual").glob("*.md"))}
+ALL = "\n".join([TEXT, *PAGES.values()])
 
 # What of a command makes or enters an environment, or is .ci/run's own work.
 ENVIRONMENT = ("python3 -m venv .venv", ".venv/bin/pip install", "source .venv/bin/activate")
@@ -29,14 +35,26 @@ QUICK_MULTIRUN = ("trainer.max_epochs=2",)
 QUICK_DIGITS = ("data.split=[0.9,0.05,0.05]",)  # fewer images to evaluate
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = ALL) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def commands() -> list[str]:
+def commands(text: str = TEXT) -> list[str]:
     """Every command of the bash blocks, one a line, without what makes the environment."""
-    parts = [part.strip() for block in blocks("bash") for line in block.splitlines() for part in line.split("&&")]
-    return [p.removeprefix(".venv/bin/") for p in parts if not p.startswith(ENVIRONMENT) and p != RUNS_THE_TESTS]
+    parts = [part.strip() for block in blocks("bash", text) for line in block.splitlines() for part in line.split("&&")]
+    found = [p.removeprefix(".venv/bin/") for p in parts if not p.startswith(ENVIRONMENT) and p != RUNS_THE_TESTS]
+    return [one for one in found if one.startswith("ftlab ")]
+
+
+def of_pages() -> Iterator[Any]:
+    """The commands of the manual that README has not, the first of each page to run always."""
+    seen = set(commands())
+    for page, text in PAGES.items():
+        for place, command in enumerate(commands(text)):
+            if command not in seen:
+                marks = pytest.mark.slow if place or page == "devices" else ()  # tests/distributed begins processes
+                yield pytest.param(command, marks=marks, id=f"{page}: {command}")
+            seen.add(command)
 
 
 def quick(words: list[str]) -> list[str]:
@@ -95,7 +113,7 @@ def prepare(folder: Path) -> None:
         for part in ("train", "t10k"):
             write_idx(folder / root / f"{part}-images-idx3-ubyte", images)
             write_idx(folder / root / f"{part}-labels-idx1-ubyte", labels)
-    for name, text in re.findall(r"`([\w/]+\.yaml)`:\n\n```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL):
+    for name, text in re.findall(r"`([\w/]+\.yaml)`:\n\n```yaml\n(.*?)^```$", ALL, re.MULTILINE | re.DOTALL):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
 
@@ -120,19 +138,46 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_the_commands_are_read() -> None:
     """Else the tests below would say nothing."""
-    assert len(commands()) > 20
+    assert len(commands()) > 15
+    assert len(list(of_pages())) > 25
     assert {shlex.split(c)[1] for c in commands()} == set(MODES)
-    assert [shlex.split(c)[0] for c in commands()] == ["ftlab"] * len(commands())
-    assert sum(RUNS_THE_TESTS in block for block in blocks("bash")) == 1
+    assert sum(RUNS_THE_TESTS in block for block in blocks("bash", TEXT)) == 1
 
 
-@pytest.mark.parametrize("command", commands())
-def test_a_command_runs(command: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_readme_is_read_in_a_few_minutes() -> None:
+    assert len(TEXT.splitlines()) <= 300
+
+
+def needed(words: list[str], there: Path) -> Iterator[str]:
+    """The commands that leave what these words name and what is not there yet."""
+    makers = ("hydra.run.dir", "hydra.sweep.dir", "output", "plan.output")
+    for word in words:
+        key, _, value = word.partition("=")
+        if key in makers or "/" not in value + "/" or not re.fullmatch(r"[\w./]+", value):
+            continue
+        for command in (one for text in (TEXT, *PAGES.values()) for one in commands(text)):
+            made = [w.partition("=")[2] for w in shlex.split(command) if w.partition("=")[0] in makers]
+            if any(value == one or value.startswith(f"{one}/") for one in made) and not (there / value).exists():
+                yield command
+                break
+
+
+def run(command: str, place: Path) -> int:
     words = quick(shlex.split(command)[1:])
+    for other in needed(words, place):
+        run(other, place)
     for word in words:
         if word.startswith("resume="):
             interrupt(place / word.removeprefix("resume="))
-    code = main(words)
+    for key, value in (word.partition("=")[::2] for word in words):
+        if key in ("hydra.run.dir", "output") and (place / value).exists():  # of a command that needed it before
+            return 0
+    return main(words)
+
+
+@pytest.mark.parametrize("command", [*commands(), *of_pages()])
+def test_a_command_runs(command: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(command, place)
     written = capsys.readouterr()
     assert code == 0, written.err
 
@@ -150,27 +195,27 @@ def test_a_run_leaves_what_the_table_says(place: Path) -> None:
         assert (place / "runs/digits" / folder / name).exists(), name
 
 
-@pytest.mark.parametrize(
-    "file",
-    ["phases.yaml", "lines.jsonl", "val.json", "multirun/first/sweep.csv", "runs/long/report.html", "runs/long/bundle"],
-)
+@pytest.mark.parametrize("file", ["multirun/first/sweep.csv", "runs/long/report.html", "runs/long/bundle"])
 def test_files_that_commands_name_are_there(file: str, place: Path) -> None:
-    assert file.split("/")[-1] in TEXT
     assert (place / file).exists()
 
 
 def test_a_prediction_has_the_form_that_is_shown(place: Path) -> None:
     import json
 
-    (shown,) = (json.loads(block) for block in blocks("json"))
-    line = json.loads((place / "lines.jsonl").read_text().splitlines()[0])
+    (shown,) = (json.loads(block) for block in blocks("json", TEXT))
+    assert main(["predict", "bundle=runs/digits/bundle", "input=nine.png", "top_k=2", "output=shown.jsonl"]) == 0
+    line = json.loads((place / "shown.jsonl").read_text().splitlines()[0])
     assert line.keys() == shown.keys()
     assert line["top"][0].keys() == shown["top"][0].keys()
 
 
 def test_the_python_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(blocks("python")) == 3
-    for block in blocks("python"):
+    """That of README, and of the manual what README has not."""
+    assert len(blocks("python", TEXT)) == 1
+    for block in dict.fromkeys(blocks("python", ALL)):
+        if (place / "runs/python").exists() and '"runs/python"' in block:
+            shutil.rmtree(place / "runs/python")
         exec(compile(block, "README.md", "exec"), {})
     assert (place / "runs/own/report.html").is_file()
 
@@ -205,11 +250,18 @@ def test_the_map_lists_every_part_of_the_package() -> None:
 
 def test_every_file_that_the_text_names_exists() -> None:
     """Files of this repository: linked, or in backquotes below one of its folders."""
-    linked = [path for path in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in path]
-    quoted = re.findall(r"`((?:ftlab|conf|tests|notebooks)/[\w/.]+)`", TEXT)
+    linked = [path for path in re.findall(r"\]\(([^)#]+)\)", ALL) if "://" not in path]
+    quoted = re.findall(r"`((?:ftlab|conf|tests|notebooks)/[\w/.]+)`", ALL)
     paths = [path for path in linked + quoted if "NAME" not in path]
     assert len(paths) > 15
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def table_of(group: str) -> str:
+    """The rows of the table whose head names a group."""
+    found = re.search(rf"^\| `{group}=` \|.*\n\|---.*\n((?:\|.*\n)+)", ALL, re.MULTILINE)
+    assert found, group
+    return found[1]
 
 
 @pytest.mark.parametrize(
@@ -221,15 +273,14 @@ def test_every_file_that_the_text_names_exists() -> None:
 )
 def test_every_option_is_told(option: tuple[str, str]) -> None:
     group, name = option
-    table = TEXT.split(f"| `{group}=` |")[1].split("\n\n")[0]
-    assert f"`{name}`" in table
+    assert f"`{name}`" in table_of(group)
 
 
 def test_the_default_options_are_marked() -> None:
     defaults = re.findall(r"^  - (\w+): (\w+)$", (ROOT / "conf/train.yaml").read_text(), re.MULTILINE)
     for group, name in defaults:
         if group not in ("backbone", "experiment"):
-            assert f"`{name}` (default)" in TEXT.split(f"| `{group}=` |")[1].split("\n\n")[0], group
+            assert f"`{name}` (default)" in table_of(group), group
 
 
 def test_the_notice_of_the_weights_is_told_here_and_in_notice() -> None:

@@ -84,6 +84,35 @@ def test_a_file_is_predicted_window_by_window_up_to_its_last_row(place: Path, co
     assert record["level"] == pytest.approx(lines[0]["level"], rel=1e-5)
 
 
+def test_a_window_across_a_gap_in_time_costs_its_own_line_and_none_of_training_is_one(
+    place: Path, command: Command
+) -> None:
+    hours = [*range(900, 900 + WINDOW), *range(901 + WINDOW, 901 + 2 * WINDOW)]
+    rows = [[hour, level(hour), hour % 24] for hour in hours]
+    with open("new.csv", "w", newline="") as stream:
+        csv.writer(stream).writerows([["hour", "level", "clock"], *rows])
+    ended = command("predict", f"bundle={place / 'tide' / 'bundle'}", "input=new.csv", "accelerator=cpu")
+    assert ended.code == 2
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert [("level" in line, "error" in line) for line in lines] == [
+        (start in (0, WINDOW), start not in (0, WINDOW)) for start in range(WINDOW + 1)
+    ]
+    gap = f"a gap in time: 2 between rows {1 + WINDOW} and {2 + WINDOW}"
+    assert all(gap in line["error"] for line in lines[1:-1])
+
+    words = ["plan", *FORECAST, "data.file=new.csv", "data.window=3", "data.split=[1,0,0]"]
+    ended = command(*words)
+    assert ended.code == 0, ended.err
+    # Windows of 3 and a target 2 steps behind them reach over 5 rows: 4 of them would have the gap inside.
+    told = f"4 windows cross a gap in time (for example 2 between rows {1 + WINDOW} and {2 + WINDOW}) and are left out"
+    assert told in " ".join((ended.out + ended.err).split())
+    asked = [word for word in words if word.startswith("data")]
+    ended = command("check", *asked)
+    assert told in " ".join((ended.out + ended.err).split())
+    assert "cross a gap" not in command("check", *asked, "data.gaps=keep").out
+    assert "did you mean 'drop'" in command(*words, "data.gaps=dorp").err
+
+
 def test_words_tell_classes_apart_and_python_gives_lists(place: Path) -> None:
     assert report(place, "texts")["metrics"]["test"]["accuracy"] == 1.0
     predictor = load(place / "texts" / "bundle", accelerator="cpu")

@@ -66,11 +66,20 @@ class Splits:
     faults: tuple[Fault, ...] = ()  # samples that cannot be used and are in no split
     kind: str = "image"  # what an input is: InputPreprocessing.kind
     fit: Callable[[Inputs], InputPreprocessing] | None = None  # to training inputs; None: a backbone's own
+    measured: str | None = None  # the only split of data from which nothing is learned; `train` holds its samples
 
     def parts(self) -> dict[str, Samples]:
         """The splits that are there, by name."""
         named = {"train": self.train, "val": self.val, "test": self.test}
+        if self.measured:
+            return {self.measured: self.train}
         return {name: samples for name, samples in named.items() if samples is not None}
+
+    def having(self, parts: Mapping[str, Samples]) -> "Splits":
+        """The same with these samples in the splits that are there."""
+        if self.measured:
+            return replace(self, train=parts[self.measured])
+        return replace(self, train=parts["train"], val=parts.get("val"), test=parts.get("test"))
 
     def inputs(self) -> dict[str, Inputs]:
         """The raw inputs of each split that is there."""
@@ -93,11 +102,15 @@ class Splits:
         except UserError as error:
             raise UserError(f"data: {error}") from error
         parts = {split: replace(samples, targets=moved[split]) for split, samples in self.parts().items()}
-        return replace(self, train=parts["train"], val=parts.get("val"), test=parts.get("test"), target=target)
+        return replace(self.having(parts), target=target)
 
 
 class Source(ABC):
     """Reads samples; a data option is a subclass in a file of its own."""
+
+    # False: the samples are measured only, so `train` may be empty, and nothing is asked of it or of its targets that
+    # only learning needs. A source that does not look at this asks more than it must.
+    learned: bool = True
 
     @abstractmethod
     def survey(self, seed: int) -> Splits:

@@ -36,10 +36,10 @@ def complete(
     """(train, val, test, warnings): a validation split that a source lacks is split off train, by seed.
 
     Without val and test, `split` holds the shares of all three; with a test split of the source's own, only the ratio
-    of its first two counts; where there is a val split, train stays whole.
+    of its first two counts; where there is a val split, train stays whole, and so does one without samples.
     """
     shares = shares_of(split)
-    if val is not None:
+    if val is not None or (test is not None and not len(train)):  # of data that are measured only
         return train, val, test, ()
     together = () if train.groups is None else tuple(train.groups.tolist())
     if shares[0] == 1:

@@ -5,11 +5,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ftlab.errors import UserError
+from ftlab.files.image_suffixes import by_suffix, image_suffixes
 from ftlab.files.paths import printable
-
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-)
 
 
 def existing_folder(root: str | os.PathLike[str], key: str = "data.root") -> Path:
@@ -38,7 +35,11 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """(images, other files) anywhere below `folder`, sorted; hidden ones are left out, links are followed once."""
+    """(images, other files) by suffix, anywhere below `folder`, sorted; hidden ones are left out.
+
+    Links are followed once.
+    """
+    suffixes = image_suffixes()
     images: list[Path] = []
     others: list[Path] = []
     seen: set[str] = set()
@@ -52,7 +53,7 @@ def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
         for name in files:
             if not name.startswith("."):
                 path = Path(parent, name)
-                (images if path.suffix.lower() in SUFFIXES else others).append(path)
+                (images if path.suffix.lower() in suffixes else others).append(path)
     return sorted(images), sorted(others)
 
 
@@ -66,8 +67,11 @@ def hidden(root: Path) -> list[Path]:
 
 
 def skipped(files: list[Path]) -> tuple[str, ...]:
-    """The warning about files that are not images, with their count; none for none."""
-    if not files:
-        return ()
-    count = "1 file is not an image" if len(files) == 1 else f"{len(files)} files are not images"
-    return (f"{count} by its suffix and left out, for example {printable(files[0])}",)
+    """The warning about files that are no images, with their count and suffixes; none for none."""
+    return (f"{unreadable(files)}; left out, for example {printable(files[0])}",) if files else ()
+
+
+def unreadable(files: list[Path]) -> str:
+    """What is said of files that are no images by their suffix."""
+    count = "1 file is no image" if len(files) == 1 else f"{len(files)} files are no images"
+    return f"{count} that can be read: {by_suffix(files)}"

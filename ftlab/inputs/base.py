@@ -4,8 +4,10 @@ Shapes: n samples.
 """
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -165,6 +167,23 @@ class Inputs(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Any: ...
+
+
+class Joined:
+    """The inputs of several sequences, one after the other."""
+
+    def __init__(self, several: Sequence[Inputs]) -> None:
+        self.several = several
+        self.ends = list(accumulate(map(len, several)))
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    def __getitem__(self, index: int) -> Any:
+        if not 0 <= index < len(self):  # what iterates without asking for the length ends here
+            raise IndexError(index)
+        part = bisect_right(self.ends, index)
+        return self.several[part][index - (self.ends[part - 1] if part else 0)]
 
 
 class Selected:

@@ -1,8 +1,8 @@
-"""report.html: one page, complete in itself, that shows what a run did and what came of it."""
+"""report.html: one page, complete in itself, that shows what a run did and what came of it, or an evaluation."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ftlab.blocks import Block
 from ftlab.cache.decide import gib
@@ -10,6 +10,9 @@ from ftlab.files.writing import write_text
 from ftlab.reports import frozen, numbers
 from ftlab.reports.figures import Scales, curves_figure, rates_figure
 from ftlab.yaml_text import dumped
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def write_page(report: dict[str, Any], blocks: Sequence[Block], scales: Scales, path: Path) -> None:
@@ -23,9 +26,35 @@ def render(report: dict[str, Any], blocks: Sequence[Block], scales: Scales | Non
     blocks: the results beside the table of all figures. scales: see Task.scales; None of a report without its task.
     Raises: UserError for a block that nothing draws.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     from ftlab.reports.blocks.draw import joined, told
+
+    return _template("page.html").render(
+        report=report,
+        figures=_figures(report, scales),
+        blocks=joined(blocks),
+        told=set(told(blocks)),
+        frozen=frozen.rows(report["phases"]),
+        places=frozen.PLACES,
+        phase_seconds=max([phase["seconds"] for phase in report["phases"]], default=0) or 1,
+        warnings=[*report["data"].get("warnings", []), *report["warnings"]],
+        config=dumped(report["config"]),
+    )
+
+
+def write_evaluation(report: dict[str, Any], blocks: Sequence[Block], main: str, path: Path) -> None:
+    """Write the page of an evaluation, atomically; `main`: the figure to show first.
+
+    Raises: UserError for a block that nothing draws.
+    """
+    from ftlab.reports.blocks.draw import joined, told
+
+    drawn = {"blocks": joined(blocks), "told": set(told(blocks))}
+    first = [main] if main in report["metrics"][report["split"]] else []
+    write_text(path, _template("evaluation.html").render(report=report, main=first, **drawn))
+
+
+def _template(name: str) -> "Template":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -37,17 +66,7 @@ def render(report: dict[str, Any], blocks: Sequence[Block], scales: Scales | Non
     formats = (numbers.count, numbers.duration, numbers.figure, numbers.memory, numbers.readable, numbers.shorten)
     environment.filters.update({format.__name__: format for format in (*formats, frozen.signed, gib)})
     environment.globals["epochs"] = numbers.epochs
-    return environment.get_template("page.html").render(
-        report=report,
-        figures=_figures(report, scales),
-        blocks=joined(blocks),
-        told=set(told(blocks)),
-        frozen=frozen.rows(report["phases"]),
-        places=frozen.PLACES,
-        phase_seconds=max([phase["seconds"] for phase in report["phases"]], default=0) or 1,
-        warnings=[*report["data"].get("warnings", []), *report["warnings"]],
-        config=dumped(report["config"]),
-    )
+    return environment.get_template(name)
 
 
 def _figures(report: dict[str, Any], scales: Scales | None) -> dict[str, Any]:

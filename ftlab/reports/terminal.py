@@ -51,15 +51,14 @@ def print_plan(
 
 def print_summary(report: dict[str, Any], console: Console) -> None:
     """The result of a run: objective, metrics, phases with time and memory, and where everything lies."""
-    objective = report["objective"]
-    console.print(
-        Text.assemble(
-            (f"{objective['name']} {numbers.figure(objective['value'])}", "bold"),
-            f" ({'higher' if objective['mode'] == 'max' else 'lower'} is better), ",
-            numbers.duration(sum(report["seconds"].values())),
-        )
+    objective, seconds = report["objective"], numbers.duration(sum(report["seconds"].values()))
+    judged = (
+        (f"{objective['name']} {numbers.figure(objective['value'])}", "bold"),
+        f" ({'higher' if objective['mode'] == 'max' else 'lower'} is better), ",
     )
-    for table in (_metrics(report["metrics"]), _phases(report["phases"])):
+    unjudged = ("nothing is judged, as there is neither a val nor a test split; ",)
+    console.print(Text.assemble(*(judged if report["metrics"] else unjudged), seconds))
+    for table in (*([_metrics(report["metrics"])] if report["metrics"] else []), _phases(report["phases"])):
         console.print()
         console.print(table)
     console.print()
@@ -70,6 +69,21 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
         if path.exists():  # an interrupted run has no bundle
             # soft_wrap: a path broken into lines cannot be copied
             console.print(Text(f"{name:<12}{numbers.readable(path)}"), soft_wrap=True)
+
+
+def print_evaluation(report: dict[str, Any], output: Path | None, console: Console) -> None:
+    """How many samples of what were measured, every figure, what to know of them, and where the report lies."""
+    sizes, samples, name = report["data"]["sizes"], report["samples"], numbers.readable(report["data"]["name"])
+    held = "" if list(sizes) == ["train"] else f" ({', '.join(f'{size:,} {split}' for split, size in sizes.items())})"
+    part = "" if samples == sum(sizes.values()) else f" of {sum(sizes.values()):,}"
+    console.print(Text(f"{report['split']}: {samples:,}{part} samples of {name}{held}"), soft_wrap=True)
+    console.print()
+    console.print(_metrics({report["split"]: report["metrics"]}, each=True))
+    console.print()
+    for warning in report["warnings"]:
+        console.print(Text(f"warning: {numbers.readable(warning)}", style="yellow"), soft_wrap=True)
+    if output is not None:
+        console.print(Text(f"{'written to':<12}{numbers.readable(output)}"), soft_wrap=True)
 
 
 def print_problems(
@@ -209,11 +223,12 @@ def _footer(stages: Stages, plan: Plan, detail: str) -> Text:
     return Text("; ".join(words))
 
 
-def _metrics(metrics: dict[str, dict[str, float | None]]) -> Table:
+def _metrics(metrics: dict[str, dict[str, float | None]], each: bool = False) -> Table:
+    """each: figures of single targets too; else the report has them."""
     splits = [split for split in metrics if metrics[split]]
     table = table_of("metric", *splits, left=("metric",))
     names = dict.fromkeys(name for split in splits for name in metrics[split])
-    for name in (name for name in names if "/" not in name):  # figures of single targets are in the report
+    for name in (name for name in names if each or "/" not in name):
         table.add_row(Text(name), *(numbers.figure(metrics[split].get(name)) for split in splits))
     return table
 

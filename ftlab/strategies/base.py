@@ -175,7 +175,8 @@ def check(phases: Sequence[Phase], stages: Sequence[str], has_validation: bool) 
         if not has_validation and (phase.patience is not None or phase.start == "best"):
             raise UserError(
                 f"{where}: patience and the best weights of a phase need a validation split; give the data one, "
-                "or set strategy.patience=null (early_stopping.patience=null) and strategy.restore_best=false"
+                "or set strategy.patience=null (early_stopping.patience=null) and strategy.restore_best=false "
+                "(in a file of phases: start: current)"
             )
 
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, Self
 import torch
 from torch import Tensor
 
+from ftlab.errors import UserError
 from ftlab.frames import Frame
 from ftlab.inputs.augment import Augment
 from ftlab.problems import Problem
@@ -89,6 +90,12 @@ class Target(ABC):
     def collated(self, several: Sequence[Any]) -> Any:
         """The targets of a batch: a tensor (b, ...), or what has `each` and `select` as Batch has."""
         return torch.stack(tuple(several))
+
+    def joined(self, several: Sequence[Column]) -> Column:
+        """The targets of several splits as one column. Raises: UserError for targets that cannot be joined."""
+        if all(isinstance(column, Tensor) for column in several):
+            return torch.cat(list(several))
+        raise UserError(f"{self.plural} of several splits cannot be put together; choose one of them by split=")
 
     def gathered(self, column: Column, places: Tensor) -> Any:
         """`collated` of the samples at `places` (b,) int64."""

@@ -15,11 +15,11 @@ from rich.console import Console
 from ftlab.assembly import Parts
 from ftlab.backbones.depthwise import by_taps
 from ftlab.backbones.layout import channels_last
-from ftlab.blocks import Block, Gallery, Heading, Sample
+from ftlab.blocks import Block
 from ftlab.bundle import Description, targets_of
 from ftlab.data.module import DataModule
 from ftlab.errors import UserError
-from ftlab.evaluation import Evaluation, evaluate
+from ftlab.evaluation import Evaluation, evaluate, results, section
 from ftlab.inputs.images.transforms import mix
 from ftlab.resume import went_on
 from ftlab.run_settings import RunSettings
@@ -150,6 +150,7 @@ class Fitted:
         metrics = {split: found[0] for split, found in figures.items()}
         undefined = {f"{split}: {text}": 1 for split, (_, found) in figures.items() for text in found} | tuner.warned
         sizes = parts.model.sizes()
+        drawn = shown(evaluations)
         judged = "val" if "val" in metrics else "test" if "test" in metrics else None
         return {
             "schema_version": 1,
@@ -182,7 +183,7 @@ class Fitted:
                 "warnings": list(parts.spec.warnings),
                 "skipped": [asdict(fault) for fault in parts.spec.skipped],
             },
-            **section(evaluations, parts.task),
+            **({} if drawn is None else section(evaluations[drawn], parts.task, drawn)),
             "versions": versions(),
             "environment": environment(),
             "resumed": tuner.resumed,
@@ -209,19 +210,7 @@ class Fitted:
     def blocks(self, report: Report, evaluations: Mapping[str, Evaluation], data: DataModule) -> list[Block]:
         """What the page shows of the split that is judged: the task's own, and the worst samples of it."""
         split = shown(evaluations)
-        if split is None:
-            return []
-        own, worst = self.parts.task.blocks(report), self._gallery(evaluations[split], data, split)
-        return [*own, Heading(self.parts.task.worst_title, level=2), worst] if worst.samples else [*own]
-
-    def _gallery(self, evaluation: Evaluation, data: DataModule, split: str) -> Gallery:
-        """The worst samples, each with its image or its cells, as the task draws them."""
-        names, found = data.samples(split).name, []
-        for one in evaluation.worst:
-            texts = {key: one[key] for key in ("prediction", "truth", "note")}
-            sample = Sample(names(one["index"]), **texts, **data.shown(split, one["index"]))
-            found.append(self.parts.task.drawn(sample, one))
-        return Gallery(found)
+        return [] if split is None else results(report, evaluations[split], self.parts.task, data, split)
 
     def description(self, report: Report, own_backbone: bool, own_data: bool) -> Description:
         """bundle.json of the run. The backbone's weights are in the bundle, so it is built without any."""
@@ -252,15 +241,8 @@ def weights_of(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(evaluations: Mapping[str, Evaluation]) -> str | None:
+    """The split that the report draws."""
     return "test" if "test" in evaluations else "val" if "val" in evaluations else None
-
-
-def section(evaluations: Mapping[str, Evaluation], task: Task) -> Report:
-    """What the report draws of the split that is shown, in the task's own form."""
-    split = shown(evaluations)
-    if split is None or evaluations[split].diagnosis is None:
-        return {}
-    return task.section(evaluations[split].diagnosis.compute(), split)  # type: ignore[union-attr]
 
 
 def versions() -> dict[str, str]:

@@ -2,10 +2,13 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ftlab.data.module import read
 from ftlab.data.sources.image_folder import ImageFolder
 from ftlab.errors import UserError
+from ftlab.files.image_suffixes import by_suffix, image_suffixes
+from ftlab.inputs.images.files import load_image
 from tests.data.pictures import COLOURS, write_classes, write_image
 
 SPLIT = (0.6, 0.2, 0.2)
@@ -77,7 +80,7 @@ def test_hidden_and_other_files_are_left_out_and_nested_images_found(tmp_path):
     assert spec.target.classes == ("cat", "dog")
     assert spec.target.counts == (4, 3)
     assert len(spec.warnings) == 1
-    assert spec.warnings[0].startswith("2 files are not images")
+    assert spec.warnings[0].startswith("2 files are no images that can be read (.md 1, .txt 1): ")
 
 
 def test_a_link_back_to_a_folder_above_ends(tmp_path):
@@ -153,3 +156,73 @@ def test_split_folders_that_do_not_fit_are_errors(tmp_path):
     (tmp_path / "valid").mkdir()
     with pytest.raises(UserError, match="both val and valid"):
         ImageFolder(str(tmp_path), SPLIT).read(0)
+
+
+def test_every_suffix_that_pillow_reads_is_an_image_in_any_case(tmp_path):
+    """Those that it can also write are written here, whatever colours they can hold, and read back."""
+    read = set()
+    for suffix, format in Image.registered_extensions().items():
+        both = format in Image.SAVE and format in Image.OPEN and format != "IM"  # which is deprecated
+        for mode in ("RGB", "L", "1") if both else ():
+            path = tmp_path / "all" / ("cat", "dog")[len(read) % 2] / f"{suffix[1:]}{suffix.upper()}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                Image.new(mode, (16, 16)).save(path, format)
+                load_image(path)
+            except (OSError, ValueError, UserError):  # it has no such colours, or is written or read by other programs
+                path.unlink(missing_ok=True)
+                continue
+            read.add(suffix)
+            break
+    assert {".jpg", ".png", ".tga", ".jp2", ".avif", ".apng", ".pnm", ".sgi", ".ico", ".pcx", ".qoi"} <= read
+    assert read <= image_suffixes()
+    samples = ImageFolder(str(tmp_path / "all"), (1, 0, 0)).read(0).train
+    assert {Path(name).suffix.lower() for name in samples.names} == read
+    assert {".mpo", ".psd", ".fits"} <= image_suffixes()  # only read
+    others = {
+        ".pdf",
+        ".eps",
+        ".ps",
+        ".mpg",
+        ".mpeg",
+        ".wmf",
+        ".emf",
+        ".h5",
+        ".hdf",
+        ".grib",
+        ".bufr",
+        ".palm",
+        ".im",
+        ".txt",
+    }
+    assert not image_suffixes() & others
+
+
+def test_files_that_cannot_be_read_are_counted_by_their_suffixes(tmp_path):
+    write_classes(tmp_path, cat=3, dog=3)
+    for i in range(10):
+        (tmp_path / "cat" / f"{i}.{'HEIC' if i % 2 else 'heic'}").write_bytes(b"x")
+    for name in ("a.txt", "b.txt", "LICENSE"):
+        (tmp_path / "dog" / name).write_bytes(b"x")
+    _, spec = read(ImageFolder(str(tmp_path), (1, 0, 0)), seed=0)
+    assert spec.target.counts == (3, 3)
+    assert spec.warnings[0] == (
+        "13 files are no images that can be read (.heic 10, .txt 2, without a suffix 1): "
+        f"{tmp_path}/cat/0.heic, {tmp_path}/cat/1.HEIC, {tmp_path}/cat/2.heic and 10 more; left out in {tmp_path}"
+    )
+    assert by_suffix([Path(f"x.{letter}") for letter in "jihgfedcba"]) == (
+        ".a 1, .b 1, .c 1, .d 1, .e 1, .f 1, .g 1, .h 1, 2 more suffixes"
+    )
+
+
+def test_a_class_folder_of_such_files_alone_is_an_error(tmp_path):
+    write_classes(tmp_path, cat=3, dog=3)
+    for i in range(4):
+        write_image(tmp_path / "fox" / "deep" / f"{i}.png").rename(tmp_path / "fox" / "deep" / f"{i}.heic")
+    (tmp_path / "fox" / "notes.txt").write_text("a fox")
+    with pytest.raises(UserError) as caught:
+        ImageFolder(str(tmp_path), SPLIT).survey(0)
+    assert str(caught.value).startswith(
+        f"{tmp_path}/fox, a class by its place, holds no image: 5 files are no images that can be read: .heic 4, "
+        ".txt 1. Accepted are .jpg, .png"
+    )

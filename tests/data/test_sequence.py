@@ -283,3 +283,14 @@ def test_the_fit_sees_training_sequences_only(tmp_path: Path) -> None:
     assert inside.max() < 10
     assert (level.mean, level.std) == (pytest.approx(inside.mean()), pytest.approx(inside.std()))
     assert torch.equal(splits.train.targets[:, 0], torch.arange(3.0, 10.0))
+
+
+def test_patterns_of_columns_are_seen_or_dropped(tmp_path: Path) -> None:
+    def channels(**settings: Any) -> tuple[str, ...]:
+        steps: Any = machines(tmp_path, label_column="state", **settings).train.inputs[0]
+        return steps.channels
+
+    assert channels(columns=["[hw]ea*"]) == ("heat", "wear")
+    assert channels(columns=None, drop=["h*"]) == ("wear",)
+    with pytest.raises(UserError, match=r"log.csv: data.drop=x\* is no column"):
+        channels(columns=None, drop=["x*"])

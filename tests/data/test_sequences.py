@@ -135,6 +135,15 @@ def test_what_is_stored_comes_back() -> None:
         assert restored(json.loads(json.dumps(own.stored()))) == own
 
 
+def test_what_was_stored_before_gaps_were_known_keeps_windows_across_them() -> None:
+    stored = json.loads(json.dumps(NUMBERS.stored()))
+    del stored["layout"]["gap"], stored["layout"]["dates"]
+    assert restored(stored) == NUMBERS
+    assert NUMBERS.layout.gap is None
+    known = replace(NUMBERS, layout=replace(NUMBERS.layout, gap=1.9, dates=True))
+    assert restored(json.loads(json.dumps(known.stored()))) == known
+
+
 def test_scales_of_an_earlier_run_are_kept_and_columns_are_those_of_the_new_data() -> None:
     fresh = replace(BOTH, vocabulary=("z",), max_length=9, layout=Layout("id", "at", None))
     assert BOTH.suited(fresh) == replace(BOTH, layout=fresh.layout)
@@ -147,6 +156,10 @@ def test_scales_of_an_earlier_run_are_kept_and_columns_are_those_of_the_new_data
         {"token": 3}, {"token": None, "vocabulary": []}, {"channels": [{"name": "x", "mean": 0.0, "std": 0.0}]},
         {"channels": [{"name": "x", "mean": float("nan"), "std": 1.0}]}, {"channels": [{"name": "x"}]},
         {"layout": {"series": None, "time": None, "window": 0, "stride": 1}}, {"layout": {"series": 1}},
+        {"layout": {"series": None, "time": None, "window": 3, "gap": 0}},
+        {"layout": {"series": None, "time": None, "window": 3, "gap": float("inf")}},
+        {"layout": {"series": None, "time": None, "window": 3, "gap": "1"}},
+        {"layout": {"series": None, "time": None, "window": 3, "gap": 1.0, "dates": 1}},
     ],
 )  # fmt: skip
 def test_a_spoiled_description_is_refused(change: dict[str, Any]) -> None:

@@ -35,7 +35,8 @@ class Checked:
 
 
 def check(splits: Splits, level: Level, workers: int = 0, console: Console | None = None) -> Checked:
-    """fast: targets, names, headers of image files, equal files. full: every image is loaded, near-duplicates too.
+    """fast: targets, names, headers of image files, values of a few, equal files. full: every image is loaded,
+    near-duplicates too.
 
     `workers`: processes that read files; 0 is this one. A bar is shown if `console` is a terminal.
     """
@@ -76,8 +77,7 @@ def settled(splits: Splits, checked: Checked, name: str, on_error: str) -> Split
         for split, samples in splits.parts().items()
     }
     problems = (*left_out, *splits.problems, *checked.problems)
-    whole = replace(splits, problems=problems, faults=tuple(faults))
-    return replace(whole, train=kept["train"], val=kept.get("val"), test=kept.get("test"))
+    return replace(splits.having(kept), problems=problems, faults=tuple(faults))
 
 
 def files(inputs: Inputs) -> list[str] | None:
@@ -131,6 +131,7 @@ def _problems(splits: Splits, facts: Facts, places: Sequence[Sequence[Place]], p
         shown = (names[places[unit][0][0]](places[unit][0][1]) for unit in units)
         wrong = kind == WRONG_SUFFIX
         found += problem(kind, "warning" if wrong else "note", shown, "read by their content" if wrong else "")
+    found += _narrow(facts, [names[units[0][0]](units[0][1]) for units in places])
     strange = (printable(path) for path in paths if printable(path) != path)
     found += problem("names are not UTF-8", "note", strange, "their bytes are shown as \\xNN")
     found += pairs.equal(splits, facts, places) + pairs.near(splits, facts, places)
@@ -138,3 +139,13 @@ def _problems(splits: Splits, facts: Facts, places: Sequence[Sequence[Place]], p
         advice = "there is too much to read for a fast check; data.check=full compares them"
         found.append(Problem("image files were not compared for duplicates", "note", len(paths), (), advice))
     return found
+
+
+def _narrow(facts: Facts, names: Sequence[str]) -> list[Problem]:
+    """Images that become nearly black."""
+    few = "" if facts.loaded else f"of {facts.looked} images that were looked at "
+    kind = f"{few or 'images '}use a small part of their depth"
+    advice = "the network sees them nearly black: save them scaled to the whole of it"
+    if few:
+        advice += "; data.check=full looks at all"
+    return problem(kind, "warning", (f"{names[unit]} ({values})" for unit, values in facts.narrow), advice)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -15,9 +16,11 @@ from rich.progress import track
 
 from ftlab.data.checks import cache
 from ftlab.data.checks.duplicates import FAST_BYTES, equal_files, groups, near
-from ftlab.data.checks.images import Look, look, thumbnail
+from ftlab.data.checks.images import Look, loaded, look, narrow, thumbnail
 from ftlab.errors import UserError
 from ftlab.inputs.base import Inputs
+
+FAST_IMAGES, FAST_PIXELS = 8, 2**21  # of which a fast check looks at the values, at most
 
 
 @dataclass
@@ -28,7 +31,9 @@ class Facts:
     notes: dict[str, list[int]] = field(default_factory=dict)  # kind to places
     equal: list[list[int]] | None = field(default_factory=list)  # groups; None: too much to read in a fast check
     near: list[tuple[int, int]] = field(default_factory=list)  # pairs
-    loaded: bool = False  # whether pixels were looked at
+    loaded: bool = False  # whether the pixels of all were looked at
+    narrow: list[tuple[int, str]] = field(default_factory=list)  # place, range of its values: a small part of its depth
+    looked: int = 0  # images whose pixels were looked at
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,29 @@ def of_files(paths: Sequence[str], load: bool, workers: int, console: Console) -
         found = _restored(cache.read(entry)) if entry else None
         if found:
             return Kept(found, entry, was_there=True)
-    facts = _facts(list(_looks(paths, load, workers, console)), load)
+    looks = list(_looks(paths, load, workers, console))
+    facts = _facts(looks, load)
+    if not load:
+        facts.narrow, facts.looked = sampled(paths, [seen.pixels for seen in looks])
     sizes = [Path(path).stat().st_size if Path(path).is_file() else 0 for path in paths]
     facts.equal = equal_files(paths, sizes, None if load else FAST_BYTES)
     written = entry is not None and entry == cache.entry(paths, load) and cache.write(entry, asdict(facts))
     return Kept(facts, entry if written else None)
+
+
+def sampled(paths: Sequence[str], pixels: Sequence[int]) -> tuple[list[tuple[int, str]], int]:
+    """Facts.narrow and Facts.looked of a few files; pixels: of each by its header, 0 where nobody need look."""
+    candidates = [place for place, count in enumerate(pixels) if count]
+    found, looked, room = [], 0, FAST_PIXELS
+    for place in candidates[:: -(-len(candidates) // FAST_IMAGES) or 1]:
+        room -= pixels[place]
+        if room < 0:
+            break
+        with suppress(UserError):  # a fast check does not say whether an image can be decoded
+            seen = loaded(paths[place])
+            looked += 1
+            found += [(place, seen.range)] if seen.range else []
+    return found, looked
 
 
 def _looks(paths: Sequence[str], load: bool, workers: int, console: Console) -> Iterator[Look]:
@@ -79,7 +102,8 @@ def of_images(images: Inputs, console: Console) -> Facts:
             looks.append(Look("images cannot be read", str(error)))
             digests.append(None)
             continue
-        looks.append(Look(thumbnail=thumbnail(image)))
+        small = thumbnail(image)
+        looks.append(Look(thumbnail=small, range=narrow(image, small)))
         pixels = np.asarray(image) if isinstance(image, Image.Image) else image.numpy()
         digests.append(blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest())
     facts = _facts(looks, loaded=True)
@@ -94,6 +118,8 @@ def _facts(looks: Sequence[Look], loaded: bool) -> Facts:
             facts.faults.append((place, seen.fault, seen.reason))
         for note in seen.notes:
             facts.notes.setdefault(note, []).append(place)
+    facts.narrow = [(place, seen.range) for place, seen in enumerate(looks) if seen.range]
+    facts.looked = sum(seen.thumbnail is not None for seen in looks)
     facts.near = near([seen.thumbnail for seen in looks])
     return facts
 

@@ -4,17 +4,18 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
 from ftlab.errors import UserError
 from ftlab.files.paths import printable
-from ftlab.inputs.images.files import MODES_WITH_ALPHA, load_image
+from ftlab.inputs.images.files import MODES_WITH_ALPHA, Range, load_image, load_ranged
 
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 # How Pillow's decoders speak of a file that ends too early.
@@ -26,6 +27,7 @@ SPECIAL = "files are no regular files"
 UNREADABLE = "images cannot be read"
 TRUNCATED = "images are truncated"
 BOMB = "images have too many pixels"
+PHOTOS = ("JPEG", "MPO")  # formats of 8 bits that blur values, so that nobody keeps masks in them
 WRONG_SUFFIX = "images have the suffix of another format"
 
 
@@ -37,6 +39,8 @@ class Look:
     reason: str = ""  # of the fault, naming the file
     notes: tuple[str, ...] = ()  # kinds of what is special and handled
     thumbnail: bytes | None = None  # see `thumbnail`
+    range: str = ""  # of its values, where they are a small part of what their depth can hold
+    pixels: int = 0  # how many there are, by a header, of an image whose values may be 16 bits or classes
 
 
 def look(path: str, load: bool) -> Look:
@@ -51,15 +55,41 @@ def look(path: str, load: bool) -> Look:
     if status.st_size == 0:
         return Look(EMPTY, f"{name}: the file is empty (0 bytes); replace or remove it.")
     try:
-        notes = _header(path)
-        image = load_image(path) if load else None
+        notes, pixels = _header(path)
+        return replace(loaded(path), notes=notes) if load else Look(notes=notes, pixels=pixels)
     except UserError as error:
         return Look(_kind(error), str(error))
-    return Look(notes=notes, thumbnail=None if image is None else thumbnail(image))
 
 
-def _header(path: str) -> tuple[str, ...]:
-    """What is special about an image, from its header. Raises: UserError, as load_image does, if there is none."""
+def loaded(path: str) -> Look:
+    """What the pixels of a file tell. Raises: UserError, as load_image does."""
+    image, values = load_ranged(path)
+    small = thumbnail(image)
+    return Look(thumbnail=small, range=narrow(image, small, values))
+
+
+def narrow(image: Image.Image | Tensor, small: bytes, values: Range | None = None) -> str:
+    """The range of an image's values if it is a small part; `small`: its thumbnail, `values`: None for the image's own.
+
+    No mean of pixels is above the greatest of them: only of a dark thumbnail all pixels have to be looked at.
+    """
+    if values is None and Range(0, max(small), 255).narrow:
+        values = Range(*_extremes(image), 255)
+    return str(values) if values and values.narrow else ""
+
+
+def _extremes(image: Image.Image | Tensor) -> tuple[int, int]:
+    if isinstance(image, Tensor):
+        return int(image.min()), int(image.max())
+    bands = np.array(image.getextrema()).reshape(-1, 2)
+    return int(bands[:, 0].min()), int(bands[:, 1].max())
+
+
+def _header(path: str) -> tuple[tuple[str, ...], int]:
+    """What is special about an image, from its header, and Look.pixels.
+
+    Raises: UserError, as load_image does, if there is none.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -67,10 +97,11 @@ def _header(path: str) -> tuple[str, ...]:
             with Image.open(path) as image:
                 if image.mode in ("F", "I"):  # 32 bits, of which only the pixels tell whether their range is known
                     load_image(path)
-                return tuple(_notes(image, Path(path).suffix.lower()))
+                pixels = 0 if image.format in PHOTOS else image.width * image.height
+                return tuple(_notes(image, Path(path).suffix.lower())), pixels
     except Exception:
         load_image(path)  # says what is wrong, in its own words
-        return ()
+        return (), 0
 
 
 def _notes(image: Image.Image, suffix: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ Shapes: n samples of all splits, m those of the earlier run.
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -121,7 +121,7 @@ def _arranged(splits: Splits, places: np.ndarray, sources: np.ndarray) -> Splits
             found[split] = select(draw.whole, chosen)
     if "train" not in found:
         raise UserError("data: of the samples of the train split none is left")
-    return replace(splits, train=found["train"], val=found.get("val"), test=found.get("test"))
+    return splits.having(found)
 
 
 def _given(splits: Splits) -> dict[str, Samples]:
@@ -159,6 +159,13 @@ def partners(now: Membership, kept: Membership, given: np.ndarray) -> np.ndarray
                 found[place] = there[key].popleft()
         free[found[found >= 0]] = False
     return found
+
+
+def in_train(now: Membership, kept: Membership) -> np.ndarray:
+    """(n,) whether a sample was in the train split of `kept`, with the same target, a file with the same content."""
+    columns = ("samples", "contents", "targets")
+    known = set(_keys(kept, columns, np.flatnonzero(kept.splits == SPLITS.index("train"))))
+    return np.fromiter((key in known for key in _keys(now, columns, np.arange(len(now)))), bool, len(now))
 
 
 def _keys(members: Membership, columns: Sequence[str], places: np.ndarray) -> zip:

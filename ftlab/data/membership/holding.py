@@ -35,6 +35,7 @@ class Held:
     splits: Splits
     membership: Membership | None = None  # where it was asked for
     said: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()  # the splits that a seed chose, where nothing was kept of an earlier choice
 
 
 def held(splits: Splits, hold: Hold, root: str | None, content: Content) -> Held:
@@ -49,7 +50,8 @@ def held(splits: Splits, hold: Hold, root: str | None, content: Content) -> Held
     if hold.kept is None:
         lost = f"{hold.by} keeps no split ({FILE} is missing; it is of an earlier version): the data cannot be held "
         said += (f"{lost}against those of the run, and a seed draws the split",) if hold.by else ()
-        return Held(_settled(splits), own, said)
+        drawn = tuple(split for split, samples in splits.parts().items() if samples.drawn is not None)
+        return Held(_settled(splits), own, said, drawn)
     looked = hold.kept.content if hold.contents else "none"
     now = own if own and own.content == looked else membership(splits, root, looked)[0]
     if now.same(hold.kept):
@@ -75,4 +77,4 @@ def held(splits: Splits, hold: Hold, root: str | None, content: Content) -> Held
 def _settled(splits: Splits) -> Splits:
     """The splits without what another choice would need."""
     plain = {split: replace(samples, drawn=None) for split, samples in splits.parts().items()}
-    return replace(splits, train=plain["train"], val=plain.get("val"), test=plain.get("test"))
+    return splits.having(plain)

@@ -23,7 +23,8 @@ UNSIGNED_BYTE = 8  # the format's code of the only type of value that images and
 class Idx(Source):
     """train-images-idx3-ubyte, train-labels-idx1-ubyte and, if there, the same with t10k for the test split.
 
-    Format: http://yann.lecun.com/exdb/mnist/. Classes are the label values of the train files.
+    Format: http://yann.lecun.com/exdb/mnist/. Classes are the label values of the train files; of all, where they are
+    measured only, and then either pair will do.
     Raises (survey): UserError, naming the file.
     """
 
@@ -33,13 +34,17 @@ class Idx(Source):
 
     def survey(self, seed: int) -> Splits:
         root = existing_folder(self.root)
-        images, labels = _pair(root, "train")
-        values = np.unique(labels)
-        train = _samples(root, "train", images, labels, values)
-        test = _samples(root, "t10k", *_pair(root, "t10k"), values) if _find(root, "t10k-images-idx3-ubyte") else None
+        there = [part for part in ("train", "t10k") if _find(root, f"{part}-images-idx3-ubyte")]
+        wanted = there if there and not self.learned else dict.fromkeys(["train", *there])  # _pair says what is missing
+        pairs = {part: _pair(root, part) for part in wanted}
+        known = [labels for part, (_, labels) in pairs.items() if part == "train" or not self.learned]
+        values = np.unique(np.concatenate(known))
+        parts = {part: _samples(root, part, *pair, values) for part, pair in pairs.items()}
+        nothing = Samples(ArrayImages(np.zeros((0, 1, 1), np.uint8)), torch.zeros(0, dtype=torch.int64))
         target = Classes(tuple(str(value) for value in values))
-        first, val, test, warnings = complete(target, train, None, test, self.split, seed)
-        return Splits(first, val, test, target, warnings)
+        train, test = parts.get("train", nothing), parts.get("t10k")
+        train, val, test, warnings = complete(target, train, None, test, self.split, seed)
+        return Splits(train, val, test, target, warnings)
 
 
 def _find(root: Path, name: str) -> Path | None:

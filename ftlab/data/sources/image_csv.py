@@ -86,8 +86,9 @@ class ImageCsv(Source):
         rows = [row for row in rows if self.file.row(row.line) not in {fault.name for fault in missing}]
         if not rows and faults:
             raise UserError(faults[0].reason)
+        sharing = replace(self.sharing, learned=self.learned)
         with blaming(faults):
-            whole, kept = dealt(self.file, self.cells, rows, _files, self.sharing, seed)
+            whole, kept = dealt(self.file, self.cells, rows, _files, sharing, seed)
         bad = sorted([*faults, *whole.faults], key=lambda fault: int(fault.name.rpartition(" ")[2]))  # by row
         said, problems = (*whole.warnings, *_twice(kept)), (*table.problems, *whole.problems)
         return replace(whole, warnings=said, problems=problems, faults=tuple(bad))

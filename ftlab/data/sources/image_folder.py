@@ -1,6 +1,6 @@
 """Images in folders that bear the names of their classes, with or without folders for train, val and test."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -9,10 +9,11 @@ from ftlab.data.base import Samples, Source, Splits
 from ftlab.data.sources.split_names import SPLIT_NAMES
 from ftlab.data.splits import complete
 from ftlab.errors import UserError, choices
-from ftlab.files.folders import existing_folder, hidden, image_files, subfolders, visible
+from ftlab.files.folders import existing_folder, hidden, image_files, subfolders, unreadable, visible
+from ftlab.files.image_suffixes import USUAL, by_suffix
 from ftlab.files.paths import printable
 from ftlab.inputs.images.files import ImageFiles
-from ftlab.problems import problem
+from ftlab.problems import Problem, problem
 from ftlab.targets.cells.classes import ODD
 from ftlab.targets.classes import Classes
 from ftlab.targets.counted import in_order
@@ -31,10 +32,10 @@ class ImageFolder(Source):
 
     def survey(self, seed: int) -> Splits:
         root = existing_folder(self.root)
-        folders, warnings = _split_folders(root)
+        folders, warnings = _split_folders(root, self.learned)
         found = {split: _ClassFolders(folder) for split, folder in folders.items()}
-        classes = found["train"].classes
-        if len(classes) < 2:
+        classes = found["train"].classes if self.learned else _all_classes(found)
+        if self.learned and len(classes) < 2:
             raise UserError(f"{printable(folders['train'])} holds one class ({classes[0]}); at least 2 are needed.")
         problems = [told for part in found.values() for told in part.problems]
         problems += problem("hidden files and folders are left out", "note", map(printable, hidden(root)))
@@ -42,19 +43,21 @@ class ImageFolder(Source):
             _compare(folders[split], found[split].classes, classes)
         target = Classes(classes)
         samples = {split: part.samples(classes) for split, part in found.items()}
-        train, val, test, said = complete(
-            target, samples["train"], samples.get("val"), samples.get("test"), self.split, seed
-        )
+        train = samples.get("train") or Samples(ImageFiles([]), torch.zeros(0, dtype=torch.int64))
+        train, val, test, said = complete(target, train, samples.get("val"), samples.get("test"), self.split, seed)
         return Splits(train, val, test, target, (*warnings, *said), tuple(problems))
 
 
-def _split_folders(root: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """Folder of each split, and warnings; the whole root is "train" if it holds the classes themselves."""
+def _split_folders(root: Path, learned: bool) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Folder of each split, and warnings; the whole root is "train" if it holds the classes themselves.
+
+    learned: whether there must be one of train, if there is one of a split.
+    """
     inside = subfolders(root)
     named = [folder for folder in inside if folder.name.lower() in SPLIT_NAMES]
     folders: dict[str, Path] = {}
     # A class may be called "train"; the split of that name holds folders.
-    if not any(folder.name.lower() == "train" and subfolders(folder) for folder in named):
+    if not any((folder.name.lower() == "train" or not learned) and subfolders(folder) for folder in named):
         if named and len(named) == len(inside):
             raise UserError(f"data.root={printable(root)} has {named[0].name} and no train folder with class folders.")
         return {"train": root}, ()
@@ -76,16 +79,18 @@ class _ClassFolders:
         self.images: dict[str, list[Path]] = {}
         others = [entry for entry in visible(folder) if not entry.is_dir()]
         for class_folder in sorted(subfolders(folder), key=lambda one: in_order(one.name)):
-            self.images[printable(class_folder.name)], rest = image_files(class_folder)
+            images, rest = image_files(class_folder)
+            if rest and not images:
+                raise _without_images(class_folder, rest)
+            self.images[printable(class_folder.name)] = images
             others += rest
         empty = [name for name, images in self.images.items() if not images]
         self.classes = tuple(name for name, images in self.images.items() if images)
         place = f"in {printable(folder)}"
         odd = [printable(folder / name) for name in self.classes if name.lower() in ODD]
-        files = [printable(path) for path in others]
         folders = [printable(folder / name) for name in empty]
         self.problems = [
-            *problem("files are not images by their suffix", "warning", files, f"left out {place}"),
+            *_left_out(others, place),
             *problem("class folders hold no image", "warning", folders, f"they are no classes {place}"),
             *problem(
                 "class folders are called like a missing value", "warning", odd, f"remove them if they are none {place}"
@@ -103,6 +108,20 @@ class _ClassFolders:
             torch.tensor([target for _, target in paths]),
             [printable(path) for path, _ in paths],
         )
+
+
+def _without_images(folder: Path, files: list[Path]) -> UserError:
+    advice = f"Accepted are {USUAL} and others; convert them, or move the folder away from {printable(folder.parent)}."
+    return UserError(f"{printable(folder)}, a class by its place, holds no image: {unreadable(files)}. {advice}")
+
+
+def _left_out(files: list[Path], place: str) -> list[Problem]:
+    kind = f"files are no images that can be read ({by_suffix(files)})"
+    return problem(kind, "warning", map(printable, files), f"left out {place}")
+
+
+def _all_classes(found: Mapping[str, _ClassFolders]) -> tuple[str, ...]:
+    return tuple(sorted({name for part in found.values() for name in part.classes}))
 
 
 def _compare(folder: Path, classes: tuple[str, ...], train: tuple[str, ...]) -> None:

@@ -41,6 +41,7 @@ class Sharing:
     split_column: str | None
     group_column: str | None
     split: Sequence[float]
+    learned: bool = True  # Source.learned
 
 
 def group_of(file: CsvFile, line: int, text: str | None, column: str | None) -> str | Fault:
@@ -74,23 +75,25 @@ def dealt(
 
     made: inputs and names of some rows.
     """
-    if not any(row.split == "train" for row in rows):
+    if sharing.learned and not any(row.split == "train" for row in rows):
         raise file.error("no row is of the train split", column=sharing.split_column)
-    read = cells.read([Raw(row.line, row.split, row.target) for row in rows])
+    # What is not learned from has its names from all rows.
+    read = cells.read([Raw(row.line, row.split if sharing.learned else "train", row.target) for row in rows])
     kept = [rows[place] for place in read.kept]
     groups = numbered([row.group for row in kept]) if sharing.group_column else None
     places = {split: [place for place, row in enumerate(kept) if row.split == split] for split in SPLITS}
-    if not places["train"]:  # none of its rows can be used
+    if sharing.learned and not places["train"]:  # none of its rows can be used
         raise UserError(read.faults[0].reason)
-    cells.check(read, [row.line for row in kept], places["train"])
+    if sharing.learned:
+        cells.check(read, [row.line for row in kept], places["train"])
 
-    def samples(these: list[int]) -> Samples | None:
+    def samples(these: list[int]) -> Samples:
         inputs, names = made([kept[place] for place in these])
         own = None if groups is None else groups[these]
-        return Samples(inputs, selected(read.column, torch.tensor(these)), names, own) if these else None
+        return Samples(inputs, selected(read.column, torch.tensor(these, dtype=torch.int64)), names, own)
 
-    train, val, test = (samples(places[split]) for split in SPLITS)
-    assert train is not None
+    train, *others = (samples(places[split]) for split in SPLITS)
+    val, test = (part if len(part) else None for part in others)
     train, val, test, said = complete(read.target, train, val, test, sharing.split, seed)
     whole = Splits(train, val, test, read.target, (*read.warnings, *said), read.problems, tuple(read.faults))
     return whole, kept

@@ -60,13 +60,15 @@ class Sequences(Source):
         delimiter: str | None = None,
         decimal: str | None = None,
         encoding: str | None = None,
+        drop: Sequence[str] | None = None,
+        gaps: Literal["drop", "keep"] = "keep",  # runs of before there were gaps kept them
     ) -> None:
         self.root, self.file = root, file
         self.dialect = dialect(delimiter, decimal, encoding)
         self.layout = Layout(series_column, time_column, window, stride)
         names = tuple(target_columns or ())
         self.wanted = Wanted(
-            self.layout, token_column, columns, names, label_column, horizon, split_column, missing_labels
+            self.layout, token_column, columns, names, label_column, horizon, split_column, missing_labels, gaps, drop
         )
         self.max_length = max_length
         self.rare = rare
@@ -100,8 +102,8 @@ class _Reading:
         train, val, test, more = self._parts(samples, read, seed)
         faults += read.faults
         found = Splits(train, val, test, read.target, (*read.warnings, *more), read.problems, tuple(faults))
-        s = self.settings
-        learn = partial(fit, token=self.found.token, max_length=s.max_length, rare=s.rare, layout=s.layout)
+        s, layout = self.settings, self.found.layout or self.settings.layout
+        learn = partial(fit, token=self.found.token, max_length=s.max_length, rare=s.rare, layout=layout)
         return replace(found, kind="sequence", fit=learn, problems=(*self.found.problems, *found.problems))
 
     # --- splits
@@ -116,18 +118,17 @@ class _Reading:
         said = (
             [f"{lost} of {len(samples)} {self._plural} lie across the border of two splits; left out"] if lost else []
         )
-        train, val, test = (self._chosen(samples, read.column, places.get(split, [])) for split in SPLITS)
-        assert train is not None
-        self.found.cells.check(read, [one.line for one in samples], places["train"])
+        train, *others = (self._chosen(samples, read.column, places.get(split, [])) for split in SPLITS)
+        if s.learned:
+            self.found.cells.check(read, [one.line for one in samples], places["train"])
         if self.by_series:
             whole = self._chosen(samples, read.column, list(range(len(samples))))
-            assert whole is not None
             shares, groups = shares_of(s.split), tuple(one.series for one in samples)
-            train, val, test = (
-                None if part is None else replace(part, drawn=Drawn(whole, torch.tensor(places[split]), shares, groups))
-                for split, part in zip(SPLITS, (train, val, test), strict=True)
+            train, *others = (
+                replace(part, drawn=Drawn(whole, torch.tensor(places[split], dtype=torch.int64), shares, groups))
+                for split, part in zip(SPLITS, (train, *others), strict=True)
             )
-            assert train is not None
+        val, test = (part if len(part) else None for part in others)
         if self.by_time or (val is not None and test is not None):
             return train, val, test, tuple(said)
         if not self.found.whole:
@@ -157,12 +158,12 @@ class _Reading:
             places = by_time(samples, self.found.times, shares)
         elif column or self.found.whole:  # without a column all are of train, which `complete` splits
             places = by_column(samples)
-        elif len({one.series for one in samples}) < 3:
+        elif shares[0] < 1 and len({one.series for one in samples}) < 3:
             why = "windows of fewer than 3 sequences would tell train what val and test hold"
             raise UserError(f"data.order=random: {why}; use data.order=time")
         else:
             places = by_series(samples, shares, seed)
-        wanted = dict(zip(SPLITS, shares, strict=True)) if self.by_time else {"train": 1.0}
+        wanted = dict(zip(SPLITS, shares, strict=True)) if self.by_time else {"train": float(self.settings.learned)}
         for split, share in wanted.items():
             if share and not places[split]:
                 what = f"none of {len(samples)} {self._plural} lies wholly in {split}"
@@ -170,6 +171,6 @@ class _Reading:
                 raise self.file.error(what, column=column or self.settings.layout.time, hint=hint)
         return places
 
-    def _chosen(self, samples: list[Sample], targets: Column, places: list[int]) -> Samples | None:
+    def _chosen(self, samples: list[Sample], targets: Column, places: list[int]) -> Samples:
         inputs, names = [samples[place].steps for place in places], [samples[place].name for place in places]
-        return Samples(inputs, selected(targets, torch.tensor(places)), names) if places else None
+        return Samples(inputs, selected(targets, torch.tensor(places, dtype=torch.int64)), names)

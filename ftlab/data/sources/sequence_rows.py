@@ -5,14 +5,17 @@ Shapes: t steps.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from ftlab.data.sources.columns import matching
 from ftlab.data.sources.sequence_splits import Found, Sample
 from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
 from ftlab.files.csv_file import CsvFile
 from ftlab.inputs.sequences.files import Long, LongFile, windows
+from ftlab.inputs.sequences.gaps import cuts, inside, learned, parts
 from ftlab.inputs.sequences.steps import Layout
+from ftlab.inputs.sequences.times import shown
 from ftlab.problems import Fault, Problem, problem
 from ftlab.targets.cells.base import Cells
 from ftlab.targets.cells.classes import ClassCells
@@ -31,6 +34,8 @@ class Wanted:
     horizon: int
     split_column: str | None
     missing_labels: Sequence[str] | None = None
+    gaps: Literal["drop", "keep"] = "keep"
+    drop: Sequence[str] | None = None
 
 
 class RowSamples:
@@ -51,16 +56,22 @@ class RowSamples:
         long = LongFile(self.file, s.layout, s.token_column, self._channels)
         series, faults = long.read()
         times = [time for one in series for time in one.times]
+        layout = s.layout
         cut: list[list[Sample] | Fault]
         if s.layout.window is None:
             cut, problems = [self._sequence(place, one) for place, one in enumerate(series)], []
         else:
             problems = self._short(series)
-            cut = [self._windows(place, one) for place, one in enumerate(series)]
+            if s.gaps == "drop" and s.layout.time:
+                layout = learned(s.layout, [one.times for one in series], long.dates)
+            gaps = [cuts(one.times, layout, long.dates) for one in series]
+            starts = [self._starts(one, places) for one, places in zip(series, gaps, strict=True)]
+            problems += self._across(series, gaps, starts, long.dates)
+            cut = [self._windows(place, one, starts[place]) for place, one in enumerate(series)]
         samples = [sample for found in cut if not isinstance(found, Fault) for sample in found]
         faults += [found for found in cut if isinstance(found, Fault)]
         problems = [*long.problems, *problems]
-        return Found(samples, faults, problems, times, s.token_column, self.cells, s.layout.window is None)
+        return Found(samples, faults, problems, times, s.token_column, self.cells, s.layout.window is None, layout)
 
     def _short(self, series: Sequence[Long]) -> list[Problem]:
         """Sequences that hold no window. Raises: UserError if none does."""
@@ -90,23 +101,52 @@ class RowSamples:
                 f"(a class), one of the two; {self.file.shown} has the columns {', '.join(columns)}."
             )
         self.cells.check_columns(columns)
-        for key, names in (("columns", s.columns or ()), ("split_column", [s.split_column])):
-            for name in names:
-                if name is not None and name not in columns:
-                    raise self.file.error(f"data.{key}={name} is no column", hint=choices(name, columns))
+        if s.split_column is not None and s.split_column not in columns:
+            hint = choices(s.split_column, columns)
+            raise self.file.error(f"data.split_column={s.split_column} is no column", hint=hint)
         past = s.layout.window is not None and s.horizon > 0
         own = {s.layout.series, s.layout.time, s.token_column, s.label_column, s.split_column}
         own |= set() if past else set(s.target_columns)
         told = [name for name in s.columns or () if name in own]
         if told:
             raise UserError(f"data.columns: {told[0]} is a target, or said by another key; the network may not see it.")
-        seen = [name for name in s.columns or (() if s.columns is not None else columns) if name not in own]
+        chosen = columns if s.columns is None else matching(self.file, "columns", s.columns, columns)
+        dropped = matching(self.file, "drop", s.drop or (), columns)
+        seen = [name for name in chosen if name not in own and name not in dropped]
         if not seen and s.token_column is None:
             raise self.file.error("no column is left for the network to see")
         return seen
 
-    def _starts(self, one: Long) -> list[int]:
-        return windows(len(one.lines), self._window, self.wanted.layout.stride, self.wanted.horizon)
+    def _starts(self, one: Long, gaps: Sequence[int] = ()) -> list[int]:
+        """Where windows begin that lie with their target in one part of a sequence, cut at `gaps`."""
+        s = self.wanted
+        return [
+            first + start
+            for first, end in parts(len(one.lines), gaps)
+            for start in windows(end - first, self._window, s.layout.stride, s.horizon)
+        ]
+
+    def _across(
+        self, series: Sequence[Long], gaps: Sequence[Sequence[int]], starts: Sequence[Sequence[int]], dates: bool
+    ) -> list[Problem]:
+        """Windows that would cross a gap in time. Raises: UserError if there are no others."""
+        last = self._window - 1 + self.wanted.horizon  # the target, from the start of a window
+        found = [
+            (one, place)
+            for one, places in zip(series, gaps, strict=True)
+            for start in (self._starts(one) if places else [])
+            if (place := inside(places, start, start + last)) is not None
+        ]
+        if not found:
+            return []
+        one, place = found[0]
+        rows = f"rows {one.lines[place - 1]} and {one.lines[place]}"
+        example = f"(for example {shown(one.times[place] - one.times[place - 1], dates)} between {rows})"
+        advice = "data.gaps=keep keeps them"
+        if not any(starts):
+            what = f"all {len(found)} windows with their targets cross a gap in time {example}"
+            raise self.file.error(what, column=self.wanted.layout.time, hint=f"Lower data.window; {advice}.")
+        return [Problem(f"windows cross a gap in time {example} and are left out", "warning", len(found), (), advice)]
 
     def _sequence(self, place: int, one: Long) -> list[Sample] | Fault:
         """A whole sequence, whose rows must not contradict each other."""
@@ -138,10 +178,10 @@ class RowSamples:
         joined = tuple(new if _lacks(old) else old for old, new in pairs)
         return joined if several else joined[0], None
 
-    def _windows(self, place: int, one: Long) -> list[Sample] | Fault:
+    def _windows(self, place: int, one: Long, starts: Sequence[int]) -> list[Sample] | Fault:
         """The windows of a sequence, each with the targets of a row at or behind its end."""
         found: list[Sample] = []
-        for start in self._starts(one):
+        for start in starts:
             stop = start + self._window
             goal = stop - 1 + self.wanted.horizon
             value, splits = self.cells.value(one.lines[goal], one.records[goal]), self._splits(one, start, goal + 1)

@@ -9,7 +9,8 @@ from typing import Any
 
 from ftlab.data.sources.split_names import SPLITS
 from ftlab.data.splits import split_indices
-from ftlab.inputs.sequences.steps import Steps
+from ftlab.inputs.sequences.steps import Layout, Steps
+from ftlab.inputs.sequences.times import Time
 from ftlab.problems import Fault, Problem
 from ftlab.targets.cells.base import Cells
 
@@ -24,7 +25,7 @@ class Sample:
     line: int  # of the file, where the target is
     series: int  # which of the file's sequences it is a part of
     steps: Steps
-    span: tuple[float, float]  # times of its first step, and of its last step or its target
+    span: tuple[Time, Time]  # times of its first step, and of its last step or its target
     splits: frozenset[str]  # that a column says of its steps and its target
     value: Any  # of its target, as targets.cells reads it
 
@@ -36,10 +37,11 @@ class Found:
     samples: list[Sample]
     faults: list[Fault]  # of sequences that cannot be used
     problems: list[Problem]
-    times: list[float]  # of all steps; empty where the file says nothing of time
+    times: list[Time]  # of all steps; empty where the file says nothing of time
     token: str | None  # where tokens come from
     cells: Cells  # how the values are to be read
     whole: bool  # whether each sample is a sequence of its own, not a window of one
+    layout: Layout | None = None  # as the settings say, with what is a gap in time; None: without gaps
 
 
 def by_column(samples: Sequence[Sample]) -> Places:
@@ -47,7 +49,7 @@ def by_column(samples: Sequence[Sample]) -> Places:
     return {split: [i for i, one in enumerate(samples) if one.splits == {split}] for split in SPLITS}
 
 
-def by_time(samples: Sequence[Sample], times: Sequence[float], shares: Sequence[float]) -> Places:
+def by_time(samples: Sequence[Sample], times: Sequence[Time], shares: Sequence[float]) -> Places:
     """Samples that lie wholly, target included, before, between or after two borders; others are nowhere.
 
     times: of all steps; the borders leave `shares` of the different ones to train, val and test.

@@ -109,7 +109,7 @@ class _Reading:
             raise UserError(faults[0].reason)
         rows = [replace(row, cells=typed(row.cells, self.seen, columns.numbers)) for row in rows]
         s = self.settings
-        sharing = Sharing(s.split_column, s.group_column, s.split)
+        sharing = Sharing(s.split_column, s.group_column, s.split, s.learned)
         with blaming(faults):
             whole, _ = dealt(self.file, self.cells, rows, self._made, sharing, seed)
         _, faults = self._without([], [*faults, *whole.faults])

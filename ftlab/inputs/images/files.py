@@ -6,6 +6,7 @@ Shapes: n images, h height, w width.
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,30 @@ TURNED = (5, 6, 7, 8)  # by 90 degrees, mirrored or not
 MODES_WITH_ALPHA = frozenset(("RGBA", "RGBa", "LA", "La", "PA"))
 
 
+@dataclass(frozen=True)
+class Range:
+    """The least and the greatest value of an image, of 0 to `most`."""
+
+    least: int
+    greatest: int
+    most: int
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the network sees next to nothing: 14 bits or fewer of 16, or 4 or fewer of 8 (masks of 0 and 1)."""
+        return self.greatest * (4 if self.most > 255 else 16) <= self.most
+
+    def __str__(self) -> str:
+        return f"{self.least} to {self.greatest} of {self.most}"
+
+
 def load_image(path: str | os.PathLike[str]) -> Image.Image:
-    """The image of a file as RGB, upright as its EXIF orientation says.
+    """As `load_ranged`, the image alone."""
+    return load_ranged(path)[0]
+
+
+def load_ranged(path: str | os.PathLike[str]) -> tuple[Image.Image, Range | None]:
+    """The image of a file as RGB, upright as its EXIF orientation says; and what `ranged_rgb` says of its values.
 
     16-bit values are scaled, transparent parts are shown on white.
     Raises: UserError, naming the file, if it cannot be decoded to its end or is too large to be one image.
@@ -33,7 +56,7 @@ def load_image(path: str | os.PathLike[str]) -> Image.Image:
             # A 21 kB file can ask for 0.8 GB; Pillow only warns between one and two times its limit.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return rgb(ImageOps.exif_transpose(image))
+                return ranged_rgb(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = f"at most {Image.MAX_IMAGE_PIXELS:,} pixels are accepted"
         raise UserError(f"{printable(path)}: the image is too large ({limit}); scale it down or remove it.") from error
@@ -62,26 +85,35 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
 
 
 def rgb(image: Image.Image) -> Image.Image:
+    """As `ranged_rgb`, the image alone."""
+    return ranged_rgb(image)[0]
+
+
+def ranged_rgb(image: Image.Image) -> tuple[Image.Image, Range | None]:
     """Any Pillow image as RGB: 16-bit grey scaled to 8 bit, transparency composed on white.
 
+    With the range of its values where they had to be scaled; else those of the RGB image are its own.
     Raises: UserError for pixels without a known range (32-bit).
     """
+    found = None
     if image.mode.startswith("I"):
-        image = _eight_bits(image)
+        image, found = _eight_bits(image)
     if image.mode == "F":
-        raise UserError("pixels are 32-bit floats of unknown range; save it with 8 or 16 bits.")
+        here = "here {:g} to {:g}".format(*image.getextrema())
+        raise UserError(f"pixels are 32-bit floats of unknown range ({here}); save it with 8 or 16 bits.")
     if image.mode in MODES_WITH_ALPHA or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+        return Image.alpha_composite(white, image).convert("RGB"), found
+    return image.convert("RGB"), found
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image) -> tuple[Image.Image, Range]:
     values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
+    found = Range(int(values.min()), int(values.max()), 65535)
+    if found.least < 0 or found.greatest > found.most:
         raise UserError("pixels are 32-bit integers of unknown range; save it with 8 or 16 bits.")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))  # 65535 / 255 = 257
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8)), found  # 65535 / 255 = 257
 
 
 class ImageFiles:

@@ -18,7 +18,8 @@ from torchvision.transforms.v2 import functional as tvf
 
 from ftlab.batch import Fields
 from ftlab.errors import UserError
-from ftlab.files.folders import image_files, skipped
+from ftlab.files.folders import image_files, skipped, unreadable
+from ftlab.files.image_suffixes import USUAL
 from ftlab.files.paths import printable
 from ftlab.frames import Frame, Size
 from ftlab.inputs.augment import Augment
@@ -96,7 +97,7 @@ def listed(inputs: str | Sequence[str]) -> tuple[list[Unread], tuple[str, ...]]:
 def files(inputs: str | Sequence[str]) -> tuple[list[Path], tuple[str, ...]]:
     """The files that FILES, a FOLDER or a GLOB name, in the order given, folders and globs sorted; and warnings.
 
-    In a folder only files with an image's suffix are taken, hidden ones never; the others are warned of.
+    In a folder only files with a suffix of image_suffixes are taken, hidden ones never; the others are warned of.
     Raises: UserError for an input that names nothing.
     """
     found: list[Path] = []
@@ -105,6 +106,8 @@ def files(inputs: str | Sequence[str]) -> tuple[list[Path], tuple[str, ...]]:
         path = Path(text)
         if path.is_dir():
             these, others = image_files(path)
+            if others and not these:
+                raise UserError(f"input={text}: names no image: {unreadable(others)}; accepted are {USUAL} and others")
             warnings += skipped(others)
         elif path.exists() or not glob.has_magic(text):
             these = [path]

@@ -7,7 +7,6 @@ import math
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +16,7 @@ from ftlab.files.csv_file import CsvFile
 from ftlab.files.numbers import number
 from ftlab.files.text_table import Record
 from ftlab.inputs.sequences.steps import Layout, Steps, token_text
+from ftlab.inputs.sequences.times import Clock, Time, clock
 from ftlab.problems import Fault, Problem
 
 INPUTS = ("tokens", "series")
@@ -34,7 +34,7 @@ class Long:
     name: str
     lines: tuple[int, ...]  # (t,) of the file
     records: tuple[Record, ...]  # (t,)
-    times: tuple[float, ...]  # (t,) in seconds of dates, or as given; without a column the place of the row
+    times: tuple[Time, ...]  # (t,) in nanoseconds of dates, or as given; without a column the place of the row
     steps: Steps
 
 
@@ -46,8 +46,12 @@ class LongFile:
     ) -> None:
         self.file, self.layout, self.token, self.choose = file, layout, token, choose
         self.channels: tuple[str, ...] = ()
-        self.dates = False
+        self.clock: Clock | None = None  # of the file that was read, where it has a column of times
         self.problems: tuple[Problem, ...] = ()  # what reading the file found
+
+    @property
+    def dates(self) -> bool:
+        return self.clock is not None and self.clock.dates
 
     def read(self) -> tuple[list[Long], list[Fault]]:
         """The sequences in the order of their first rows, and the first fault of each that cannot be used."""
@@ -56,9 +60,9 @@ class LongFile:
         self.problems = table.problems
         if not table.rows:
             raise self.file.error("the file has no rows")
-        rows: list[Line] = list(table.good())
-        if self.layout.time and rows:
-            self.dates = not _is_number(rows[0][1][self.layout.time])
+        if self.layout.time:
+            cells = [(line, record[self.layout.time]) for line, record in table.good()]
+            self.clock = clock(self.file, self.layout.time, cells)
         groups: dict[str, list[Line]] = {}
         torn: dict[str, Fault] = {}  # the first row of a series that has not a cell for each column
         for line, row in table.rows:
@@ -80,7 +84,7 @@ class LongFile:
     def _series(self, name: str, rows: Sequence[Line]) -> Long | Fault:
         if self.layout.series and not name:
             return self.file.fault("rows are of no series", "the series is missing", rows[0][0], self.layout.series)
-        steps: list[tuple[float, int, Record, list[float], str]] = []
+        steps: list[tuple[Time, int, Record, list[float], str]] = []
         for place, (line, record) in enumerate(rows):
             found = self._step(place, line, record)
             if isinstance(found, Fault):
@@ -95,8 +99,8 @@ class LongFile:
         series = np.array(numbers, dtype=np.float64) if self.channels else None
         return Long(name, lines, records, times, Steps(tokens if self.token else None, series, self.channels))
 
-    def _step(self, place: int, line: int, record: Record) -> tuple[float, int, Record, list[float], str] | Fault:
-        time: float | Fault = self._time(line, record) if self.layout.time else float(place)
+    def _step(self, place: int, line: int, record: Record) -> tuple[Time, int, Record, list[float], str] | Fault:
+        time: Time | Fault = self._time(line, record) if self.clock else place
         if isinstance(time, Fault):
             return time
         token = token_text(record[self.token]) if self.token else ""
@@ -114,30 +118,10 @@ class LongFile:
             numbers.append(math.nan if value is None else value)
         return time, line, record, numbers, token
 
-    def _time(self, line: int, record: Record) -> float | Fault:
-        assert self.layout.time
-        text = record[self.layout.time].strip()
-        try:
-            value = _seconds(text) if self.dates else number(text)
-        except ValueError:
-            value = None
-        if value is None:
-            kind = "a date such as 2024-01-31 or 2024-01-31T12:30:00" if self.dates else "a finite number"
-            what = f"'{text}' is no time"
-            return self.file.fault("rows have no time", what, line, self.layout.time, f"Accepted, as in row 2: {kind}.")
-        return value
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return number(text) is not None
-    except ValueError:
-        return False
-
-
-def _seconds(text: str) -> float:
-    found = datetime.fromisoformat(text)
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    def _time(self, line: int, record: Record) -> Time | Fault:
+        assert self.clock
+        found = self.clock.times.get(line)
+        return self.clock.fault(line, record[self.clock.column]) if found is None else found
 
 
 def windows(length: int, window: int, stride: int, ahead: int = 0) -> list[int]:

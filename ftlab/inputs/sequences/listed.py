@@ -11,8 +11,10 @@ from ftlab.files.csv_file import CsvFile
 from ftlab.files.dialect import Dialect
 from ftlab.files.table_file import table_file
 from ftlab.inputs.base import Unread
-from ftlab.inputs.sequences.files import LongFile, NpzFile, windows
+from ftlab.inputs.sequences.files import Long, LongFile, NpzFile, windows
+from ftlab.inputs.sequences.gaps import cuts, inside
 from ftlab.inputs.sequences.steps import Layout, Steps
+from ftlab.inputs.sequences.times import shown
 from ftlab.problems import Fault
 
 
@@ -66,15 +68,26 @@ def _of_rows(
         named: dict[str, Any] = {"file": file.shown, **({"series": one.name} if layout.series else {})}
         window = layout.window or len(one.lines)
         starts = windows(len(one.lines), window, layout.stride)
+        gaps = cuts(one.times, layout, long.dates) if layout.window else []
         for start in starts:
+            across = inside(gaps, start, start + window - 1)
+            part = one.steps.part(start, start + window) if across is None else _across(long, one, start, across)
             rows = {"rows": [one.lines[start], one.lines[start + window - 1]]} if layout.window else {}
-            found.append(Unread({**named, **rows}, partial(_given, one.steps.part(start, start + window))))
+            found.append(Unread({**named, **rows}, partial(_given, part)))
         if not starts:
             what = f"the sequence has {len(one.lines)} steps, and a window has {window}"
             short = file.fault("sequences are too short", what, one.lines[0], layout.series)
             found.append(Unread(named, partial(_given, short)))
     found += [Unread({"file": file.shown, "row": _row(fault)}, partial(_given, fault)) for fault in faults]
     return found, [problem.text for problem in long.problems]
+
+
+def _across(file: LongFile, one: Long, start: int, cut: int) -> Fault:
+    """A window from `start` on with a gap in time before the step `cut`."""
+    apart, rows = shown(one.times[cut] - one.times[cut - 1], file.dates), one.lines[cut - 1 : cut + 1]
+    what = f"the window crosses a gap in time: {apart} between rows {rows[0]} and {rows[1]}"
+    hint = "The network has seen no window across one (data.gaps=drop)."
+    return file.file.fault("windows cross a gap in time", what, one.lines[start], file.layout.time, hint)
 
 
 def _given(one: Steps | Fault) -> Steps:

@@ -143,14 +143,18 @@ class SequencePreprocessing(InputPreprocessing):
         whole = (layout.stride, 1 if layout.window is None else layout.window)
         if not all(type(number) is int and number >= 1 for number in whole):
             raise ValueError("preprocessing: window and stride are no numbers of steps")
+        far = layout.gap is None or (type(layout.gap) in (int, float) and math.isfinite(layout.gap) and layout.gap > 0)
+        if not far or type(layout.dates) is not bool:
+            raise ValueError("preprocessing: a gap in time is no number above 0")
         return cls(token, words, channels, longest, layout)
 
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
         """Sequences that are cut, tokens without an id, missing numbers, channels that say nothing."""
+        training = parts.get("train")  # absent where inputs are measured only
         lines = [
             f"column {channel.name} is {channel.mean:g} in all training steps; it says nothing"
             for place, channel in enumerate(self.channels)
-            if channel.std == 1 and _constant(place, channel, parts["train"])
+            if training is not None and channel.std == 1 and _constant(place, channel, training)
         ]
         for split, inputs in parts.items():
             found = [inputs[place] for place in range(len(inputs))]

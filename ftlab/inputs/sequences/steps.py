@@ -35,6 +35,8 @@ class Layout:
     time: str | None  # column that puts its steps in order; None: as in the file
     window: int | None  # length of the parts that a long sequence is cut into; None: it stays whole
     stride: int = 1  # from the start of a part to that of the next
+    gap: float | None = None  # the step in time from which on no part is cut across; None: parts may lie across any
+    dates: bool = False  # whether that step is one of dates, in nanoseconds
 
 
 def token_text(token: Any) -> str:

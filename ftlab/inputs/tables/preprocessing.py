@@ -159,10 +159,11 @@ class TablePreprocessing(InputPreprocessing):
 
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
         """Cells that say nothing: categories without an id, missing numbers where train lacks none, constants."""
+        training = parts.get("train")  # absent where inputs are measured only
         lines = [
             f"column {column.name} is {column.mean:g} in all training rows; it says nothing"
             for column in self.numbers
-            if column.std == 1 and _constant(column.name, parts["train"])
+            if training is not None and column.std == 1 and _constant(column.name, training)
         ]
         lines += [
             f"column {c.name}: none of its categories is frequent enough" for c in self.categories if not c.values

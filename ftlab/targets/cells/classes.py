@@ -105,7 +105,7 @@ class ClassCells(_Named):
             said = (f"{len(lost)} of {len(rows)} {self.plural} are left out, since the label is missing{cells}",)
         classes, faults = self.named_by([(rows[place], (rows[place].value,)) for place in there])
         errors = [*(lacking if self.missing == "error" else []), *faults.values()]
-        if len(classes) < 2:
+        if not classes:
             raise self._too_few(classes, errors)
         kept = [place for at, place in enumerate(there) if at not in faults]
         values = [rows[place].value for place in kept]
@@ -121,7 +121,9 @@ class ClassCells(_Named):
         return self.file.error(what, column=self.columns[0], hint="There is nothing to tell apart.")
 
     def check(self, read: Read, lines: Sequence[int], train: Sequence[int]) -> None:
-        """Where the split is made after the labels are read, train may lack one."""
+        """One class is none to learn; and where the split is made after the labels are read, train may lack one."""
+        if len(read.target.classes) < 2:
+            raise self._too_few(read.target.classes, read.faults)
         there = {read.values[place] for place in train}
         absent = [name for name in read.target.classes if name not in there]
         if absent:

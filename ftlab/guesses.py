@@ -1,0 +1,75 @@
+"""What a person meant by a key or an option that is not there: decided from names alone."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from ftlab.errors import choices
+
+# What others call a key of ours.
+WORDS = {
+    "epochs": "max_epochs", "num_epochs": "max_epochs", "num_train_epochs": "max_epochs", "n_epochs": "max_epochs",
+    "learning_rate": "lr", "base_lr": "lr", "wd": "weight_decay", "bs": "batch_size", "batch": "batch_size",
+    "per_device_train_batch_size": "batch_size", "workers": "num_workers", "gpus": "devices", "img_size": "image_size",
+    "imgsz": "image_size", "input_size": "image_size", "amp": "precision", "fp16": "precision", "bf16": "precision",
+    "grad_clip": "gradient_clip_val", "max_grad_norm": "gradient_clip_val", "model": "name", "arch": "name",
+    "gradient_accumulation_steps": "accumulate_grad_batches", "output_dir": "run.dir", "out": "run.dir",
+    "label_col": "label_column", "target": "target_columns", "dropout": "drop_rate", "warmup_epochs": "warmup",
+    "smoothing": "label_smoothing", "pretrained_path": "weights", "checkpoint_path": "resume", "path": "root",
+}  # fmt: skip
+PACKAGES = {
+    "hydra/launcher": {
+        "joblib": "hydra-joblib-launcher", "ray": "hydra-ray-launcher", "ray_aws": "hydra-ray-launcher",
+        "submitit_local": "hydra-submitit-launcher", "submitit_slurm": "hydra-submitit-launcher",
+        "rq": "hydra-rq-launcher",
+    },
+    "hydra/sweeper": {
+        "optuna": "hydra-optuna-sweeper", "ax": "hydra-ax-sweeper", "nevergrad": "hydra-nevergrad-sweeper",
+    },
+}  # fmt: skip
+SURE = 0.8  # how alike two names are, of 1, from which one is taken for the other
+
+
+def leaves(node: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """The dotted names of all values below a node."""
+    for key, value in node.items():
+        place = f"{path}.{key}" if path else str(key)
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, place)
+        elif key != "_target_":
+            yield place
+
+
+def meant(key: str, there: Iterable[str]) -> list[str]:
+    """The dotted names, of those that are there, that somebody who typed `key` may have meant; at most three."""
+    by_name: dict[str, list[str]] = {}
+    for place in there:
+        by_name.setdefault(place.rpartition(".")[2], []).append(place)
+    last = key.rpartition(".")[2]
+    for name in (last, WORDS.get(last, last)):
+        if name == "run.dir":
+            return ["hydra.run.dir"]
+        if name in by_name:
+            return sorted(by_name[name], key=lambda place: (place.count("."), place))[:3]
+    return [place for name in get_close_matches(last, by_name, n=1, cutoff=SURE) for place in by_name[name]][:3]
+
+
+def no_key(place: str, known: Iterable[str], options: Sequence[str], there: Iterable[str]) -> str:
+    """What is said of a key that is unknown. known: its neighbours; options: those of its group that do have it."""
+    key = place.rpartition(".")[2]
+    near = choices(key, known)
+    if options or get_close_matches(key, known, cutoff=SURE):
+        return f"unknown key '{key}'; " + (f"{' | '.join(options)} has it. {near}" if options else near)
+    others = (other for other in there if other != place and not other.startswith(f"{place}."))
+    names = meant(key, others)
+    return f"unknown key '{key}'; " + (f"did you mean {' or '.join(names)}?" if names else near)
+
+
+def no_option(group: str, name: str, accepted: Iterable[str]) -> str:
+    """What is said of an option that a group has not."""
+    if package := PACKAGES.get(group, {}).get(name):
+        return f"its package is not installed: pip install {package}"
+    near = choices(name, accepted)
+    if group == "backbone" and "did you mean" not in near:
+        return f"no such option; a network of timm is named by backbone.name={name}. {near}"
+    return f"no such option; {near}"

@@ -1,0 +1,99 @@
+"""What `ftlab evaluate` computes of a bundle and of data, and what it leaves for a person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ftlab.data.module import DataModule
+from ftlab.data.module import check as check_targets
+from ftlab.disk import clear_errors
+from ftlab.earlier import Measured
+from ftlab.errors import UserError
+from ftlab.evaluation import Evaluation, evaluate, results, section
+from ftlab.files.writing import SCHEMA_VERSION, write_json
+from ftlab.inputs.augment import Augment
+from ftlab.predictor import Predictor
+from ftlab.reports.page import write_evaluation
+
+Report = dict[str, Any]
+TOLD = ("prediction", "truth", "note", "severity")  # of each of the worst samples
+
+
+@dataclass
+class Found:
+    """An evaluation that is done."""
+
+    predictor: Predictor
+    measured: Measured
+    data: DataModule
+    evaluation: Evaluation
+    remarks: Sequence[str]
+
+    def report(self, bundle: str, command: str) -> Report:
+        """What report.json says."""
+        split, task = self.measured.split, self.predictor.task
+        figures, undefined = self.evaluation.figures()
+        names = self.data.samples(split).name
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": command,
+            "bundle": bundle,
+            "task": task.name,
+            "backbone": self.predictor.model.backbone.name,
+            "data": {"name": self.measured.data, "sizes": dict(self.measured.sizes), **task.spec.target.described()},
+            "split": split,
+            "samples": self.evaluation.samples,
+            "metrics": figures,
+            **section(self.evaluation, task, split),
+            "worst": [
+                {"name": names(one["index"]), **{key: one[key] for key in TOLD}} for one in self.evaluation.worst
+            ],
+            "warnings": [*undefined, *self.measured.said, *self.remarks],
+        }
+
+    def leave(self, report: Report, output: Path) -> None:
+        """report.json and report.html in the folder `output`, or the first alone as the file of that name."""
+        split = self.measured.split
+        with clear_errors(output.parent, f"output={output}"):
+            if is_file(output):
+                write_json(output, report)
+                return
+            output.mkdir(exist_ok=True)
+            write_json(output / "report.json", report)
+            drawn = {**report, "metrics": {split: report["metrics"]}}  # as the report of a run has them
+            blocks = results(drawn, self.evaluation, self.predictor.task, self.data, split)
+            write_evaluation(drawn, blocks, self.predictor.task.objective, output / "report.html")
+
+
+def measure(predictor: Predictor, measured: Measured, batch_size: int, num_workers: int) -> Found:
+    """Raises: UserError for data with other targets than the bundle's, or that the network cannot take."""
+    spec, preprocessing = predictor.task.spec, predictor.preprocessing
+    splits = measured.splits.suited(spec.target)
+    check_targets(measured.data, splits)
+    remarks = preprocessing.remarks(splits.inputs())
+    data = DataModule(splits, spec, preprocessing, Augment(), batch_size, num_workers, seed=0)
+    loader = data.loader(measured.split, shuffle=False)
+    found = evaluate(predictor.model, predictor.task, loader, len(data.samples(measured.split)))
+    return Found(predictor, measured, data, found, remarks)
+
+
+def is_file(output: Path) -> bool:
+    """Whether `output` names a file, not a folder."""
+    return output.suffix == ".json"
+
+
+def new_place(output: str | None) -> Path | None:
+    """Where the report goes. Raises: UserError for what is there already, or whose folder is not."""
+    if output is None:
+        return None
+    path = Path(output)
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"output={path}: the folder {path.parent} is not there; make it first")
+    if is_file(path) and path.exists():
+        raise UserError(f"output={path}: the file exists already; name another, nothing is overwritten")
+    if not is_file(path) and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise UserError(f"output={path}: exists already; name a new folder, or a new file that ends in .json")
+    return path

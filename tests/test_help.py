@@ -1,0 +1,53 @@
+"""ftlab help shows every page and knows every key."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ftlab.config import conf_dir, groups, options, shipped
+from ftlab.guesses import leaves
+from ftlab.help_command import MANUAL, keys, pages
+from tests.conftest import Command
+
+
+def test_the_list_names_every_page_with_its_title(command: Command) -> None:
+    told = command("help")
+    assert told.code == 0
+    for file in MANUAL.glob("*.md"):
+        assert f"  {file.stem} " in told.out
+        assert file.read_text().splitlines()[0].removeprefix("# ") in told.out
+
+
+@pytest.mark.parametrize("page", pages())
+def test_a_page_is_printed_as_it_stands_where_nobody_looks(page: str, command: Command) -> None:
+    assert command("help", page).out == (MANUAL / f"{page}.md").read_text()
+
+
+def test_every_key_of_conf_is_found(command: Command) -> None:
+    """As Hydra reads them, not as help does."""
+    there = {key.name for key in keys()}
+    wanted = {name for file in conf_dir().glob("*.yaml") for name in leaves(shipped(file.stem))}
+    for group in groups("train"):
+        wanted |= {f"{group}.{name}" for option in options(group).values() for name in option if name != "_target_"}
+    assert len(wanted) > 150
+    assert wanted - there == set()
+
+
+def test_a_key_is_told_with_its_default_and_meaning(command: Command) -> None:
+    told = command("help", "trainer.max_epochs")
+    assert "trainer.max_epochs: 10\n    epochs of all phases together\n    in conf/train.yaml" in told.out
+    assert "optimizer.lr: 0.001" in command("help", "lr").out
+    assert "optimizer.lr: 0.001" in command("help", "lr=").out
+
+
+def test_what_is_neither_is_answered_with_the_nearest(command: Command) -> None:
+    told = command("help", "tabels")
+    assert told.code == 2
+    assert told.err.startswith("ftlab: ftlab help tabels: no page and no key. did you mean 'tables'?")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    words = f"{sys.executable} -m ftlab help speed | head -n 1"
+    done = subprocess.run(words, shell=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("# Speed\n", "")
