@@ -17,6 +17,7 @@ from ftlab.config import only_shipped
 from ftlab.data.base import DataSpec
 from ftlab.data.membership import record
 from ftlab.errors import UserError
+from ftlab.heads.linear import Linear
 from ftlab.inputs.kinds import restored
 from ftlab.kinds import found, name_of
 from ftlab.model import Model
@@ -25,6 +26,7 @@ from ftlab.targets.base import Target
 SCHEMA_VERSION = 1
 BEFORE = {"multilabel": "labels", "regression": "numbers"}  # kinds of targets of bundles that name none, by their task
 WEIGHTS, DESCRIPTION = "model.safetensors", "bundle.json"
+TIMM = "config.json"  # the name under which timm looks for it
 HEAD_PREFIX = "ftlab_head."
 
 
@@ -70,6 +72,21 @@ def head_name(model: Model) -> str | None:
     return model.backbone.classifier_name if plain else None
 
 
+def is_plain(model: Model) -> bool:
+    """Whether the network with its own pooling and its own classifier gives the same outputs."""
+    head = model.head
+    return head_name(model) is not None and isinstance(head, Linear) and head.pool in ("auto", head.own_pool)
+
+
+def for_timm(model: Model, description: Description) -> dict[str, Any] | None:
+    """config.json, by which timm makes the same network of the bundle's folder; None where timm has no such network."""
+    own = "." in description.preprocessing.get("kind", "")  # the user's, of which timm knows nothing
+    if own or not description.backbone or not is_plain(model):
+        return None
+    classes = description.targets.get("classes", ())
+    return model.backbone.described(description.num_outputs, classes, description.preprocessing)
+
+
 def restore(model: Model, found: Mapping[str, Tensor], where: Path) -> None:
     """Load what `tensors` made. Raises: UserError naming the tensors that do not fit."""
     wanted = tensors(model)
@@ -102,7 +119,10 @@ def save(folder: Path, model: Model, description: Description, membership: recor
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(tensors(model), partial / WEIGHTS, metadata={"format": "pt"})
-    (partial / DESCRIPTION).write_text(json.dumps(asdict(description), indent=2, ensure_ascii=False), encoding="utf8")
+    files = {DESCRIPTION: asdict(description), TIMM: for_timm(model, description)}
+    for name, content in files.items():
+        if content is not None:
+            (partial / name).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf8")
     shutil.copymode(partial / DESCRIPTION, partial / WEIGHTS)  # safetensors lets nobody else read what it writes
     if membership is not None:
         record.write(partial, membership)

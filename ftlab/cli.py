@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from ftlab.errors import UserError, choices
 from ftlab.imports import uncollected
+from ftlab.streams import make_printable
 
 MODES = {
     "train": "fine-tune by phases; leaves a report and a bundle",
@@ -31,6 +32,7 @@ MODES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`ftlab MODE ...`; gives the exit code."""
+    make_printable()
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] in (["--help"], ["-h"]):
         print(usage())
@@ -58,6 +60,7 @@ def _help(words: list[str]) -> int:
 
 def train() -> int:
     """The script ftlab-train, behind which tab completion works."""
+    make_printable()
     return guard(lambda: _mode("train", sys.argv[1:]))
 
 

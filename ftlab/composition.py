@@ -17,13 +17,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ftlab.config import brought, conf_dir, groups, plainly, problems, stop_if
+from ftlab.config import brought, conf_dir, groups, instantiate, named, plainly, problems, stop_if
 from ftlab.config import keys as root_keys
 from ftlab.errors import UserError, choices
 from ftlab.guesses import no_option
 from ftlab.overrides import Typed, jobs, parse
 from ftlab.settings import NAMES, PATHS, TYPES
+from ftlab.strategies.base import Strategy
 
+EPOCHS = "trainer.max_epochs"
 __all__ = ["compose", "conf_dir"]
 
 
@@ -217,7 +219,8 @@ class _Reading:
             texts = [one.label(value) for one, value in values if one.key == path or one.key.startswith(f"{path}.")]
             return ", ".join(texts) or f"{path}={'null' if found is None else found}"
 
-        return errors + problems(config, self.mode, label, missing_ok)
+        errors += problems(config, self.mode, label, missing_ok)
+        return errors if errors or not any(one.key == EPOCHS for one, _ in values) else _unread_epochs(config)
 
     def _line(self, one: Typed, line: str, chosen: list[Typed], new: set[str]) -> str:
         """The override as Hydra accepts it: + and ++ never change what a known key means."""
@@ -227,6 +230,26 @@ class _Reading:
             return line
         mapping = any(isinstance(value.value(), dict) for value in one.values)
         return f"++{line.lstrip('+')}" if one.key in new or mapping else line.lstrip("+")
+
+
+def _unread_epochs(config: DictConfig) -> list[str]:
+    """What is wrong with epochs that were typed beside a strategy that has its own.
+
+    Not of a run that goes on: it is held against what it was begun with.
+    """
+    if config.get("resume"):
+        return []
+    asked, trusted = OmegaConf.select(config, EPOCHS), plainly(config.trusted_modules)
+    try:
+        kind = named(plainly(config.strategy), trusted)
+        if kind.own_epochs is Strategy.own_epochs:  # type: ignore[attr-defined]  # it is a strategy
+            return []
+        own = instantiate(config.strategy, trusted_modules=trusted).own_epochs()
+    except UserError as error:
+        return [str(error)]
+    if own is None or own == asked:
+        return []
+    return [f"{EPOCHS}={asked}: the phases of the strategy have epochs of their own, {own} in all; leave it out"]
 
 
 def _not_fitting(config: DictConfig, key: str, value: Any) -> str | None:

@@ -10,6 +10,10 @@ class UserError(Exception):
     Parts raise it; only the command line turns it into exit code 2.
     """
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: the frames inside of ftlab say nothing of what the user gave."""
+        return [str(self)]
+
 
 def choices(name: str, accepted: Iterable[str]) -> str:
     """The end of a message about an unknown `name`: the nearest accepted one, then all of them."""

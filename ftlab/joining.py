@@ -9,7 +9,9 @@ from ftlab.training.distributed.processes import INTERRUPTED
 def main() -> int:
     """One of the other processes: python -m ftlab.joining RUN_DIR."""
     from ftlab.cli import guard
+    from ftlab.streams import make_printable
 
+    make_printable()
     return guard(lambda: join(Path(sys.argv[1])))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ftlab.backbones.base import Backbone
 from ftlab.backbones.hub import cache_only
 from ftlab.batch import Batch, Fields, mapped
-from ftlab.bundle import DESCRIPTION, device_of, head_name, read, restore, spec_of, tensors
+from ftlab.bundle import DESCRIPTION, device_of, is_plain, read, restore, spec_of, tensors
 from ftlab.config import instantiate
 from ftlab.errors import UserError
 from ftlab.evaluation import on_device
@@ -43,8 +43,9 @@ class Predictor:
         """One record an input, in order: {class, probability, top: [{class, probability}]}; labels where several fit;
         {target: value} of a regression, in the units of its data.
 
-        inputs: one or many; images as files, Pillow images or uint8 tensors (c, h, w); rows of a table as mappings of
-        column to cell. settings: the task's own, such as top_k=5, the number of classes in `top`.
+        inputs: one or many; images as files, Pillow images, uint8 tensors (c, h, w) or arrays, of which four
+        dimensions are many; rows of a table as mappings of column to cell, or a DataFrame. settings: the task's own,
+        such as top_k=5, the number of classes in `top`.
         Raises: UserError naming an input that cannot be read, or a setting that the task has not.
         """
         checked = self.task.at_predict(settings)
@@ -79,8 +80,8 @@ class Predictor:
 
     def to_timm(self) -> torch.nn.Module:
         """The same network as a plain timm model with a classifier. Raises: UserError for a head that timm lacks."""
-        if head_name(self.model) is None:
-            raise UserError("to_timm: only a linear head on a timm backbone is a plain timm model")
+        if not is_plain(self.model):
+            raise UserError("to_timm: only a linear head on a timm backbone and its pooling is a plain timm model")
         model = self.model.backbone.plain(self.task.num_outputs)
         model.load_state_dict(tensors(self.model))
         return model.eval()

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ftlab.addresses import renewed
 from ftlab.errors import UserError
 from ftlab.overrides import quote
 from ftlab.settings import TYPES, accepts
+from ftlab.yaml_text import loaded
 
 LAST = "checkpoints/last.ckpt"  # inside a run's folder
 AUTO = "auto"
@@ -92,10 +91,9 @@ def with_value(settings: Mapping[str, Any], key: str, value: Any) -> dict[str, A
 def read_yaml(path: Path) -> dict[str, Any]:
     """A mapping of plain values. Raises: UserError for anything else, also for tags that would make objects."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        said = (str(error).splitlines() or [""])[0]
-        raise UserError(f"{path}: not as ftlab wrote it ({said}); nothing of it was used") from None
+        found = loaded(path.read_text(encoding="utf8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not as ftlab wrote it ({error}); nothing of it was used") from None
     if not isinstance(found, dict):
         raise UserError(f"{path}: not as ftlab wrote it: expected a mapping; nothing of it was used")
     return renewed(found)
@@ -132,8 +130,8 @@ def begun_by(path: Path, typed: Sequence[str]) -> list[str]:
     itself would call, and modules to be trusted. The folder may come from somebody else.
     """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        found = loaded(path.read_text(encoding="utf8"))
+    except ValueError:
         found = None
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
         raise UserError(f"{path}: not as ftlab wrote it: expected a list of texts; nothing of it was used")

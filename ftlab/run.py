@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
@@ -34,6 +33,7 @@ from ftlab.run_settings import RunSettings, typed
 from ftlab.strategies import phases as phase_files
 from ftlab.strategies.base import prolonged
 from ftlab.survey import loading_keys, problems_of
+from ftlab.yaml_text import dumped
 
 Config = Mapping[str, Any]
 OWN = "ftlab.data.sources.own.Own"
@@ -234,8 +234,7 @@ def open_folder(folder: Path, settings: Config) -> Path:
 
 
 def write_config(folder: Path, settings: Config) -> None:
-    text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)
-    write_text(folder / "config.yaml", text)
+    write_text(folder / "config.yaml", dumped(dict(settings)))
 
 
 def command(mode: str) -> str:

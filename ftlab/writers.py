@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TextIO
 
+from ftlab.streams import is_unicode
+
 
 class Writer(ABC):
     """Writes to `output`, a new file; None: standard output."""
@@ -41,7 +43,7 @@ class Writer(ABC):
 
 
 class Lines(Writer):
-    """A JSON object a line, at once."""
+    """A JSON object a line, at once; where a character cannot be written as it is, by JSON's escapes."""
 
     stream: TextIO
 
@@ -49,7 +51,8 @@ class Lines(Writer):
         self.stream = sys.stdout if self.output is None else open(self.output, "x", encoding="utf8")  # noqa: SIM115
 
     def add(self, name: Mapping[str, Any], record: Mapping[str, Any], raw: Any) -> None:
-        print(json.dumps({**name, **record}, ensure_ascii=False), file=self.stream, flush=True)
+        text = json.dumps({**name, **record}, ensure_ascii=not is_unicode(self.stream))
+        print(text, file=self.stream, flush=True)
 
     def end(self) -> None:
         if self.output is not None:

@@ -4,12 +4,16 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
+import timm.data
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import ftlab
@@ -115,6 +119,70 @@ def test_plain_timm_reads_a_bundle_with_a_linear_head(trained: Trained) -> None:
     assert expected.std() > 1e-4  # not all the same
 
 
+def test_the_folder_is_a_network_of_timm_with_the_way_to_prepare_images(trained: Trained) -> None:
+    folder = trained[0] / "bundle"
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    predictor = load(folder, accelerator="cpu")
+    torch.testing.assert_close(timm_probabilities(model), predictor.predictions({"images": inputs()}))
+    assert list(model.pretrained_cfg["label_names"]) == list(predictor.classes)
+    config = timm.data.resolve_model_data_config(model)
+    assert tuple(config["input_size"][1:]) == predictor.preprocessing.size == (32, 32)
+    assert (tuple(config["mean"]), tuple(config["std"])) == (predictor.preprocessing.mean, predictor.preprocessing.std)
+    same_size = timm.data.resolve_model_data_config(model, use_test_size=True)
+    assert (same_size["input_size"], same_size["crop_pct"]) == (config["input_size"], config["crop_pct"])
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 40, 3)).astype(np.uint8)
+    prepare = timm.data.create_transform(**config, is_training=False)
+    large = Image.fromarray(pixels).resize((200, 250))
+    level = 1 / 255 / min(config["std"])  # timm resizes by Pillow, which rounds otherwise than torch
+    assert (prepare(large) - predictor.transform(large)["images"]).abs().max() < 1.5 * level
+    whole = int(32 / config["crop_pct"])
+    image = Image.fromarray(pixels).resize((whole, whole))  # needs no more resizing
+    ours, theirs = predictor.transform(image)["images"], prepare(image)
+    torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-5)  # one divides by 255, the other multiplies
+    with torch.inference_mode():
+        expected = predictor.predictions({"images": ours[None]})
+        torch.testing.assert_close(model(theirs[None]).softmax(1), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "tf_efficientnet_lite0", "swin_tiny_patch4_window7_224"])
+def test_networks_of_one_size_and_of_other_families_come_back_from_the_folder(name: str, tmp_path: Path) -> None:
+    backbone = TimmBackbone(name, pretrained=False, image_size=[32, 64])
+    head = Linear(backbone.num_features, 4, backbone.default_pool)
+    torch.nn.init.normal_(head.fc.weight)
+    model = Model(backbone, head).eval()
+    save(tmp_path / "bundle", model, of_timm(backbone))
+    found = timm.create_model(f"local-dir:{tmp_path / 'bundle'}", pretrained=True).eval()
+    assert tuple(timm.data.resolve_model_data_config(found)["input_size"]) == (3, 32, 64)
+    images = torch.randn(2, 3, 32, 64, generator=torch.Generator().manual_seed(0))
+    task = Classification(DataSpec("x", Classes(CLASSES, (1,) * 4), {}))
+    with torch.inference_mode():
+        expected = Predictor(model, task, backbone.preprocessing).predictions({"images": images})
+        torch.testing.assert_close(found(images).softmax(1), expected, atol=1e-6, rtol=1e-4)
+
+
+def of_timm(backbone: TimmBackbone) -> Description:
+    settings = dict(parts_of("strategy=full")[1].written.config)
+    stored = backbone.preprocessing.stored()
+    return replace(described(settings, backbone.preprocessing), backbone={"name": backbone.name}, preprocessing=stored)
+
+
+@pytest.mark.parametrize("what", ["an mlp", "another pooling", "a cut network", "a module of one's own"])
+def test_what_timm_does_not_have_holds_no_config_and_gives_no_network(what: str, tmp_path: Path) -> None:
+    until = "blocks.1" if what == "a cut network" else None
+    backbone = TimmBackbone("mobilenetv3_small_050", pretrained=False, image_size=32, until=until)
+    pool, width = "max" if what == "another pooling" else "auto", backbone.num_features
+    linear = Linear(width, 4, backbone.default_pool, pool=pool)
+    head = Mlp(width, 4, backbone.default_pool, hidden=(5,)) if what == "an mlp" else linear
+    description, model = of_timm(backbone), Model(backbone, head)
+    own = what == "a module of one's own"
+    save(tmp_path / "bundle", model, replace(description, backbone={}) if own else description)
+    assert not (tmp_path / "bundle" / "config.json").exists()
+    if not own:
+        task = Classification(DataSpec("x", Classes(CLASSES, (1,) * 4), {}))
+        with pytest.raises(UserError, match="linear head on a timm backbone"):
+            Predictor(model, task, backbone.preprocessing).to_timm()
+
+
 def test_to_timm_is_the_same_network(trained: Trained) -> None:
     predictor = load(trained[0] / "bundle", accelerator="cpu")
     torch.testing.assert_close(timm_probabilities(predictor.to_timm()), predictor.predictions({"images": inputs()}))
@@ -144,7 +212,9 @@ def test_to_timm_says_what_timm_lacks() -> None:
 
 def test_nothing_in_a_bundle_is_a_pickle(trained: Trained) -> None:
     bundle = trained[0] / "bundle"
-    assert {file.name for file in bundle.iterdir()} == {"model.safetensors", "bundle.json", "split.safetensors"}
+    assert {file.name for file in bundle.iterdir()} == {
+        "model.safetensors", "bundle.json", "config.json", "split.safetensors"
+    }  # fmt: skip
     content = (bundle / "model.safetensors").read_bytes()
     assert not zipfile.is_zipfile(bundle / "model.safetensors")
     header = int.from_bytes(content[:8], "little")

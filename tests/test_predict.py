@@ -258,6 +258,32 @@ def test_what_is_no_image_is_an_error_that_says_what_is_accepted(predictor: Pred
         predictor.predict(torch.zeros(4, 8, 8, dtype=torch.uint8))
 
 
+def test_one_array_is_one_image_and_four_dimensions_are_many(predictor: Predictor, photos: Path) -> None:
+    several = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(photos.iterdir())]
+    image = several[3]
+    grey, opaque = image[..., 0], np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+    expected = predictor.predict(Image.fromarray(image))
+    for given in (image, opaque, image.transpose(2, 0, 1), np.asfortranarray(image)):
+        assert predictor.predict(given) == predictor.predict([given]) == expected
+    of_grey = predictor.predict(Image.fromarray(grey))
+    for given in (grey, grey[..., None], grey[None]):
+        assert predictor.predict(given) == of_grey
+    records = predictor.predict(np.stack(several))
+    assert len(records) == len(several)
+    assert records == predictor.predict([Image.fromarray(one) for one in several])
+
+
+@pytest.mark.parametrize("shape", [(5, 32, 32), (3, 32, 3), (1, 32, 4), (8,), (2, 2, 8, 8, 3), (2, 9, 8, 8), (0, 8, 3)])
+def test_an_array_that_is_no_image_for_sure_is_never_split(predictor: Predictor, shape: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match=r"the image is a ndarray \(.*accepted: .*array \(n, h, w, c\)"):
+        predictor.predict(np.zeros(shape, np.uint8))
+
+
+def test_an_array_of_other_numbers_is_told_with_their_type(predictor: Predictor) -> None:
+    with pytest.raises(UserError, match=r"\(32, 32, 3\) of float64"):
+        predictor.predict(np.zeros((32, 32, 3)))
+
+
 def test_a_loaded_bundle_predicts_as_the_predictor_that_was_saved(
     bundle: Path, predictor: Predictor, photos: Path
 ) -> None:

@@ -4,7 +4,7 @@ Shapes: b batch, c channels, h height, w width, t tokens.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +85,13 @@ class Backbone(nn.Module, ABC):
         Raises: UserError where the backbone comes from no library.
         """
         raise UserError(f"the backbone '{self.name}' comes from no library that builds it with a classifier")
+
+    def described(self, num_classes: int, classes: Sequence[str], stored: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What `plain` is, as its library reads it from a file beside the weights; None where it reads none.
+
+        stored: what InputPreprocessing.stored gives.
+        """
+        return None
 
     def traced(self) -> Traced:
         """What can be cut at any freeze border, for a cache. Raises: UserError where the network cannot be traced."""

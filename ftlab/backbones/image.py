@@ -3,7 +3,7 @@
 Shapes: b batch, c channels of the features, h height, w width, t tokens, d channels after the neck.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -15,7 +15,7 @@ from timm.data import resolve_model_data_config
 from timm.layers import PatchEmbed
 from torch import Tensor, nn
 
-from ftlab.backbones import hub
+from ftlab.backbones import hub, local_dir
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features
 from ftlab.backbones.border import Traced
@@ -135,6 +135,10 @@ class TimmBackbone(Backbone):
     def plain(self, num_classes: int) -> nn.Module:
         size = {"img_size": self.preprocessing.size} if self._fixed_size else {}
         return timm.create_model(self.name, num_classes=num_classes, **size)  # type: ignore[arg-type]
+
+    def described(self, num_classes: int, classes: Sequence[str], stored: Mapping[str, Any]) -> dict[str, Any] | None:
+        own = self.model.pretrained_cfg
+        return local_dir.config(self.name, own, self._fixed_size, num_classes, classes, stored)
 
     @property
     def method(self) -> str:

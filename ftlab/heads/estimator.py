@@ -3,6 +3,7 @@
 Shapes: b batch, n samples, d features, k outputs.
 """
 
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -65,7 +66,7 @@ class Estimator(nn.Module):
     def fit(self, features: Tensor, targets: Tensor, mean: Tensor, scale: Tensor, weights: Tensor | None) -> None:
         """features (n, d), targets (n,) classes or (n, k) numbers, weights (n,) of the samples.
 
-        Raises: UserError for weights that the learner cannot take, or settings that it refuses.
+        Raises: UserError for weights that the learner cannot take, or settings that it refuses, be it when it is used.
         """
         self.mean.copy_(mean), self.scale.copy_(scale)
         learner = self._make(of_numbers=targets.ndim == 2)
@@ -74,11 +75,14 @@ class Estimator(nn.Module):
             learner.fit(
                 values, targets.squeeze(-1).numpy(), **({} if weights is None else {"sample_weight": weights.numpy()})
             )
-        except (TypeError, ValueError) as error:
+            learner.predict(values[:1])  # too many neighbours are not found before
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever it is, the data and the settings are all that was given
             if "sample_weight" in str(error):
                 said = "takes no class weights; task.class_weights=none"
                 raise UserError(f"head.estimator={self.name}: {said}") from error
-            raise UserError(f"head.estimator={self.name}: {str(error).splitlines()[0]}") from error
+            raise UserError(_refusal(self.name, learner, self.settings, error, len(values))) from error
         self.set_extra_state(_bytes(learner, self.name))
 
     def get_extra_state(self) -> Tensor:
@@ -119,6 +123,17 @@ class Estimator(nn.Module):
         found = np.full((len(values), self.out_features), scores.min() + np.log(LEAST), dtype=np.float32)
         found[:, np.asarray(learner.classes_, dtype=int)] = scores  # a class without training samples is ruled out
         return found
+
+
+def _refusal(name: str, learner: Any, settings: Mapping[str, Any], error: Exception, samples: int) -> str:
+    """What a learner said, with the setting of which it speaks, or all that were given where it names none."""
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    used = learner.get_params(deep=False)
+    used = used["estimator"].get_params() if "estimator" in used else used  # one for each of several targets
+    words = [key for key in used if key in settings or len(key) > 1]  # C and p are letters of other words
+    spoken = [key for key in words if re.search(rf"\b{key}\b", said)]
+    shown = "".join(f"head.settings.{key}={used[key]}; " for key in spoken or settings if key in used)
+    return f"head.estimator={name}: {said} ({shown}{samples:,} training samples)"
 
 
 def _class(path: str) -> Any:

@@ -9,6 +9,7 @@ from ftlab.cache.decide import gib
 from ftlab.files.writing import write_text
 from ftlab.reports import frozen, numbers
 from ftlab.reports.figures import Scales, curves_figure, rates_figure
+from ftlab.yaml_text import dumped
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -36,7 +37,7 @@ def render(report: dict[str, Any], blocks: Sequence[Block], scales: Scales | Non
         places=frozen.PLACES,
         phase_seconds=max([phase["seconds"] for phase in report["phases"]], default=0) or 1,
         warnings=[*report["data"].get("warnings", []), *report["warnings"]],
-        config=_yaml(report["config"]),
+        config=dumped(report["config"]),
     )
 
 
@@ -80,9 +81,3 @@ def _figures(report: dict[str, Any], scales: Scales | None) -> dict[str, Any]:
     if any(rate for rates in report["rates"]["groups"].values() for rate in rates):
         figures["rates"] = rates_figure(report)
     return {name: Markup(figure) for name, figure in figures.items()}  # matplotlib has escaped their text
-
-
-def _yaml(config: dict[str, Any]) -> str:
-    import yaml
-
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)

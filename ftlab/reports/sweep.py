@@ -7,7 +7,6 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from ftlab.files.writing import read_json, read_report, write_text
 from ftlab.patterns import shorten
 from ftlab.reports import numbers
 from ftlab.reports.terminal import table_of
+from ftlab.yaml_text import loaded
 
 ERROR_WIDTH = 200  # characters of a failed job's error in the terminal; the CSV file has all of it
 FIGURES = ("name", "mode", "objective", "test", "seconds", "peak_memory_bytes", "trainable_parameters")
@@ -132,7 +132,10 @@ def _row(job: Path) -> dict[str, Any]:
         error = str(broken)
     saved = job / ".hydra" / "overrides.yaml"
     if saved.is_file():
-        texts = yaml.safe_load(saved.read_text(encoding="utf-8")) or []
+        try:
+            texts = loaded(saved.read_text(encoding="utf-8")) or []
+        except ValueError as broken:
+            error = error or f"{saved}: {broken}"
     return {"job": job.name, "overrides": dict(map(_override, texts)), "error": error, **figures}
 
 

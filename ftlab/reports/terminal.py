@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +14,7 @@ from ftlab.errors import UserError, choices
 from ftlab.problems import SEVERITIES, Problem
 from ftlab.reports import frozen, numbers
 from ftlab.reports.plan import Row, Run, Setting, rows, runs, weight_decays
+from ftlab.streams import printed
 
 if TYPE_CHECKING:  # it imports torch
     pass
@@ -120,9 +122,37 @@ def epoch_line(record: dict[str, Any], metric: str | None = None) -> str:
     return f"{start}{numbers.shorten(record['phase'], room):<{room}}  {figures}"
 
 
+class CalmTable(Table):
+    """Where the terminal is not UTF-8, a cell is measured as it will be printed, so that columns stay in line."""
+
+    def add_row(self, *cells: Any, **how: Any) -> None:
+        super().add_row(*(Cell(cell) if isinstance(cell, Text) else cell for cell in cells), **how)
+
+    def add_column(self, header: Any = "", *rest: Any, **how: Any) -> None:
+        super().add_column(Cell(header) if isinstance(header, Text) else header, *rest, **how)
+
+
+class Cell:
+    """A text as the console's encoding has it."""
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+
+    def _shown(self, options: ConsoleOptions) -> Text:
+        found = printed(self.text.plain, options.encoding)
+        # the styles of parts hold places, which replaced characters would move
+        return self.text if found == self.text.plain else Text(found, style=self.text.style)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, self._shown(options))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._shown(options)
+
+
 def table_of(*columns: str, left: Sequence[str] = ()) -> Table:
     """A calm table: one rule under the header, figures to the right, columns named in `left` to the left."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    table = CalmTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     for name in columns:
         table.add_column(Text(name), justify="left" if name in left else "right", overflow="fold")
     return table

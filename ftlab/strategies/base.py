@@ -65,6 +65,10 @@ class Strategy(ABC):
         Raises: UserError for a pattern that matches nothing and for epochs that are too few.
         """
 
+    def own_epochs(self) -> int | None:
+        """The epochs of all phases where the settings say them themselves; None: as many as `phases` is given."""
+        return None
+
 
 def spans(phases: Sequence[Phase], losses: Sequence[float | None]) -> list[Span]:
     """The phases begun so far, after one monitored value (lower is better; None: not measured) an epoch.

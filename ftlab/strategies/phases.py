@@ -5,11 +5,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ftlab.errors import UserError, choices
 from ftlab.patterns import cover
 from ftlab.strategies.base import Phase, Strategy
+from ftlab.yaml_text import dumped, loaded
 
 FROZEN = "frozen"
 KEYS = ("name", "epochs", "stages", *(f.name for f in fields(Phase) if f.name not in ("name", "epochs", "rates")))
@@ -30,13 +29,22 @@ class Phases(Strategy):
         entries = self._entries()
         return [self._phase(entry, stages, number) for number, entry in enumerate(entries, start=1)]
 
+    def own_epochs(self) -> int:
+        entries = self._entries()
+        for number, entry in enumerate(entries, start=1):
+            check_entry(entry, self._where(number))
+        return sum(entry["epochs"] for entry in entries)
+
+    def _where(self, number: int) -> str:
+        return f"strategy{f' ({self.file})' if self.file else ''}, phase {number}"
+
     def _entries(self) -> Sequence[Mapping[str, Any]]:
         if (self.file is None) == (not self.inline):
             raise UserError("strategy=phases: give strategy.file=FILE or strategy.inline=[...], one of the two")
         return self.inline if self.file is None else read(Path(self.file))
 
     def _phase(self, entry: Mapping[str, Any], stages: Sequence[str], number: int) -> Phase:
-        where = f"strategy{f' ({self.file})' if self.file else ''}, phase {number}"
+        where = self._where(number)
         check_entry(entry, where)
         patterns = {str(pattern): rate for pattern, rate in entry["stages"].items()}  # YAML reads 3 as a number
         rules = cover(patterns, stages, f"{where}, stages")
@@ -80,12 +88,12 @@ def number_of(value: Any, where: str) -> float:
 def read(path: Path) -> Sequence[Mapping[str, Any]]:
     """The list under `phases` of a YAML file. Raises: UserError naming the file."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf8"))
+        data = loaded(path.read_text(encoding="utf8"))
     except FileNotFoundError:
         raise UserError(
             f"strategy.file={path}: there is no such file; `ftlab plan plan.output=FILE` writes one"
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"strategy.file={path}: cannot be read as YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(data, Mapping) or set(data) != {"phases"} or not isinstance(data["phases"], list):
         raise UserError(f"strategy.file={path}: expected one key, phases, with a list under it")
@@ -120,4 +128,4 @@ def write(phases: Sequence[Phase], stages: Sequence[str], path: Path) -> None:
         "# stages: frozen, or a multiplier of the run's rate; globs (backbone/*) and `rest` work too.\n"
         "# fit: gradient, or convex (one epoch that fits the head's last layer, under C; null: cross-validated).\n"
     )
-    path.write_text(header + yaml.safe_dump({"phases": entries}, sort_keys=False), encoding="utf8")
+    path.write_text(header + dumped({"phases": entries}), encoding="utf8")

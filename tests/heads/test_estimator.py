@@ -172,3 +172,34 @@ def test_the_stored_bytes_are_a_zip_file_without_pickle() -> None:
     names = zipfile.ZipFile(BytesIO(stored)).namelist()
     assert "schema.json" in names
     assert not any(name.endswith((".pkl", ".pickle")) for name in names)
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_more_neighbours_than_samples_are_told_with_both_numbers(numbers: bool) -> None:
+    features, targets = digits(12)
+    rows, layer = Standardised(features), Estimator(features.shape[1], 4, "knn", {"n_neighbors": 13})
+    given = torch.ones(12, 4) * targets[:, None] if numbers else targets
+    said = r"^head.estimator=knn: .*head.settings.n_neighbors=13; 12 training samples\)$"
+    with pytest.raises(UserError, match=said):
+        layer.fit(features, given, rows.mean, rows.scale, None)
+    enough = Estimator(features.shape[1], 4, "knn", {"n_neighbors": 12})
+    enough.fit(features, given, rows.mean, rows.scale, None)
+    assert enough(features).shape == (12, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("knn", {}, "head.settings.n_neighbors=5; "),  # scikit-learn's own, which nobody typed
+        ("svc", {"kernel": "line"}, "head.settings.kernel=line"),
+        ("random_forest", {"max_features": 1000.5}, "head.settings.max_features=1000.5"),
+        ("knn", {"metric": "minkowski", "n_neighbors": 2, "metric_params": {"w": [1.0]}}, "metric_params="),
+    ],
+)
+def test_what_a_learner_raises_is_a_user_error_with_the_setting(name: str, settings: Any, said: str) -> None:
+    features, targets = digits(4)
+    rows, layer = Standardised(features), Estimator(features.shape[1], 4, name, settings)
+    with pytest.raises(UserError) as caught:
+        layer.fit(features, targets, rows.mean, rows.scale, None)
+    assert said in str(caught.value)
+    assert str(caught.value).endswith("; 4 training samples)")

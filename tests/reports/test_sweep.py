@@ -33,6 +33,13 @@ def sweep(report: dict[str, Any], tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_job_whose_overrides_cannot_be_read_hides_no_other(sweep: Path) -> None:
+    (sweep / "1" / ".hydra" / "overrides.yaml").write_text("- [")
+    rows = collect(sweep)
+    assert "overrides.yaml: line 1" in rows[1]["error"]
+    assert [row["objective"] for row in rows] == list(SCORES.values())
+
+
 def test_every_job_gives_a_row_the_failed_one_too(sweep: Path, report: dict[str, Any]) -> None:
     rows = collect(sweep)
     assert [row["job"] for row in rows] == ["0", "1", "2", "3"]

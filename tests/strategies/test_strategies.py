@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ftlab.composition import compose
 from ftlab.config import instantiate, options
 from ftlab.errors import UserError
 from ftlab.strategies.base import Phase, Strategy, check, thaw
@@ -271,7 +272,11 @@ def test_a_wrong_entry_is_named_with_what_is_accepted(entry: object, words: list
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("phases: [", ["cannot be read as YAML"]),
+        ("phases: [", ["cannot be read as YAML", "line 1"]),
+        ("phases:\n- name: p\n  stages: {head: 1.0}\n  stages: {}", ["line 4", "'stages' is given twice"]),
+        ("phases:\n- stages: {head: 1.0,\n   'head': frozen}", ["line 3", "'head' is given twice"]),
+        ("phases: !!python/object:os.system {}", ["line 1", "could not determine a constructor"]),
+        ("phases: " + "[" * 5000, ["nested too deeply"]),
         ("phase: []", ["one key, phases"]),
         ("- name: p", ["one key, phases"]),
         ("phases: head", ["one key, phases", "list"]),
@@ -284,6 +289,27 @@ def test_a_file_that_is_no_list_of_phases_is_named(tmp_path: Path, text: str, wo
     with pytest.raises(UserError) as caught:
         read(file)
     assert all(word in str(caught.value) for word in ["strategy.file", "wrong.yaml", *words]), caught.value
+
+
+def test_rates_may_be_written_with_an_exponent(tmp_path: Path) -> None:
+    file = tmp_path / "phases.yaml"
+    file.write_text("phases: [{name: 1e-1, epochs: 2, stages: {head: 1e-1, 'backbone/*': 5E2}}]")
+    (phase,) = Phases(file=str(file)).phases(STAGES, 1)
+    assert {phase.rates[stage] for stage in HEAD} == {10**-1}
+    assert {rate for stage, rate in phase.rates.items() if stage not in HEAD} == {5 * 10**2}
+
+
+def test_epochs_typed_beside_phases_are_those_of_the_phases(tmp_path: Path) -> None:
+    file = tmp_path / "phases.yaml"
+    file.write_text("phases:\n" + "".join(f"- {{name: p{n}, epochs: {n}, stages: {{rest: 1.0}}}}\n" for n in (1, 4)))
+    chosen = ["strategy=phases", f"strategy.file={file}"]
+    own = 1 + 4
+    assert compose(chosen).strategy.file == str(file)
+    assert compose([*chosen, f"trainer.max_epochs={own}"]).trainer.max_epochs == own
+    for mode in ("train", "plan"):
+        with pytest.raises(UserError, match=rf"trainer.max_epochs=3: .*epochs of their own, {own} in all"):
+            compose([*chosen, "trainer.max_epochs=3"], mode)
+    assert compose(["strategy=progressive", "trainer.max_epochs=3"]).trainer.max_epochs == 3
 
 
 def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:

@@ -147,17 +147,33 @@ class ArrayImages:
         return self.pixels[index].expand(3, -1, -1)
 
 
+def _channels_last(array: np.ndarray) -> np.ndarray:
+    """One image as Pillow takes it: (h, w) or (h, w, c). Raises: UserError where an array is none, or may be two."""
+    last = array.ndim == 3 and array.shape[2] in (1, 2, 3, 4)
+    first = array.ndim == 3 and array.shape[0] in (1, 3)
+    if array.dtype != np.uint8 or 0 in array.shape or (array.ndim != 2 and last == first):
+        raise _no_image(array)
+    if first:
+        array = array.transpose(1, 2, 0)
+    return np.ascontiguousarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)
+
+
+def _no_image(found: Any) -> UserError:
+    """The error that says what was given and what is accepted."""
+    kind = f"{type(found).__name__} {tuple(getattr(found, 'shape', ()))}"
+    of = f" of {found.dtype}" if isinstance(found, np.ndarray) else ""
+    accepted = "Pillow, tensor (3, h, w), uint8 array (h, w), (h, w, c) or (3, h, w)"
+    return UserError(f"the image is a {kind}{of}; accepted: {accepted}; several as a list, or an array (n, h, w, c).")
+
+
 def pixels(image: Any) -> Image.Image | Tensor:
     """An RGB Pillow image or a uint8 tensor (3, h, w). Raises: UserError for anything else."""
     if isinstance(image, Image.Image):
         return rgb(image)
-    if isinstance(image, np.ndarray) and image.dtype == np.uint8:
-        return rgb(Image.fromarray(image))
+    if isinstance(image, np.ndarray):
+        return rgb(Image.fromarray(_channels_last(image)))
     if not isinstance(image, Tensor) or image.ndim != 3 or image.shape[0] not in (1, 3):
-        shape = tuple(getattr(image, "shape", ()))
-        raise UserError(
-            f"the image is a {type(image).__name__} {shape}; accepted: Pillow, tensor (3, h, w), uint8 array."
-        )
+        raise _no_image(image)
     if image.dtype != torch.uint8:
         if not image.is_floating_point() or image.min() < 0 or image.max() > 1:
             raise UserError("the image's values are not 0 to 1; leave normalisation out, the network brings its own.")

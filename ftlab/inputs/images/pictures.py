@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import PIL
 import torchvision
 from PIL import Image, ImageOps
@@ -26,7 +27,7 @@ from ftlab.inputs.base import FramedTransform, Inputs, Selected, Unread
 from ftlab.inputs.images.files import ArrayImages, ImageFiles, image_size, load_image, pixels
 from ftlab.inputs.images.transforms import Geometry, evaluation_transform, resized, resized_size, training_transform
 
-Picture = str | Path | Image.Image | Tensor  # a file, a PIL image, or a uint8 tensor (c, h, w)
+Picture = str | Path | Image.Image | Tensor | np.ndarray  # a file, a PIL image, a uint8 tensor (c, h, w) or array
 LONGEST = 160  # pixels of the longer side of an image in a gallery
 VERSIONS = (PIL.__version__, torchvision.__version__)  # of what decodes and resizes
 
@@ -78,8 +79,12 @@ def _first_shape(preprocessing: Geometry, inputs: Inputs, index: int) -> tuple[i
 
 
 def each(given: Picture | Iterable[Picture]) -> Iterator[Image.Image | Tensor]:
-    """Raises: UserError for a file that cannot be read, or a tensor that holds no RGB image."""
-    for one in [given] if isinstance(given, str | Path | Image.Image | Tensor) else given:
+    """An array is one image, unless it has four dimensions (n, h, w, c).
+
+    Raises: UserError for a file that cannot be read, or a tensor or array that holds no image.
+    """
+    one_array = isinstance(given, np.ndarray) and given.ndim != 4
+    for one in [given] if one_array or isinstance(given, str | Path | Image.Image | Tensor) else given:
         yield load_image(one) if isinstance(one, str | Path) else pixels(one)
 
 

@@ -30,6 +30,24 @@ def as_category(cell: Any) -> str | None:
     return None if text.lower() in MISSING else whole[1] if whole else text
 
 
+def rows_of(given: Any) -> Any:
+    """The rows of a DataFrame as pandas has it, column names as text, missing cells None; anything else as it is.
+
+    Raises: UserError for two columns of one name.
+    """
+    if not all(hasattr(given, name) for name in ("to_dict", "columns", "isna")):
+        return given
+    names = [str(name) for name in given.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"the DataFrame has several columns named {', '.join(map(repr, twice))}; name each once")
+    cells, missing = (frame.to_dict("split")["data"] for frame in (given, given.isna()))
+    return [
+        {name: None if gone else cell for name, cell, gone in zip(names, row, lost, strict=True)}
+        for row, lost in zip(cells, missing, strict=True)
+    ]
+
+
 def cell_of(row: Row, column: str, read: Callable[[Any], Any]) -> Any:
     if column not in row:
         raise UserError(f"the row lacks the column '{column}'; {choices(column, map(str, row))}")

@@ -27,7 +27,7 @@ from ftlab.files.table_file import table_file
 from ftlab.files.text_table import given
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing, Inputs, Transform, Unread
-from ftlab.inputs.tables.cells import Row, as_category, as_number, cell_of
+from ftlab.inputs.tables.cells import Row, as_category, as_number, cell_of, rows_of
 
 OTHER, ABSENT = 0, 1  # ids of a category that has none of its own, and of a missing one
 OWN_IDS = 2  # ids from here on are those of a column's values
@@ -92,7 +92,7 @@ class TablePreprocessing(InputPreprocessing):
         return RowTransform(self)
 
     def each(self, given: Any) -> Iterator[Row]:
-        for row in [given] if isinstance(given, Mapping) else given:
+        for row in [given] if isinstance(given, Mapping) else rows_of(given):
             if not isinstance(row, Mapping):
                 kind = type(row).__name__
                 raise UserError(f"a row is a mapping of column to cell, not a {kind}; columns: {', '.join(self.names)}")
