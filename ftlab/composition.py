@@ -25,6 +25,11 @@ from ftlab.settings import PATHS, TYPES
 
 __all__ = ["compose", "conf_dir"]
 
+PLUGINS = {  # of Hydra, by the options that each brings; its package is named after them
+    "hydra/launcher": ("joblib", "ray", "ray_aws", "rq", "submitit_local", "submitit_slurm"),
+    "hydra/sweeper": ("ax", "nevergrad", "optuna"),
+}
+
 
 def compose(
     overrides: Sequence[str] | None = None, mode: str = "train", config_dir: str | Path | None = None
@@ -114,6 +119,9 @@ def compact(error: BaseException) -> str:
     """An error of Hydra in one line, with its cause."""
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
+        if name in PLUGINS.get(group, ()):
+            package = f"hydra-{name.partition('_')[0]}-{group.removeprefix('hydra/')}"
+            return f"{group}={name}: is not installed: pip install {package}; or one of {', '.join(error.options)}"
         return f"{group}={name}: no such option; {choices(name, error.options)}"
     cause = f" {str(error.__cause__).splitlines()[0]}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
     return " ".join(str(error).split()) + cause

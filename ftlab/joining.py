@@ -3,13 +3,14 @@
 import sys
 from pathlib import Path
 
-from ftlab.training.distributed.processes import INTERRUPTED
+from ftlab.training.distributed.processes import INTERRUPTED, end_with_parent
 
 
 def main() -> int:
     """One of the other processes: python -m ftlab.joining RUN_DIR."""
     from ftlab.cli import guard
 
+    end_with_parent()
     return guard(lambda: join(Path(sys.argv[1])))
 
 
