@@ -200,7 +200,10 @@ def targets_of(target: Target) -> dict[str, Any]:
 
 
 def device_of(accelerator: str) -> torch.device:
-    """auto takes a GPU where there is one."""
-    if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return torch.device("cuda" if accelerator == "gpu" else accelerator)
+    """auto takes a GPU where there is one. Raises: UserError for one that is not there."""
+    counts = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    there = [kind for kind, count in counts.items() if count]
+    device = torch.device({"auto": there[0], "gpu": "cuda"}.get(accelerator, accelerator))
+    if (device.index or 0) >= counts.get(device.type, 1):
+        raise UserError(f"accelerator={accelerator}: there is none here; found: {', '.join(there)}")
+    return device

@@ -15,7 +15,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, NoReturn
 
-from ftlab.errors import UserError, choices
+from ftlab.errors import UserError, choices, shorten
 from ftlab.imports import uncollected
 from ftlab.streams import make_printable
 
@@ -28,6 +28,8 @@ MODES = {
     "cache": "what is kept on disk between runs, listed or removed",
     "help": "the manual, page by page, and what each key means",
 }
+# .hydra/ is written by the first process of a new run only; where one goes on, by ftlab.run, once nothing is refused.
+SILENT = "hydra.output_subdir=null"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,12 +106,6 @@ def guard(run: Callable[[], int]) -> int:
         return 1
 
 
-def shorten(text: str) -> str:
-    """At most six lines."""
-    lines = text.splitlines()
-    return "\n".join(lines if len(lines) <= 6 else [*lines[:5], f"and {len(lines) - 5} more lines"])
-
-
 def _mode(mode: str, words: list[str]) -> int:
     args = _arguments(mode, words)
     if args.help:
@@ -117,9 +113,9 @@ def _mode(mode: str, words: list[str]) -> int:
     if args.hydra_help or args.shell_completion:
         return _hydra(mode, words)
     from ftlab.composition import prepare
-    from ftlab.disk import locked, writable
     from ftlab.overrides import quote
-    from ftlab.resume import LAST, check_same, replayed
+    from ftlab.resume import is_auto, replayed
+    from ftlab.starting import fresh, move_aside, never_saved, no_trace
     from ftlab.training.distributed.processes import rank
 
     multirun = args.multirun or "hydra.mode=MULTIRUN" in args.overrides
@@ -136,35 +132,58 @@ def _mode(mode: str, words: list[str]) -> int:
     # ${now:...} is read once, here: the folder that is checked is the folder that is used.
     key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
     folder = Path(prepared.folder(key))
-    if resumed:  # before Hydra writes into the folder
-        check_same(folder, prepared.settings())
+    line = [*flags, *prepared.lines, quote(key, str(folder))]
+    if rank() and not any(text.startswith(f"{key}=") for text in overrides):
+        raise UserError(f"{key}: several processes were started from outside, and need one folder: {key}=DIR")
+    if resumed:
+        return _go_on(folder, prepared.settings(), is_auto(args.overrides), line)
     if rank():
-        if not any(text.startswith(f"{key}=") for text in overrides):
-            raise UserError(f"{key}: several processes were started from outside, and need one folder: {key}=DIR")
-        flags.append("hydra.output_subdir=null")  # .hydra/ is written by the first of them, which has the lock too
-    elif resumed:
-        with locked(folder):
-            writable(key, folder)
-    else:
-        writable(key, fresh(key, folder))
-    code = _hydra(mode, [*flags, *prepared.lines, quote(key, str(folder))])
-    if code == 130 and not multirun and rank() == 0 and (folder / LAST).is_file():
-        print(f"go on with: ftlab train resume={folder}", file=sys.stderr)
-    if not multirun or code == 130 or not folder.is_dir():
-        return code
+        return _hydra(mode, [*line, SILENT])
+    if is_auto(args.overrides) and never_saved(folder):
+        print(f"{folder}: a run ended there before its first checkpoint; it is now in {move_aside(folder)}")
+    with no_trace(key, fresh(key, folder)):
+        return _start(folder, multirun, line)
+
+
+def _start(folder: Path, multirun: bool, line: list[str]) -> int:
+    """A new run, or several, in the folder."""
+    code = _hydra("train", line)
+    if not multirun:
+        return _said(code, folder)
+    from ftlab.starting import SWEEP
     from ftlab.sweep import finish
 
+    if code == 130 or not (folder / SWEEP).is_file():
+        return code
     summary = guard(lambda: finish(folder))
     return code or summary
 
 
-def fresh(key: str, folder: Path) -> Path:
-    """The folder, which holds no run yet. Raises: UserError."""
-    from ftlab.disk import held
+def _go_on(folder: Path, settings: dict[str, Any], is_auto: bool, line: list[str]) -> int:
+    """The run of the folder, from its last checkpoint. Raises: UserError, before anything in the folder is changed."""
+    from ftlab.disk import locked, writable
+    from ftlab.resume import check_same, is_done
+    from ftlab.training.distributed.processes import rank
 
-    if names := held(folder):
-        raise UserError(f"{key}={folder}: holds a run already ({', '.join(names)}); choose another folder")
-    return folder
+    if is_auto and is_done(folder, settings):
+        if not rank():
+            print(f"{folder}: the run is finished, with these settings; nothing is left to do")
+        return 0
+    check_same(folder, settings)
+    if not rank():
+        with locked(folder):
+            writable("hydra.run.dir", folder)
+    code = _hydra("train", [*line, SILENT])
+    return code if rank() else _said(code, folder)
+
+
+def _said(code: int, folder: Path) -> int:
+    """The code, and for an interrupted run how to go on with it."""
+    from ftlab.resume import LAST
+
+    if code == 130 and (folder / LAST).is_file():
+        print(f"go on with: ftlab train resume={folder}", file=sys.stderr)
+    return code
 
 
 def _arguments(mode: str, words: list[str]) -> Namespace:
@@ -232,15 +251,15 @@ def _job(mode: str, config: Any) -> Any:
 
         return run_job(lambda: float(_run(mode, config, folder)), folder, running.overrides.task)
     gives_code = mode in ("predict", "check", "cache")
-    code = guard(lambda: _run(mode, config, folder) if gives_code else _done(_run(mode, config, folder)))
+
+    def run() -> int:
+        found = _run(mode, config, folder)
+        return int(found) if gives_code else 0
+
+    code = guard(run)
     if code:
         sys.exit(code)
     return None
-
-
-def _done(result: Any) -> int:
-    """Exit code of a mode whose result is no exit code."""
-    return 0
 
 
 def _run(mode: str, config: Any, folder: Path) -> Any:

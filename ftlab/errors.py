@@ -21,3 +21,9 @@ def choices(name: str, accepted: Iterable[str]) -> str:
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"{hint}Accepted: {', '.join(known) or 'nothing'}."
+
+
+def shorten(text: str) -> str:
+    """At most six lines."""
+    lines = text.splitlines()
+    return "\n".join(lines if len(lines) <= 6 else [*lines[:5], f"and {len(lines) - 5} more lines"])

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from ftlab.training.distributed.processes import INTERRUPTED
+from ftlab.training.distributed.processes import INTERRUPTED, end_with_parent
 
 
 def main() -> int:
@@ -12,6 +12,7 @@ def main() -> int:
     from ftlab.streams import make_printable
 
     make_printable()
+    end_with_parent()
     return guard(lambda: join(Path(sys.argv[1])))
 
 

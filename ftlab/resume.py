@@ -6,11 +6,13 @@ from typing import Any
 
 from ftlab.addresses import renewed
 from ftlab.errors import UserError
+from ftlab.files.writing import read_json
 from ftlab.overrides import quote
 from ftlab.settings import TYPES, accepts
 from ftlab.yaml_text import loaded
 
 LAST = "checkpoints/last.ckpt"  # inside a run's folder
+CONFIG, REPORT = "config.yaml", "report.json"
 AUTO = "auto"
 AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
 LATER_AUTO = ("strategy.restore_best",)  # whose default was no `auto` in earlier versions
@@ -23,33 +25,59 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
 
     Raises: UserError naming the keys that differ, or what is missing in the folder.
     """
-    path = folder / "config.yaml"
-    if not path.is_file():
-        raise UserError(f"resume={folder}: no run there (config.yaml is missing)")
-    if not (folder / LAST).is_file():
-        raise UserError(f"resume={folder}: the run has no finished checkpoint; start it anew in another folder")
-    if (folder / "report.json").is_file() and not settings["resume_allow"]:
+    differ = differing(folder, settings)
+    refused = {key: change for key, change in differ.items() if key not in settings["resume_allow"]}
+    if is_finished(folder) and not differ.keys() - refused.keys():
+        other = f", with other settings: {shown(refused)}" if refused else ""
         raise UserError(
-            f"resume={folder}: the run is finished; to train on, add epochs: "
+            f"resume={folder}: the run is finished{other}; to train on, add epochs: "
             "trainer.max_epochs=N 'resume_allow=[trainer.max_epochs]'"
         )
-    stored = BEFORE | read_yaml(path)
-    before, now = flat(stored), flat(as_begun(stored, settings))
-    differ = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k) and k.split(".")[0] not in OWN)
-    refused = [k for k in differ if k not in settings["resume_allow"]]
+    if not (folder / LAST).is_file():
+        raise UserError(f"resume={folder}: the run has no finished checkpoint; start it anew in another folder")
     if refused:
-        shown = ", ".join(f"{k} ({before.get(k)} -> {now.get(k)})" for k in refused[:4])
-        more = f" and {len(refused) - 4} more" if len(refused) > 4 else ""
         raise UserError(
-            f"resume={folder}: the config differs in {shown}{more}; name a key in resume_allow=[...] to allow it"
+            f"resume={folder}: the config differs in {shown(refused)}; name a key in resume_allow=[...] to allow it"
         )
     return folder
 
 
+def is_done(folder: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether the folder's run is finished, and `settings` are its own. Raises: UserError as `check_same`."""
+    return not differing(folder, settings) and is_finished(folder)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the report is of the config that is there; a run that trains on leaves the report of before till its end.
+
+    Raises: UserError for a report that cannot be read.
+    """
+    path = folder / REPORT
+    return path.is_file() and not changes(read_json(path).get("config", {}), read_yaml(folder / CONFIG))
+
+
+def differing(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
+    """The keys in which `settings` are others than the run's, each with `before -> now`. Raises: UserError."""
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"resume={folder}: no run there ({CONFIG} is missing)")
+    stored = BEFORE | read_yaml(folder / CONFIG)
+    return changes(stored, as_begun(stored, settings))
+
+
+def changes(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
+    before, now = flat(stored), flat(settings)
+    keys = sorted(key for key in before.keys() | now.keys() if key.split(".")[0] not in OWN)
+    return {key: f"{before.get(key)} -> {now.get(key)}" for key in keys if before.get(key) != now.get(key)}
+
+
+def shown(changed: Mapping[str, str]) -> str:
+    more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
+    return ", ".join(f"{key} ({change})" for key, change in list(changed.items())[:4]) + more
+
+
 def check_epochs(folder: Path, planned: int, done: int) -> None:
     """Raises: UserError for fewer epochs than are done, or for a finished run that gets no more of them."""
-    finished = (folder / "report.json").is_file()
-    if planned < done or (finished and planned == done):
+    if planned < done or (planned == done and is_finished(folder)):
         raise UserError(
             f"resume={folder}: {done} epochs are done, and {planned} are asked for; "
             f"give trainer.max_epochs above {done}"
@@ -99,28 +127,41 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return renewed(found)
 
 
+def is_auto(typed: Sequence[str]) -> bool:
+    return asked(typed, "resume") == AUTO
+
+
+def asked(typed: Sequence[str], key: str) -> str | None:
+    """The value of `key` as typed last, without quotes."""
+    return dict(text.lstrip("+").split("=", 1) for text in typed if "=" in text).get(key, "").strip("'\"") or None
+
+
 def replayed(typed: Sequence[str]) -> tuple[list[str], bool]:
     """The overrides with which the run that resume=... names was begun, then those typed now; whether it resumes.
 
-    resume=auto goes on with the run in hydra.run.dir, if one has begun there.
+    resume=auto goes on with the run in hydra.run.dir, if one has begun there and has saved anything.
 
     Raises: UserError for resume=auto without hydra.run.dir.
     """
-    chosen = dict(text.lstrip("+").split("=", 1) for text in typed if "=" in text)
-    folder = chosen.get("resume", "null").strip("'\"")
-    if folder == "null":
+    folder = asked(typed, "resume")
+    if folder is None or folder == "null":
         return list(typed), False
-    if folder == "auto":
-        folder = chosen.get("hydra.run.dir", "").strip("'\"")
+    if folder == AUTO:
+        folder = asked(typed, "hydra.run.dir")
         if not folder:
             raise UserError("resume=auto: say which run by hydra.run.dir=RUN_DIR, or use resume=RUN_DIR")
-        if not (Path(folder) / LAST).is_file():
+        if not any((Path(folder) / name).is_file() for name in (LAST, REPORT)):
             return [text for text in typed if not text.startswith("resume=")], False
     stored = Path(folder) / ".hydra" / "overrides.yaml"
     before = begun_by(stored, typed) if stored.is_file() else []
     kept = [text for text in before if not text.lstrip("+").startswith(("resume=", "resume_allow="))]
     own = [text for text in typed if not text.lstrip("+").startswith(("resume=", "hydra.run.dir="))]
-    return [*kept, *own, quote("resume", folder), quote("hydra.run.dir", folder)], True
+    return [
+        *(text for text in kept if text not in own),
+        *own,
+        quote("resume", folder),
+        quote("hydra.run.dir", folder),
+    ], True
 
 
 def begun_by(path: Path, typed: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -21,15 +22,16 @@ from ftlab.config import options, plainly, shipped
 from ftlab.data.base import Splits
 from ftlab.data.membership import record
 from ftlab.data.module import DataModule
-from ftlab.disk import clear_errors, held, locked, writable
+from ftlab.disk import clear_errors, locked
 from ftlab.earlier import of_bundle, of_run
 from ftlab.errors import UserError
 from ftlab.files.dialect import dialect
 from ftlab.files.writing import write_json, write_text
 from ftlab.planning import show_estimates, show_plan, show_surgery
 from ftlab.reports.terminal import print_evaluation, print_problems, print_summary
-from ftlab.resume import check_epochs, check_same
+from ftlab.resume import check_epochs
 from ftlab.run_settings import RunSettings, typed
+from ftlab.starting import folder_of, no_trace, open_folder
 from ftlab.strategies import phases as phase_files
 from ftlab.strategies.base import prolonged
 from ftlab.survey import loading_keys, problems_of
@@ -51,13 +53,16 @@ def train(
     Raises: UserError for anything that the user can mend.
     """
     from ftlab.training.distributed.processes import rank
+    from ftlab.training.trainer import check_devices
 
     settings = with_own(plainly(config, resolve=True), data)
+    check_devices(typed(settings).trainer)
     if rank():
         return run_in(Path(settings["resume"] or run_dir or "."), settings, data, backbone, is_main=False)
     folder = folder_of(settings, run_dir)
     go_on = f"; the last checkpoint is as it was: ftlab train resume={folder}"
-    with clear_errors(folder, str(folder), go_on), locked(folder):
+    trace = nullcontext() if settings["resume"] else no_trace("run_dir", folder)
+    with trace, clear_errors(folder, str(folder), go_on), locked(folder):
         return run_in(open_folder(folder, settings), settings, data, backbone, is_main=True)
 
 
@@ -111,8 +116,8 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     }
     description = fitted.description(report, own_backbone=backbone is not None, own_data=data is not None)
     bundles.save(folder / "bundle", parts.model, description, parts.membership)
-    write_json(folder / "report.json", report)
     write_page(report, fitted.blocks(report, evaluations, make_data()), parts.task.scales, folder / "report.html")
+    write_json(folder / "report.json", report)  # last: it says that the run is finished
     print_summary(report, console)
     if told:
         console.print(told, markup=False, highlight=False, soft_wrap=True)
@@ -123,12 +128,15 @@ def plan(config: Config, data: Splits | None = None, backbone: Backbone | None =
     """Print phase x stage x rate; with plan.output write the phases as an editable file. Trains nothing, but
     for a few steps of each phase on a copy, to estimate what they cost, unless cache=off.
     """
+    from ftlab.training.trainer import check_devices
+
     settings = with_own(plainly(config, resolve=True), data)
     tries = settings["cache"]["_target_"] != OFF
     parts = assemble(settings, data, backbone, describe_only=backbone is None and not tries)
     console = Console()
     table = show_plan(parts, console, settings["plan"]["detail"])
     if tries:
+        check_devices(typed(settings).trainer)
         show_estimates(parts, partial(loaders, parts), settings, console)
     if settings["plan"]["output"]:
         phase_files.write(parts.phases, parts.model.addresses, Path(settings["plan"]["output"]))
@@ -216,25 +224,12 @@ def begun(folder: Path) -> Report:
     return state(newest(folder / "checkpoints"))
 
 
-def folder_of(settings: Config, run_dir: str | Path | None) -> Path:
-    """The run's folder, which is there after this. Raises: UserError if it is to be resumed and is not there."""
-    if settings["resume"]:
-        return check_same(Path(settings["resume"]), settings)
-    return writable("run_dir", Path(run_dir or datetime.now().strftime("runs/%Y-%m-%d/%H-%M-%S-%f")))
-
-
-def open_folder(folder: Path, settings: Config) -> Path:
-    """The folder, made ready. Raises: UserError if another run has used it."""
-    if settings["resume"]:
-        return folder
-    if held(folder):
-        raise UserError(f"{folder}: holds a run already; name another folder, or go on with it by resume={folder}")
-    (folder / "checkpoints").mkdir(exist_ok=True)
-    return folder
-
-
 def write_config(folder: Path, settings: Config) -> None:
+    """What the run does; for one that goes on also what was typed, which Hydra itself writes when a run begins."""
     write_text(folder / "config.yaml", dumped(dict(settings)))
+    if settings["resume"] and HydraConfig.initialized():
+        (folder / ".hydra").mkdir(exist_ok=True)
+        write_text(folder / ".hydra" / "overrides.yaml", dumped(list(HydraConfig.get().overrides.task)))
 
 
 def command(mode: str) -> str:

@@ -58,6 +58,7 @@ TYPES: dict[str, Any] = {
     # the Trainer
     "trainer.max_epochs": PositiveInt,
     "trainer.precision": Precision,
+    "trainer.accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
     "trainer.devices": PositiveInt | Literal["auto", -1] | list[NonNegativeInt],
     "trainer.num_nodes": PositiveInt,
     "trainer.strategy": Literal["auto", "ddp"],
@@ -84,6 +85,7 @@ TYPES: dict[str, Any] = {
     "input": Path | list[Path],
     "output": Path | None,
     "split": Literal["train", "val", "test", "all"] | None,
+    "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps"],
     "batch_size": PositiveInt,
     "num_workers": NonNegativeInt,
     "top_k": PositiveInt,

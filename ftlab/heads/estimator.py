@@ -44,8 +44,9 @@ class Estimator(nn.Module):
     scale: Tensor  # (d,)
 
     def __init__(self, num_features: int, num_outputs: int, name: str, settings: Mapping[str, Any]) -> None:
-        """Raises: UserError for an unknown learner or a setting that it has not."""
+        """Raises: UserError for an unknown learner or a setting that it has not, or if skops is not installed."""
         super().__init__()
+        _skops()  # said before anything is computed, not where the learner is to be kept
         if name not in ESTIMATORS:
             raise UserError(f"head.estimator={name} is unknown: {choices(name, ESTIMATORS)}")
         self.in_features, self.out_features = num_features, num_outputs

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from ftlab.errors import UserError
 from ftlab.run_settings import TrainerSettings
 from ftlab.training.saving.frozen_part import CheckpointFiles
 from ftlab.training.steps import shorten
@@ -45,6 +48,27 @@ def only_news() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def check_devices(settings: TrainerSettings) -> None:
+    """Raises: UserError for an accelerator that is not there, and whatever else Lightning refuses of the settings."""
+    options = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
+    if settings.precision == "auto":
+        options["precision"] = "32-true"  # the choice between what the device has comes later
+    try:
+        with only_news(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run's own Trainer tells them
+            Trainer(**options, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        said = f"{str(error).splitlines()[0]} Found here: {', '.join(accelerators())}."
+        given = f"trainer.accelerator={settings.accelerator} trainer.devices={settings.devices}"
+        raise UserError(f"{given}: {said}") from error
+
+
+def accelerators() -> list[str]:
+    """Those of this machine, by their names in `trainer.accelerator`."""
+    known = {"cpu": CPUAccelerator, "gpu": CUDAAccelerator, "mps": MPSAccelerator}
+    return [f"{name} ({kind.auto_device_count()})" for name, kind in known.items() if kind.is_available()]
 
 
 def build(

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,6 +112,21 @@ def start(folder: Path, number: int, shared: Mapping[str, str]) -> "subprocess.P
     environment = {**os.environ, **shared, "LOCAL_RANK": str(number)}
     with open(folder / f"process-{number}.log", "ab") as log:
         return subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+
+def end_with_parent(seconds: float = 1.0) -> None:
+    """In a process made by `start`: look every so often whether the one that made it is alive, and else end too.
+
+    One that was killed before the group of processes was complete would be waited for until a time-out of half an hour.
+    """
+    parent = os.getppid()
+
+    def wait() -> None:
+        while os.getppid() == parent:
+            time.sleep(seconds)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def watch(process: "subprocess.Popen[bytes]", number: int, folder: Path, ended: threading.Event) -> None:

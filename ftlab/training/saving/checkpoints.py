@@ -49,6 +49,11 @@ class Checkpoints(Checkpoint):
         self.every_n_steps, self.every_minutes = every_n_steps, every_minutes
         self.saved_at = time.monotonic()
 
+    def on_train_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
+        """From here on the run has begun: its folder is kept, however it ends."""
+        if trainer.is_global_zero:
+            self.folder.mkdir(exist_ok=True)
+
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, pl_module: FineTuner, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
