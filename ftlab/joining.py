@@ -8,7 +8,7 @@ from ftlab.training.distributed.processes import INTERRUPTED, end_with_parent
 
 def main() -> int:
     """One of the other processes: python -m ftlab.joining RUN_DIR."""
-    from ftlab.cli import guard
+    from ftlab.exits import guard
     from ftlab.streams import make_printable
 
     make_printable()

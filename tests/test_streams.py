@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ftlab.cli import guard, main
+from ftlab.cli import main
 from ftlab.errors import UserError
+from ftlab.exits import guard
 from ftlab.reports.terminal import print_plan
 from ftlab.streams import make_printable
 from ftlab.writers import Lines
