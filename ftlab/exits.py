@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from ftlab.errors import UserError
+from ftlab.errors import UserError, shorten
 
 
 def guard(run: Callable[[], int]) -> int:
