@@ -27,7 +27,7 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
     """
     differ = differing(folder, settings)
     refused = {key: change for key, change in differ.items() if key not in settings["resume_allow"]}
-    if is_finished(folder) and not differ.keys() - refused.keys():
+    if is_finished(folder) and not settings["resume_allow"]:
         other = f", with other settings: {shown(refused)}" if refused else ""
         raise UserError(
             f"resume={folder}: the run is finished{other}; to train on, add epochs: "
