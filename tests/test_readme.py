@@ -189,7 +189,12 @@ def test_a_run_leaves_what_the_table_says(place: Path) -> None:
     table = TEXT.split("| in the run's folder |")[1].split("\n\n")[0]
     names = re.findall(r"`([\w./]+)`", table)
     assert {"report.html", "report.json", "bundle/", "model.safetensors", "last.ckpt", "metrics.csv"} <= set(names)
-    inside = {"model.safetensors": "bundle", "bundle.json": "bundle", "frozen.pt": "checkpoints"}
+    inside = {
+        "model.safetensors": "bundle",
+        "bundle.json": "bundle",
+        "config.json": "bundle",
+        "frozen.pt": "checkpoints",
+    }
     for name in names:
         folder = inside.get(name, "checkpoints" if name.endswith(".ckpt") else ".")
         assert (place / "runs/digits" / folder / name).exists(), name
