@@ -15,7 +15,9 @@ from ftlab.data.membership import record
 from ftlab.data.membership.dealing import in_train, membership
 from ftlab.data.membership.holding import Held, Hold
 from ftlab.errors import UserError
+from ftlab.patterns import shorten
 from ftlab.survey import FRESH, loading_keys, option_of, surveyed
+from ftlab.targets.counted import in_order
 
 DATA = "data"  # in resume_allow: that samples are others than those that the run was begun with
 
@@ -26,6 +28,20 @@ def of_run(folder: Path, settings: Mapping[str, Any], is_main: bool) -> Hold:
         return Hold(records=is_main, contents=is_main)
     strict = DATA not in settings["resume_allow"]
     return Hold(f"resume={folder}", record.read(folder), strict, records=is_main, contents=is_main)
+
+
+def check_classes(folder: Path, before: Sequence[str] | None, now: Sequence[str], images: bool) -> None:
+    """Raises: UserError where the outputs of a run that goes on mean other classes than those of the data.
+
+    before: of its checkpoint; None: of an earlier version, which had classes of images that are numbers in the order of
+    texts.
+    """
+    if before is None:
+        in_numbers = images and list(now) == sorted(now, key=in_order)
+        before = sorted(now) if in_numbers else now
+    if list(before) != list(now):
+        was, are = shorten(before), shorten(now)
+        raise UserError(f"resume={folder}: its outputs are the classes {was}; those of the data are {are}; start anew")
 
 
 @dataclass(frozen=True)

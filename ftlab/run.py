@@ -23,7 +23,7 @@ from ftlab.data.base import Splits
 from ftlab.data.membership import record
 from ftlab.data.module import DataModule
 from ftlab.disk import clear_errors, locked
-from ftlab.earlier import of_bundle, of_run
+from ftlab.earlier import check_classes, of_bundle, of_run
 from ftlab.errors import UserError
 from ftlab.files.dialect import dialect
 from ftlab.files.writing import write_json, write_text
@@ -78,6 +78,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     parts = assemble(settings, data, backbone, hold=of_run(folder, settings, is_main))
     if settings["resume"]:
         before = begun(folder)
+        check_classes(folder, before.get("classes"), parts.spec.target.classes, parts.preprocessing.pixels)
         parts.phases = prolonged(parts.phases, before["phases"])
         check_epochs(folder, sum(phase.epochs for phase in parts.phases), len(before["history"]))
     show_plan(parts, console, settings["plan"]["detail"])

@@ -17,6 +17,7 @@ from ftlab.config import plainly
 from ftlab.data.base import Samples, Splits
 from ftlab.data.membership import record
 from ftlab.data.membership.holding import Held, Hold
+from ftlab.earlier import check_classes
 from ftlab.errors import UserError
 from ftlab.targets.classes import Classes
 from tests.conftest import Command, close_handlers
@@ -315,3 +316,24 @@ def test_new_windows_join_the_split_of_their_sequence(tmp_path: Path) -> None:
 def test_samples_of_ones_own_that_do_not_fit_are_an_error_as_before() -> None:
     bad = Splits(Samples([{"x": 1.0}], torch.tensor([0, 1])), None, None, Classes(("a", "b")), kind="table")
     assert survey.held(bad, Hold(records=True), None, "size").splits is bad
+
+
+def test_a_run_does_not_go_on_where_its_outputs_would_mean_other_classes(there: Path, command: Command) -> None:
+    """The head has learned a and b; of b and z the same outputs would be those of other classes."""
+    more = ["resume=run", "trainer.max_epochs=3", "resume_allow=[data,trainer.max_epochs]"]
+    lines = (there / "noise.csv").read_text().splitlines()
+    renamed = [line[:-1] + "z" if line.endswith(",a") else line for line in lines]
+    (there / "noise.csv").write_text("\n".join(renamed) + "\n")
+    told = command("train", *more)
+    assert told.code == 2
+    assert told.err == "ftlab: resume=run: its outputs are the classes a, b; those of the data are b, z; start anew\n"
+
+
+def test_a_run_of_before_the_order_of_numbers_is_known_by_its_classes() -> None:
+    names = tuple(str(number) for number in range(11))
+    check_classes(Path("run"), None, names[:10], images=True)
+    check_classes(Path("run"), None, names, images=False)  # tables had the order of numbers
+    check_classes(Path("run"), None, ("Trouser", "Coat"), images=True)  # the data's own order
+    check_classes(Path("run"), names, names, images=True)
+    with pytest.raises(UserError, match=r"resume=run: its outputs are the classes 0, 1, 10, 2 and 7 more; those of the data are 0, 1, 2, 3 and 7 m"):
+        check_classes(Path("run"), None, names, images=True)

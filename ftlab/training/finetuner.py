@@ -263,6 +263,7 @@ class FineTuner(LightningModule):
         checkpoint[STATE]["cache"] = self.supply.state()
         checkpoint[STATE]["processes"] = self.trainer.world_size
         checkpoint[STATE]["phases"] = [phase.epochs for phase in self.plan.phases]
+        checkpoint[STATE]["classes"] = list(self.task.spec.target.classes)
 
     def _reached(self) -> dict[str, Any]:
         """The arguments of _begin_epoch that go on from here; the loss is of all ranks, and rank 0 goes on with it."""
