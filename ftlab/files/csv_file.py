@@ -28,7 +28,7 @@ class CsvFile:
         Raises: UserError if the file is not there, is empty, is no text, or two of its columns bear one name.
         """
         try:
-            text, encoding = decoded(self.existing().read_bytes(), self.dialect.encoding)
+            text, encoding = decoded(self.existing().read_bytes(), self.dialect.encoding, f"{self.group}encoding")
         except ValueError as error:
             raise self.error(str(error)) from error
         delimiter = self.dialect.delimiter or delimiter_of(text)
@@ -95,6 +95,11 @@ class CsvFile:
             near = choices(path.name, there) if there else f"there is no {suffix} file at all."
             raise UserError(f"{self.key}={self.shown} is not a file in {printable(self.folder)}: {near}")
         return path
+
+    @property
+    def group(self) -> str:
+        """What stands before the names of keys, as they are typed: data. or, where new rows are predicted, nothing."""
+        return "data." if self.key.startswith("data.") else ""
 
     @property
     def shown(self) -> str:

@@ -31,9 +31,10 @@ def dialect(delimiter: str | None, decimal: str | None, encoding: str | None) ->
     return Dialect(NAMED.get(delimiter or "", delimiter), NAMED.get(decimal or "", decimal), encoding)
 
 
-def decoded(content: bytes, encoding: str | None) -> tuple[str, str]:
+def decoded(content: bytes, encoding: str | None, key: str = "data.encoding") -> tuple[str, str]:
     """The text, and the encoding that it is in: by its first bytes, else UTF-8, else that of Windows in the West.
 
+    key: by which a person sets it.
     Raises: ValueError, its text saying what the content is instead.
     """
     name = next((said for mark, said in MARKS.items() if content.startswith(mark)), None)
@@ -43,7 +44,7 @@ def decoded(content: bytes, encoding: str | None) -> tuple[str, str]:
     if encoding is not None:
         return _decoded(content, "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
     if name is None and b"\0" in content:
-        raise ValueError("not a text file, it holds zero bytes; data.encoding=... says how it is encoded")
+        raise ValueError(f"not a text file, it holds zero bytes; {key}=... says how it is encoded")
     try:
         return _decoded(content, name or "utf-8")
     except ValueError as error:
@@ -52,7 +53,7 @@ def decoded(content: bytes, encoding: str | None) -> tuple[str, str]:
         try:
             return _decoded(content, WESTERN)
         except ValueError:
-            raise ValueError(f"not a text file in UTF-8 ({error}); data.encoding=... names another") from None
+            raise ValueError(f"not a text file in UTF-8 ({error}); {key}=... names another") from None
 
 
 def _decoded(content: bytes, encoding: str) -> tuple[str, str]:

@@ -46,7 +46,7 @@ def _plain(text: str) -> float | None:
 
 def _why(plain: str) -> str:
     if THOUSANDS.fullmatch(plain):
-        return f"'{plain}' may have a decimal comma or thousands; data.decimal=comma says which"
+        return f"'{plain}' may have a decimal comma or thousands; the key `decimal` says which"
     return (
         f"'{plain}' has a comma, beside numbers with a point" if COMMA.fullmatch(plain) else f"'{plain}' is no number"
     )

@@ -21,7 +21,7 @@ class ParquetFile(CsvFile):
         """Raises: UserError if the file is not there, or is no Parquet file, or pyarrow is not installed."""
         path = self.existing()
         if self.dialect != FOUND:
-            raise self.error("data.delimiter, data.decimal and data.encoding are for text files, and this is none")
+            raise self.error("delimiter, decimal and encoding are for text files, and this is none")
         if find_spec("pyarrow") is None:
             raise UserError(
                 f"{self.shown}: reading Parquet needs pyarrow: pip install 'ftlab[table]'; or give a CSV file"

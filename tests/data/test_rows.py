@@ -186,3 +186,9 @@ def test_a_whole_number_is_one_category_however_it_is_written(cell: object) -> N
     assert found.unlearned({"zip": cell}) == ()
     assert found.unlearned({"zip": "9.0"}) == ("'9' in column zip",)
     assert found.unlearned({"zip": None}) == ()
+
+
+def test_the_key_of_a_message_is_the_one_that_predict_has(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"city,age,size\nRome,\0,2\n")
+    with pytest.raises(UserError, match=r"it holds zero bytes; encoding=\.\.\. says how"):
+        fitted().listed(str(tmp_path / "rows.csv"))
