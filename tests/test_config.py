@@ -15,7 +15,7 @@ from ftlab.config import groups, instantiate, options
 from ftlab.errors import UserError
 from ftlab.settings import PATHS, TYPES, mismatch
 
-MODES = tuple(cli.MODES)
+JOBS = tuple(cli.JOBS)
 GROUPS = sorted(path.name for path in conf_dir().iterdir() if any(path.glob("*.yaml")))
 
 
@@ -31,7 +31,7 @@ def leaves(node: dict[str, Any], path: str) -> Iterator[tuple[str, Any]]:
 
 def shipped() -> list[tuple[str, Any]]:
     found = [leaf for group in GROUPS for node in options(group).values() for leaf in leaves(node, group)]
-    for mode in MODES:
+    for mode in JOBS:
         own = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{mode}.yaml"))
         assert isinstance(own, dict)
         found += leaves({key: value for key, value in own.items() if key not in ("hydra", "defaults")}, "")
@@ -91,7 +91,7 @@ def test_every_option_composes_once_its_required_keys_are_given(override: str) -
     assert config[group]._target_ == options(group)[option]["_target_"]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", JOBS)
 def test_every_mode_composes(mode: str) -> None:
     required = {"evaluate": ["bundle=b"], "predict": ["bundle=b", "input=i"]}
     config = compose(required.get(mode), mode)
@@ -302,7 +302,7 @@ def test_composing_inside_a_running_hydra_application_leaves_it_running() -> Non
 
 
 def test_every_mode_has_its_file_and_its_job() -> None:
-    assert set(MODES) == set(cli.JOBS) == {file.stem for file in conf_dir().glob("*.yaml")}
+    assert set(JOBS) == set(cli.JOBS) == {file.stem for file in conf_dir().glob("*.yaml")}
 
 
 def test_an_unknown_mode_of_compose_is_wrong_input() -> None:
