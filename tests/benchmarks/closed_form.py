@@ -24,7 +24,7 @@ from ftlab.config import plainly
 from ftlab.convex.logistic import CANDIDATES, FOLDS, TOLERANCE, logistic, parts
 from ftlab.convex.standardised import Standardised
 from ftlab.run import loaders
-from ftlab.run_settings import typed
+from ftlab.run_settings import RunSettings, typed
 from ftlab.training.phases.features import FeatureStore, compute
 from tests.benchmarks.foundation import fitted
 
@@ -39,7 +39,8 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def built(images: int, root: str) -> tuple[Parts, dict[str, Any]]:
     words = ["data=idx", f"data.root={root}", "data.image_size=64", "data.check=off", f"subset={images}"]
-    settings = plainly(ftlab.compose([*words, "strategy=closed_form", "trainer.accelerator=cpu"]), resolve=True)
+    words += ["strategy=closed_form", "trainer.accelerator=cpu", "trainer.precision=32-true"]
+    settings = plainly(ftlab.compose(words), resolve=True)
     return assemble(settings), settings
 
 
@@ -54,10 +55,10 @@ def features_of(made: Parts, settings: dict[str, Any], split: str, count: int) -
     return store.rows[:count], samples.targets[:count]
 
 
-def fixed(made: Parts, settings: dict[str, Any]) -> tuple[Parts, dict[str, Any]]:
+def fixed(made: Parts, settings: dict[str, Any]) -> tuple[Parts, RunSettings]:
     """The same run at C = 1 and without validation, whose images are no part of the comparison."""
     settings = {**settings, "strategy": {**settings["strategy"], "C": 1.0}}
-    return assemble(settings, data=replace(made.splits, val=None, test=None)), settings
+    return assemble(settings, data=replace(made.splits, val=None, test=None)), typed(settings)
 
 
 def bare_pass(made: Parts, settings: dict[str, Any]) -> None:
