@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -81,6 +82,7 @@ def write_texts(name: str, value: np.ndarray, spread: float, count: int, seed: i
     np.savez(name, tokens=tokens, mask=mask, targets=targets, **more)
 
 
+@pytest.mark.slow
 def test_a_transformer_pretrained_on_another_target_beats_one_from_scratch_on_few_sequences(command: Command) -> None:
     value = np.random.default_rng(0).normal(size=TOKENS)
     write_texts("many.npz", value, 0.0, 500, seed=1)

@@ -16,10 +16,10 @@ def kills(number: int, seed: int) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_3_kills_end_bit_identical():
-    said = kills(3, seed=1).replace(",", "").split()
+def test_a_kill_ends_bit_identical():
+    said = kills(1, seed=1).replace(",", "").split()
     total, runs, equal, of = (int(word) for word in said if word.isdigit())
-    assert total >= 3
+    assert total >= 1
     assert runs == equal == of
 
 

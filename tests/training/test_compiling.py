@@ -71,7 +71,8 @@ def test_a_batch_size_above_the_number_of_samples_is_compiled_for_what_there_is(
     assert len(quick) == 1
 
 
-@pytest.mark.parametrize("strategy", ["head_only", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.mark.slow  # a minute of the compiler of C++; the quick tests replace it, and nothing of ours
+@pytest.mark.parametrize("strategy", ["head_only", "full"])
 def test_real_compiled_code_trains_as_the_network_itself(tmp_path: Path, strategy: str) -> None:
     words = (f"strategy={strategy}", "trainer.max_epochs=1")
     run = prepared(tmp_path / "on", *words, "compile=on", drop=0.0).fit()

@@ -60,12 +60,11 @@ def ended(folder: Path, *words: str) -> tuple[Run, Told]:
 @pytest.mark.parametrize(
     "words",
     [
-        ("cache=memory",),
-        ("cache=off", "trainer.accumulate_grad_batches=3"),
-        ("trainer.gradient_clip_val=0.01", "optimizer=sgd"),
-        ("trainer.precision=bf16-mixed",),
-        ("trainer.precision=64-true",),
+        ("cache=off", "trainer.gradient_clip_val=0.01", "optimizer=sgd"),
+        ("cache=memory", "trainer.precision=bf16-mixed"),
         ("checkpoint.every_n_steps=2", "trainer.accumulate_grad_batches=2"),
+        pytest.param(("trainer.precision=64-true",), marks=pytest.mark.slow),
+        pytest.param(("cache=off", "trainer.accumulate_grad_batches=3"), marks=pytest.mark.slow),
     ],
     ids=lambda words: " ".join(words),
 )
