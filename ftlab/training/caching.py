@@ -23,6 +23,7 @@ from ftlab.cache.keys import fingerprint, key
 from ftlab.cache.settings import CacheSettings
 from ftlab.cache.shelf import Shelf, Slot
 from ftlab.training.finetuner import FineTuner
+from ftlab.training.precision import of_weights, unrounded
 from ftlab.training.trials.memory import trim
 
 SPLITS = ("train", "val")
@@ -43,9 +44,10 @@ class Caching(Callback):
         self.shelf = Shelf(self.settings, trainer.strategy, trainer.global_rank, trainer.world_size, device)
         self.data = pl_module.data(rank=trainer.global_rank, world=trainer.world_size)
         phases = pl_module.plan.phases
-        context = trainer.precision_plugin.val_step_context()
         prepare = partial(ready, trainer)
-        probed, self.borders = look(pl_module.model, phases, self.data, self.settings, prepare, context)
+        probed, self.borders = look(
+            pl_module.model, phases, self.data, self.settings, prepare, unrounded(trainer.precision_plugin)
+        )
         self.probed = trainer.strategy.broadcast(probed)  # each has seen other samples, and all must decide the same
         supply, names, own = pl_module.supply, [phase.name for phase in phases], asdict(self.settings)
         # Else they are those of the run that goes on, and of the same settings.
@@ -168,7 +170,7 @@ class Caching(Callback):
         rows = [self.shelf.rows[slot] for slot in slots]
         with torch.inference_mode():
             assert self.borders is not None
-            compute = in_precision(trainer, self.borders.values([slot.name for slot in slots]))
+            compute = unrounded_in(trainer, self.borders.values([slot.name for slot in slots]))
             for view in range(views(self.settings, self.data.augment) if varied else 1):
                 loader = self.data.in_order(split, view if varied else None, self._batch_size())
                 batches = track(
@@ -200,7 +202,7 @@ class Caching(Callback):
         how = (
             shape,
             self.settings.dtype,
-            trainer.precision,
+            of_weights(trainer),
             trainer.strategy.root_device.type,
             self._batch_size(),
         )
@@ -214,12 +216,12 @@ def ready(trainer: Trainer, batch: Batch) -> Batch:
     return found
 
 
-def in_precision(trainer: Trainer, compute: Callable[[Batch], Values]) -> Callable[[Batch], Values]:
-    """`compute` as a step of the training computes; what loads the batches must not be inside: it would prepare the
-    images in half precision too."""
+def unrounded_in(trainer: Trainer, compute: Callable[[Batch], Values]) -> Callable[[Batch], Values]:
+    """`compute` in the precision of the weights; what loads the batches must not be inside: it would prepare the
+    images in half precision too where the weights have it."""
 
     def run(batch: Batch) -> Values:
-        with trainer.precision_plugin.val_step_context():
+        with unrounded(trainer.precision_plugin):
             return compute(batch)
 
     return run

@@ -23,6 +23,7 @@ from ftlab.freezing import freeze
 from ftlab.reports.estimates import Estimate
 from ftlab.run_settings import RunSettings
 from ftlab.strategies.base import Phase
+from ftlab.training.precision import unrounded
 from ftlab.training.trials.batch_size import alone
 from ftlab.training.trials.memory import PeakMemory
 from ftlab.training.trials.out_of_memory import out_of_memory
@@ -40,7 +41,7 @@ def estimates(parts: Parts, data: DataModule, settings: RunSettings) -> list[Est
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), out_of_memory(settings):
         model = copy.deepcopy(parts.model).to(device)
         trainer.precision_plugin.convert_module(model)
-        context = trainer.precision_plugin.forward_context()
+        context = unrounded(trainer.precision_plugin)
         probed, _ = look(model, parts.phases, data, parts.cache, lambda batch: moved(batch, trainer), context)
         chosen = choices(probed, data, parts.cache, settings.trainer.num_nodes)
         batch, loading = loaded(data, 0, data.batch_size)
@@ -129,7 +130,7 @@ class Trial:
 
     def _timed(self, run: Callable[[Batch], None], batch: Batch, place: Place) -> list[float]:
         if place in KEPT:
-            with self.plugin.forward_context():
+            with unrounded(self.plugin):
                 batch = self.live(batch)
         found = []
         for _ in range(STEPS):
