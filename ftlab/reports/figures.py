@@ -17,55 +17,72 @@ POINTS_AT_MOST = 400  # of a curve: more cannot be seen and only makes the page 
 Scales = Mapping[str, tuple[float, float]]  # from where to where a figure goes
 
 
-def curves_figure(report: dict[str, Any], scales: Scales | None = None) -> str:
-    """Loss of train and val, and the metrics of val, over the epochs, with the borders of the phases."""
+def curves_figure(report: dict[str, Any], scales: Scales | None = None, width: float = WIDTH) -> str:
+    """Loss of train and val, and the metrics of val, over the epochs, with the borders of the phases.
+
+    width: inches; the two stand below each other where they have no room side by side.
+    """
     history = report["history"]
     epochs = [record["epoch"] for record in history]
     losses = {
         split: [_number((record.get(split) or {}).get("loss")) for record in history] for split in ("train", "val")
     }
+    metrics = _metric_series(report, scales)
+    wide = width >= WIDTH
     with style():
-        figure = canvas(WIDTH, 2.9)
-        left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.16})
-        _curves(left, epochs, losses, "loss")
-        metrics = _metric_series(report, scales)
-        _curves(right, epochs, metrics, "metrics of val")
-        _mark_best({"loss": left, **dict.fromkeys(metrics, right)}, report)
-        for axes in (left, right):
-            _borders(axes, report["phases"], WIDTH * 0.36, before=0.5)
+        figure = canvas(width, 3.1 if wide else 6.2)
+        top, bottom = figure.subplots(*((1, 2) if wide else (2, 1)), gridspec_kw={"wspace": 0.16, "hspace": 0.1})
+        _curves(top, epochs, losses, "loss")
+        _curves(bottom, epochs, metrics, "metrics of val")
+        _mark_best({"loss": top, **dict.fromkeys(metrics, bottom)}, report)
+        for axes in (top, bottom):
+            _borders(axes, report["phases"], WIDTH * 0.36 if wide else width * 0.8, before=0.5)
             axes.set_xlabel("epoch")
         return svg(figure, "Loss and metrics over the epochs")
 
 
-def rates_figure(report: dict[str, Any]) -> str:
-    """The rate of every group over the epochs, on a logarithmic scale; groups that are always alike share a line."""
+def rates_figure(report: dict[str, Any], width: float = WIDTH) -> str:
+    """The rate of every group over the epochs, on a logarithmic scale; groups that are always alike share a line.
+
+    width: inches; the names stand below the lines where they have no room beside them.
+    """
     from matplotlib import colormaps
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     lines = [(label, values) for label, values in _shared_lines(report["rates"]["groups"]) if any(values)]
     ticks, step = report["rates"]["epoch"], max(1, math.ceil(len(report["rates"]["epoch"]) / POINTS_AT_MOST))
+    wide, names = width >= WIDTH, 0.19 * len(lines)
     with style():
-        figure = canvas(WIDTH, max(2.6, 0.5 + 0.19 * len(lines)))
+        figure = canvas(width, max(2.6, 0.5 + names) if wide else 2.6 + names)
         axes = figure.subplots()
         for place, (label, values) in enumerate(lines):
             depth = place / max(1, len(lines) - 1)  # 0 at the input, 1 at the head
             colour = colormaps["plasma"](0.3 + 0.46 * depth)
             positive = [value if value else math.nan for value in map(_number, values)]  # 0 has no logarithm
             # Lines that meet stay visible: the one nearer to the input, which thaws later, is thinner and on top.
-            width, order = 1.3 + 2.0 * depth, 3 - depth
-            axes.plot(ticks[::step], positive[::step], color=colour, label=label, linewidth=width, zorder=order)
+            thickness, order = 1.3 + 2.0 * depth, 3 - depth
+            axes.plot(ticks[::step], positive[::step], color=colour, label=label, linewidth=thickness, zorder=order)
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if _decades(axes) < 2 else (1,)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.rate(value)))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="epoch", ylabel="learning rate")
-        _borders(axes, report["phases"], WIDTH * 0.6, before=0.0)
+        _borders(axes, report["phases"], WIDTH * 0.6 if wide else width * 0.75, before=0.0)
         if lines:  # none of a run that only fits in closed form
-            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), labelspacing=0.3, handlelength=1.2)
+            figure.legend(
+                loc="outside right upper" if wide else "outside lower left", labelspacing=0.3, handlelength=1.2
+            )
         return svg(figure, "Learning rate of every group over the epochs")
+
+
+def _decades(axes: "Axes") -> float:
+    low, high = axes.get_ylim()
+    return math.log10(high / low)
 
 
 def _curves(axes: "Axes", epochs: Sequence[int], series: dict[str, list[float]], title: str) -> None:
     from matplotlib.ticker import MaxNLocator
+    from matplotlib.transforms import ScaledTranslation
 
     for place, (name, values) in enumerate(series.items()):
         if not all(map(math.isnan, values)):
@@ -73,8 +90,10 @@ def _curves(axes: "Axes", epochs: Sequence[int], series: dict[str, list[float]],
             axes.plot(epochs, values, color=SERIES[place % len(SERIES)], label=name, marker=marker, markersize=3.2)
     axes.set_title(title, loc="left", pad=18)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if axes.lines:
-        axes.legend(loc="best", handlelength=1.2)
+    if axes.lines:  # below the axes, where it covers no line
+        below = axes.transAxes + ScaledTranslation(0, -0.42, axes.figure.dpi_scale_trans)
+        where: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below}
+        axes.legend(ncols=3, handlelength=1.2, borderaxespad=0, borderpad=0, **where)
 
 
 def _metric_series(report: dict[str, Any], scales: Scales | None) -> dict[str, list[float]]:

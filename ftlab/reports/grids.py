@@ -12,20 +12,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STAGES_AT_MOST = 40  # rows of the plan's picture before neighbours that are alike share a row
+NAMES = 2.0  # inches that names and sizes of stages take, about
+CHARACTERS = 9.2  # of a phase's title in an inch
 
 
-def plan_figure(report: dict[str, Any]) -> str:
-    """Stages (down, from the input) by phases (across): the stronger the colour, the higher the rate."""
+def plan_figure(report: dict[str, Any], width: float = WIDTH) -> str:
+    """Stages (down, from the input) by phases (across): the stronger the colour, the higher the rate.
+
+    width: inches; more where the rates of all phases would have no room.
+    """
     plan = report["plan"]
     shared = rows(report["stages"], plan, collapse=len(report["stages"]) > STAGES_AT_MOST)
     ran = {phase["name"]: phase for phase in report["phases"]}
     with style():
-        figure = canvas(WIDTH, 0.62 + 0.25 * len(shared))
+        width = max(width, NAMES + 0.4 * len(plan))
+        figure = canvas(width, 0.62 + 0.25 * len(shared))
         axes = figure.subplots()
         for x, phase in enumerate(plan):
             for y, row in enumerate(shared):
                 _cell(axes, x, y, row, _strength(row, x, plan), ran.get(phase["phase"]), len(plan))
-        _plan_labels(axes, shared, [_phase_title(phase, ran, len(plan), x) for x, phase in enumerate(plan)])
+        room = CHARACTERS * (width - NAMES) / len(plan)
+        _plan_labels(axes, shared, [_phase_title(phase, ran, room, x) for x, phase in enumerate(plan)], width)
         return svg(figure, "Stages by phases: what trained, and at which rate")
 
 
@@ -64,20 +71,21 @@ def _strength(row: Row, place: int, plan: Sequence[dict[str, Any]]) -> float | N
     return 0.22 + 0.53 * math.log(setting.rate / min(rates)) / math.log(max(rates) / min(rates))
 
 
-def _phase_title(phase: dict[str, Any], ran: dict[str, Any], phases: int, place: int) -> str:
+def _phase_title(phase: dict[str, Any], ran: dict[str, Any], room: float, place: int) -> str:
+    """In `room` characters: the phase's name and when it ran, or its number alone."""
     done = ran.get(phase["phase"])
     when = "not run" if done is None else f"epoch {numbers.epochs(done['first_epoch'], done['last_epoch'])}"
-    if phases > 9:
+    if room < 7.5:
         return f"{place + 1}"
-    return f"{place + 1} {numbers.shorten(phase['phase'], int(70 / phases))}\n{when}"
+    return f"{place + 1} {numbers.shorten(phase['phase'], int(room))}\n{when}"
 
 
-def _plan_labels(axes: "Axes", shared: Sequence[Row], titles: Sequence[str]) -> None:
+def _plan_labels(axes: "Axes", shared: Sequence[Row], titles: Sequence[str], width: float) -> None:
     axes.set(xlim=(0, len(titles)), ylim=(len(shared), 0))
     axes.set_xticks([place + 0.5 for place in range(len(titles))], titles)
     axes.set_yticks(
         [place + 0.5 for place in range(len(shared))],
-        [numbers.shorten(row.label, 40) for row in shared],
+        [numbers.shorten(row.label, 40 if width >= WIDTH else 20) for row in shared],
     )
     for place, row in enumerate(shared):  # a column of its own between the names and the cells
         beside: dict[str, Any] = {"xytext": (-8, 0), "textcoords": "offset points", "ha": "right", "va": "center"}

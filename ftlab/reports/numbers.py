@@ -18,9 +18,11 @@ def decay(value: float | None) -> str:
 
 
 def figure(value: float | None) -> str:
-    """A loss or a metric: four decimals, or four digits where four decimals would say nothing."""
+    """A loss or a metric: four decimals, or four digits where four decimals would say nothing; thousands whole."""
     if value is None:
         return NOTHING
+    if 10_000 <= abs(value) < 10_000_000:
+        return f"{value:.0f}"
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10 else f"{value:.4g}"
 
 

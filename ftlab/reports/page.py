@@ -1,6 +1,7 @@
 """report.html: one page, complete in itself, that shows what a run did and what came of it, or an evaluation."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from ftlab.cache.decide import gib
 from ftlab.files.writing import write_text
 from ftlab.reports import frozen, numbers
 from ftlab.reports.figures import Scales, curves_figure, rates_figure
+from ftlab.reports.svg import at_both_widths
 from ftlab.yaml_text import dumped
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ def render(report: dict[str, Any], blocks: Sequence[Block], scales: Scales | Non
 
     return _template("page.html").render(
         report=report,
+        subject=_subject(report),
+        environment={**report["environment"], **_listed(report["environment"])},
         figures=_figures(report, scales),
         blocks=joined(blocks),
         told=set(told(blocks)),
@@ -51,6 +55,18 @@ def write_evaluation(report: dict[str, Any], blocks: Sequence[Block], main: str,
     drawn = {"blocks": joined(blocks), "told": set(told(blocks))}
     first = [main] if main in report["metrics"][report["split"]] else []
     write_text(path, _template("evaluation.html").render(report=report, main=first, **drawn))
+
+
+def _subject(report: dict[str, Any]) -> str:
+    """What a person calls the data: their file, set or folder; the option where it has none."""
+    data = report["config"].get("data") or {}
+    root, file = data.get("root") or "", data.get("file")
+    named = "/".join(Path(root, file).parts[-2:]) if file else data.get("dataset") or Path(root).name
+    return str(named or report["data"]["name"])
+
+
+def _listed(facts: dict[str, Any]) -> dict[str, str]:
+    return {name: ", ".join(fact) or "none" for name, fact in facts.items() if isinstance(fact, list)}
 
 
 def _template(name: str) -> "Template":
@@ -75,9 +91,9 @@ def _figures(report: dict[str, Any], scales: Scales | None) -> dict[str, Any]:
 
     from ftlab.reports.grids import plan_figure
 
-    figures = {"plan": plan_figure(report)} if report["plan"] else {}
+    figures = {"plan": partial(plan_figure, report)} if report["plan"] else {}
     if report["history"]:
-        figures["curves"] = curves_figure(report, scales)
+        figures["curves"] = partial(curves_figure, report, scales)
     if any(rate for rates in report["rates"]["groups"].values() for rate in rates):
-        figures["rates"] = rates_figure(report)
-    return {name: Markup(figure) for name, figure in figures.items()}  # matplotlib has escaped their text
+        figures["rates"] = partial(rates_figure, report)
+    return {name: Markup(at_both_widths(draw)) for name, draw in figures.items()}  # matplotlib has escaped their text

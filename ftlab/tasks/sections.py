@@ -105,7 +105,7 @@ def _errors(target: Mapping[str, Any]) -> Chart:
     return Chart(
         (_scatter(target["points"]), _histogram(target["histogram"]), _ranges(target["ranges"])),
         "Predicted against true, errors, and errors by the true value",
-        "Left: predicted against true, right on the line. Middle: errors, prediction minus truth. Right: mean absolute "
+        "Predicted against true: right on the line. Errors: prediction minus truth. Error by true value: mean absolute "
         "error of samples by their true value, and as a line the mean error (above zero: predicted too high).",
     )
 
@@ -127,5 +127,14 @@ def _ranges(ranges: Sequence[Mapping[str, Any]]) -> Axes:
         Line(range(len(ranges)), [part["bias"] for part in ranges], "mean error", dots=True),
         Rule(0),
     )
-    places = [f"{part['low']:.3g} … {part['high']:.3g}" for part in ranges]
+    places = [f"{_short(part['low'])} … {_short(part['high'])}" for part in ranges]
     return Axes(marks, "error by true value", places=places)
+
+
+def _short(value: float) -> str:
+    """Three digits: 0.0123, 640, 12.8k, 3.37M."""
+    rounded = float(f"{value:.3g}")
+    for size, unit in ((10**6, "M"), (10**3, "k")):
+        if size <= abs(rounded) < 10**9:
+            return f"{rounded / size:g}{unit}"
+    return f"{rounded:g}"

@@ -12,15 +12,16 @@ import pytest
 from ftlab.blocks import Gallery, Sample
 from ftlab.reports.figures import curves_figure, rates_figure
 from ftlab.reports.grids import plan_figure
-from ftlab.reports.page import render, write_page
+from ftlab.reports.page import render, write_evaluation, write_page
 from ftlab.tasks.sections import blocks_of
 
 
 class Page(HTMLParser):
-    """Tags, the text of the page, and whatever it would load."""
+    """Tags, the text of the page as a wide screen shows it, and whatever it would load."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
+        text = re.sub(r'<div class="at-narrow">.*?</svg></div></div>', "", text, flags=re.DOTALL)
         self.tags: list[str] = []
         self.loaded: list[str] = []
         self.words: list[str] = []
@@ -99,8 +100,68 @@ def test_choices_of_keys_that_are_auto_are_listed(report: dict[str, Any]) -> Non
 def test_every_figure_is_there_and_gives_its_purpose(report: dict[str, Any]) -> None:
     text = render(report, blocks_of(report))
     assert Page(text).tags.count("svg") == 4
-    assert len(re.findall(r'<svg role="img" aria-label="[^"]+"', text)) == 4
+    assert len(re.findall(r'<svg role="img" aria-label="[^"]+"', text)) == 4 + 3  # the matrix is as it is everywhere
     assert "#010101" not in text  # every placeholder colour has become a variable
+
+
+def test_what_may_be_wider_than_a_telephone_lies_in_a_box_that_scrolls(report: dict[str, Any], tmp_path: Path) -> None:
+    text = render(report, blocks_of(report))
+    assert len(re.findall(r'<div class="box( scroll)?"><(table|svg)', text)) == len(re.findall("<(table|svg)", text))
+    assert text.count("<table") == 4  # phases, the frozen part, figures, classes
+    evaluated = {**report, "bundle": "bundle", "split": "test", "samples": 361, "backbone": "resnet"}
+    figures = {"test": report["metrics"]["test"]}
+    write_evaluation({**evaluated, "metrics": figures}, [], "accuracy", tmp_path / "evaluation.html")
+    measured = (tmp_path / "evaluation.html").read_text(encoding="utf8")
+    assert re.findall(r"<div[^>]*><table|<table", measured) == ['<div class="box"><table']
+
+
+def test_the_page_names_the_file_or_folder_that_a_person_gave(report: dict[str, Any]) -> None:
+    given = {
+        "houses.csv": {"root": ".", "file": "houses.csv"},
+        "photos/labels.csv": {"root": "/home/me/photos", "file": "labels.csv"},
+        "pets": {"root": "/home/me/pets"},
+        "CIFAR10": {"root": "downloads", "dataset": "CIFAR10"},
+        "photos": {"root": None},  # no place: the name of the option, which the report has
+    }
+    for name, data in given.items():
+        page = Page(render({**report, "config": {"data": data}}, []))
+        assert sum(word.endswith(f" on {name}") for word in page.words) == 1, name
+
+
+def test_facts_that_are_lists_are_written_as_words(report: dict[str, Any]) -> None:
+    for gpus, words in (([], "none"), (["H200", "H100"], "H200, H100")):
+        page = Page(render({**report, "environment": {"gpus": gpus}}, []))
+        assert [word for word in page.words[page.words.index("gpus") :] if word][1] == words
+
+
+def sizes(figure: str) -> tuple[float, float, float]:
+    """Width of a figure, its height, and the width to which it shrinks before it scrolls, in points."""
+    (found,) = re.findall(
+        r'<svg role="img"[^>]*min-width: (\d+)pt"[^>]* width="([\d.]+)pt" height="([\d.]+)pt"', figure
+    )
+    return float(found[1]), float(found[2]), float(found[0])
+
+
+def test_a_telephone_has_figures_of_its_own_width_with_text_of_the_same_size(report: dict[str, Any]) -> None:
+    text = render(report, blocks_of(report))
+    pairs = re.findall(r'<div class="at-wide">(.*?</svg>)</div></div>\s*<div class="at-narrow">(.*?</svg>)', text, re.S)
+    assert len(pairs) == 3
+    for wide, narrow in pairs:
+        assert sizes(wide)[0] == pytest.approx(9.6 * 72)
+        assert sizes(narrow)[0] == pytest.approx(4.0 * 72)  # the 388 pixels that margins leave of 420
+        assert sizes(narrow)[2] == pytest.approx(0.85 * 4.0 * 72, abs=0.5)
+        fonts = [set(re.findall(r"font-size: ([\d.]+)px", one)) for one in (wide, narrow)]
+        assert min(float(size) for size in fonts[0] | fonts[1]) >= 7.5  # points, which are 10 pixels
+        ids = [set(re.findall(r' id="([^"]+)"', one)) for one in (wide, narrow)]
+        assert not ids[0] & ids[1]  # what is not shown must not be what an address finds first
+
+
+def test_the_panels_of_a_telephone_stand_below_each_other(report: dict[str, Any]) -> None:
+    wide, narrow = (curves_figure(report, None, width) for width in (9.6, 4.0))
+    assert sizes(narrow)[1] == 2 * sizes(wide)[1]
+    assert plan_figure(report, 4.0).count("var(--accent)") == plan_figure(report).count("var(--accent)")
+    report["plan"] = [{**report["plan"][0], "phase": f"phase {place}"} for place in range(14)]
+    assert sizes(plan_figure(report, 4.0))[0] > 6 * 72  # it scrolls: 14 rates have no room
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_runs_no_script(report: dict[str, Any], worst: list[Sample]) -> None:

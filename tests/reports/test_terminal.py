@@ -151,6 +151,8 @@ def test_an_epoch_without_val_is_a_line_too() -> None:
         (numbers.rate(1e-4), "1e-4"),
         (numbers.rate(2.5e-4), "2.5e-4"),
         (numbers.rate(0.0), "0"),
+        (numbers.figure(11969.4), "11969"),
+        (numbers.figure(-2.775e8), "-2.775e+08"),
         (numbers.count(999), "999"),
         (numbers.count(3_371_234), "3.37 M"),
         (numbers.count(999_900), "1000 k"),

@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes as Canvas
 
 HEIGHT = 3.0  # inches of a row of panels
-ABREAST = 3  # panels of a row: more are too narrow to read
+ABREAST = 3  # panels of a row of the page: more are too narrow to read
+LEGEND = 0.16  # of the height of a panel, for each line of its legend
 THIN: Mapping[str, Any] = {"color": INK, "linewidth": 0.8, "alpha": 0.6}
 
 
-def chart_figure(chart: Chart) -> str:
-    rows = math.ceil(len(chart.axes) / ABREAST)
+def chart_figure(chart: Chart, width: float = WIDTH) -> str:
+    """width: inches; panels that have no room side by side stand below each other."""
+    abreast = max(1, round(ABREAST * width / WIDTH))
+    rows = math.ceil(len(chart.axes) / abreast)
     with style():
-        figure = canvas(WIDTH, HEIGHT * rows)
-        panels = figure.subplots(rows, min(len(chart.axes), ABREAST), squeeze=False).flatten()
+        figure = canvas(width, HEIGHT * rows)
+        panels = figure.subplots(rows, min(len(chart.axes), abreast), squeeze=False).flatten()
         for panel, axes in zip(panels, chart.axes, strict=False):
             _panel(panel, axes)
         for panel in panels[len(chart.axes) :]:
@@ -32,6 +35,8 @@ def chart_figure(chart: Chart) -> str:
 
 def _panel(panel: "Canvas", axes: Axes) -> None:
     """Each series in a colour of its own; what others are held against in that of the text."""
+    from matplotlib.ticker import MaxNLocator
+
     quiet = [isinstance(mark, Rule) or (isinstance(mark, Line) and mark.thin) for mark in axes.marks]
     for place, mark in enumerate(axes.marks):
         number = sum(not one for one in quiet[:place])
@@ -40,10 +45,14 @@ def _panel(panel: "Canvas", axes: Axes) -> None:
     if axes.places:
         names = [shorten(name, 22) for name in axes.places]
         panel.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
+    else:
+        panel.xaxis.set_major_locator(MaxNLocator(5))  # long numbers would touch
     panel.set_title(readable(axes.title), loc="left")
     panel.set(xlabel=readable(axes.x), ylabel=readable(axes.y))
-    if any(map(_label, axes.marks)):
-        panel.legend(loc="best", handlelength=1.2)
+    if named := sum(bool(_label(mark)) for mark in axes.marks):
+        low, high = panel.get_ylim()
+        panel.set_ylim(low, high + LEGEND * named * (high - low))  # a legend covers no mark
+        panel.legend(loc="upper left", handlelength=1.2)
 
 
 def _label(mark: object) -> str:

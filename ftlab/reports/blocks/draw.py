@@ -1,7 +1,7 @@
 """Blocks as HTML: one renderer a class, which is found by it; a new class of blocks brings its own."""
 
 from collections.abc import Iterable, Iterator
-from functools import singledispatch
+from functools import partial, singledispatch
 
 from markupsafe import Markup
 
@@ -12,6 +12,7 @@ from ftlab.reports.blocks.confusion import confusion_figure
 from ftlab.reports.blocks.gallery import gallery
 from ftlab.reports.blocks.tables import table
 from ftlab.reports.numbers import readable
+from ftlab.reports.svg import at_both_widths
 
 
 @singledispatch
@@ -58,7 +59,7 @@ def _(block: Beside) -> Markup:
 
 @html.register
 def _(block: Chart) -> Markup:
-    return _figure(chart_figure(block), block.caption)
+    return _figure(at_both_widths(partial(chart_figure, block)), block.caption)
 
 
 @html.register

@@ -18,8 +18,8 @@ def table(block: Table) -> Markup:
         for row in block.rows
     ]
     lines = Markup("").join(Markup("<tr>{}</tr>\n").format(line) for line in [head, *rows])
-    whole = Markup("<table>\n{}</table>").format(lines)
-    return (Markup('<div class="scroll">{}</div>\n') if block.scrolls else Markup("{}\n")).format(whole)
+    styles = "box scroll" if block.scrolls else "box"
+    return Markup('<div class="{}"><table>\n{}</table></div>\n').format(styles, lines)
 
 
 def _tagged(tag: str, column: Column, place: int, text: str) -> Markup:
