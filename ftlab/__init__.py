@@ -6,6 +6,8 @@ The public names, imported on first use so that `import ftlab` stays quick.
 from importlib import import_module
 from typing import Any
 
+from ftlab.imports import without_bars
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -37,6 +39,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'ftlab' has no attribute '{name}'")
+    without_bars()
     return getattr(import_module(_HOMES[name]), name)
 
 

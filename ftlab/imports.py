@@ -3,9 +3,12 @@
 import atexit
 import gc
 import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 
+NOTEBOOK = "ipykernel"
 BIG = "torch"  # which everything else that is big brings with it
 
 
@@ -28,3 +31,14 @@ def uncollected() -> Iterator[None]:
         gc.freeze()
         atexit.register(gc.unfreeze)  # else libraries in C++ report as leaks what nobody takes down
         gc.enable()
+
+
+def without_bars() -> None:
+    """In a notebook: import tqdm, which Lightning and the hub's client bring, without its word on bars.
+
+    It misses ipywidgets for them, and says so in red at the first use of ftlab, which draws none.
+    """
+    if NOTEBOOK in sys.modules:
+        with warnings.catch_warnings(), suppress(ImportError):
+            warnings.filterwarnings("ignore", "IProgress not found")
+            import_module("tqdm.auto")

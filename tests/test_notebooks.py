@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,6 @@ from nbclient import NotebookClient
 
 from tests.conftest import ROOT
 
-# tqdm, which Lightning and the hub's client import, misses ipywidgets for its bars; ftlab draws none in a notebook.
-KNOWN = ("TqdmWarning: IProgress not found",)
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -33,6 +32,15 @@ def test_there_is_a_notebook() -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_has_no_outputs(path: Path) -> None:
     assert [cell["source"] for cell in code(path) if cell["outputs"] or cell["execution_count"] is not None] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_first_cell_of_a_notebook_says_how_it_is_run(path: Path) -> None:
+    first = cells(path)[0]
+    assert first["cell_type"] == "markdown"
+    said = "".join(first["source"])
+    assert f"jupyter lab {path.relative_to(ROOT).as_posix()}\n" in said
+    assert "*Run All Cells*" in said
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -55,10 +63,12 @@ def test_a_notebook_runs_and_leaves_a_report(path: Path, tmp_path: Path, monkeyp
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
     with asyncio.Runner() as runner:  # nbclient's own loop is left open
         runner.run(client.async_execute())
-    run = next(tmp_path.glob("runs/*/*/report.html")).parent
-    assert (run / "bundle/model.safetensors").is_file()
+    runs = [report.parent for report in tmp_path.glob("runs/*/*/report.html")]
+    assert runs
+    assert all((run / "bundle/model.safetensors").is_file() for run in runs)
     shown = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
     assert sum("image/png" in o.get("data", {}) for o in shown) == 2
-    assert any(str(run.relative_to(tmp_path)) in str(o.get("data", {}).get("text/html", "")) for o in shown)
-    said = [o.text for o in shown if o.output_type == "stream" and o.name == "stderr"]
-    assert [text for text in said if not any(known in text for known in KNOWN)] == []
+    pages = re.findall(r'src="([^"]+)"', "".join(str(o.get("data", {}).get("text/html", "")) for o in shown))
+    assert pages
+    assert all(tmp_path / page in [run / "report.html" for run in runs] for page in pages)
+    assert [o.text for o in shown if o.output_type == "stream" and o.name == "stderr"] == []  # what is shown in red
