@@ -4,6 +4,7 @@ Shapes: t numbers of a signal, c channels.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,18 @@ def test_an_own_kind_trains_and_its_bundle_predicts_where_its_module_is_trusted(
     assert sum(right) > 12
     alone = [predictor.predict([given.inputs[i]])[0]["probability"] for i in range(16)]
     assert alone == pytest.approx([one["probability"] for one in found], abs=1e-5)  # what fills up is not heard
+
+
+def test_the_report_shows_training_samples_of_an_own_kind_by_the_first_numbers_of_its_fields(run: Path) -> None:
+    page = (run / "report.html").read_text(encoding="utf8")
+    rows = page.partition("as the network sees them</h2>")[2].partition("</table>")[0]
+    cells = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in re.findall("<tr>.*?</tr>", rows)[1:]]
+    assert len(cells) == 12
+    given = splits().train
+    for name, target, signal in cells:
+        place = int(name.removeprefix("sample "))
+        assert target == ("low", "high")[int(given.targets[place])]
+        assert signal == " ".join(f"{number:.3g}" for number in given.inputs[place].tolist())  # at most 8 numbers
 
 
 def test_a_bundle_alone_cannot_make_code_of_others_run(run: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch.utils.data import DataLoader
 
-from ftlab.batch import Batch
+from ftlab.batch import Batch, Fields
 from ftlab.data.base import DataSpec, Samples, Source, Splits
 from ftlab.data.groups import across
 from ftlab.data.sampling import Item, Key, KeyedBatchSampler, KeyedDataset, Slots
@@ -203,6 +203,14 @@ class DataModule:
         )
         made.batch_sampler.epoch, made.batch_sampler.plain = epoch or 0, epoch is None  # type: ignore[union-attr]
         return made
+
+    def first_seen(self, count: int) -> Iterator[tuple[str, Fields, Any]]:
+        """Name, fields and target of the first `count` training samples of epoch 0, as training gets them."""
+        samples, transform = self.samples("train"), self.preprocessing.transform(self.augment)
+        dataset = KeyedDataset(samples, transform, self.seed, target=self.spec.target)
+        for place in self.sampler("train", shuffle=True).order()[:count]:
+            fields, target, index, _ = dataset[0, place]
+            yield samples.name(index), fields, target
 
     def shown(self, split: str, index: int) -> dict[str, Any]:
         """A sample's raw input for a gallery: {"image": Pillow image} or {"cells": {column: text}}."""

@@ -18,6 +18,9 @@ from ftlab.frames import Frame, Size
 from ftlab.inputs.augment import Augment
 from ftlab.kinds import name_of
 
+SHOWN = 12  # numbers or texts of many, in a cell of the report
+DEVIATIONS = "numbers are standard deviations from the mean of train"  # of those that are standardised
+
 
 class Transform(ABC):
     """One raw input to its fields of a Batch, without the batch's dimension, in two steps.
@@ -98,6 +101,15 @@ class InputPreprocessing(ABC):
     def shown(self, raw: Any) -> dict[str, Any]:
         """A raw input for the report: {"image": a small Pillow image} or {"cells": {column: text}}."""
 
+    def seen(self, fields: Fields) -> dict[str, Any]:
+        """What a transform gave, for the report, in the form of `shown`; by default the first numbers of each field."""
+        return {"cells": {name: beginning(field.flatten()[: SHOWN + 1].tolist()) for name, field in fields.items()}}
+
+    @property
+    def seen_as(self) -> str:
+        """How `seen` shows what the network gets, in a few words for the report."""
+        return ""
+
     @abstractmethod
     def builds(self) -> dict[str, Any]:
         """What a backbone must be told to take such inputs: keywords of its constructor."""
@@ -159,6 +171,12 @@ class InputPreprocessing(ABC):
         Raises: KeyError, TypeError, ValueError for what it cannot have given.
         """
         return cls(**stored)
+
+
+def beginning(several: Sequence[float | str]) -> str:
+    """The first of many numbers or texts, as a cell of the report."""
+    texts = [one if isinstance(one, str) else f"{one:.3g}" for one in several[:SHOWN]]
+    return " ".join(texts) + (" ..." if len(several) > SHOWN else "")
 
 
 class Inputs(Protocol):

@@ -204,13 +204,18 @@ class Regression(Task):
             found.append(
                 {
                     "position": i,
-                    "truth": f"{name}{targets[i, t]:.4g}",
-                    "prediction": f"{name}{values[i, t]:.4g}",
+                    "truth": name + _written(targets[i, t]),
+                    "prediction": name + _written(values[i, t]),
                     "severity": float(most[i]),
-                    "note": f"({errors[i, t]:+.3g})",
+                    "note": f"({_written(errors[i, t], '+')})",
                 }
             )
         return found
+
+
+def _written(value: Tensor, sign: str = "") -> str:
+    """Four digits; all those before the point of what a person would not write with an exponent."""
+    return f"{value:{sign}.0f}" if 10_000 <= abs(value) < 10_000_000 else f"{value:{sign}.4g}"
 
 
 def log_cosh(error: Tensor) -> Tensor:

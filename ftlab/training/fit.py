@@ -18,6 +18,7 @@ from ftlab.backbones.layout import channels_last
 from ftlab.blocks import Block
 from ftlab.bundle import Description, targets_of
 from ftlab.data.module import DataModule
+from ftlab.data.seen import training_samples
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, evaluate, results, section
 from ftlab.inputs.images.transforms import mix
@@ -208,9 +209,11 @@ class Fitted:
         return {"epoch": epoch, "phase": record["phase"], "monitor": monitor, "value": record["val"][monitor]}
 
     def blocks(self, report: Report, evaluations: Mapping[str, Evaluation], data: DataModule) -> list[Block]:
-        """What the page shows of the split that is judged: the task's own, and the worst samples of it."""
+        """What the page shows of the split that is judged: the task's own, and the worst samples of it; then some
+        samples that were trained on."""
         split = shown(evaluations)
-        return [] if split is None else results(report, evaluations[split], self.parts.task, data, split)
+        judged = [] if split is None else results(report, evaluations[split], self.parts.task, data, split)
+        return [*judged, *training_samples(data)]
 
     def description(self, report: Report, own_backbone: bool, own_data: bool) -> Description:
         """bundle.json of the run. The backbone's weights are in the bundle, so it is built without any."""

@@ -247,6 +247,14 @@ def test_the_worst_samples_are_those_with_the_most_deviations_of_error() -> None
     assert found.worst[0]["note"] == "(+0.02)"
 
 
+def test_a_person_reads_large_numbers_without_an_exponent() -> None:
+    prices = Regression(DataSpec("houses", Numbers(("price",), (4e5,), (1e5,)), {"train": 2}))
+    (worst,) = prices.worst(torch.tensor([[[461_557.0]]]), torch.tensor([[561_958.0]]))
+    assert [worst[key] for key in ("prediction", "truth", "note")] == ["461557", "561958", "(-100401)"]
+    (worst,) = prices.worst(torch.tensor([[[1.5e8]]]), torch.tensor([[0.25]]))
+    assert [worst[key] for key in ("prediction", "truth", "note")] == ["1.5e+08", "0.25", "(+1.5e+08)"]
+
+
 def test_the_section_of_the_report_tells_the_pairs_of_all_batches_for_each_target() -> None:
     task = Regression(spec())
     outputs, targets = samples(80)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import PIL
+import torch
 import torchvision
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -117,6 +118,13 @@ def files(inputs: str | Sequence[str]) -> tuple[list[Path], tuple[str, ...]]:
             raise UserError(f"input={text}: names no image; give files, a folder or a glob such as 'photos/*.jpg'")
         found += these
     return found, warnings
+
+
+def seen(preprocessing: Geometry, image: Tensor) -> Image.Image:
+    """A network's input (c, h, w) with its normalisation undone; of a small one each pixel stays a square."""
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+    found = tvf.to_pil_image((image * std + mean).clamp(0, 1))
+    return ImageOps.scale(found, max(1, LONGEST // max(found.size)), Image.Resampling.NEAREST)
 
 
 def thumbnail(raw: Any, longest: int = LONGEST) -> Image.Image:

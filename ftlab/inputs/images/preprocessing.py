@@ -46,6 +46,15 @@ class Preprocessing(InputPreprocessing):
 
         return {"image": thumbnail(raw)}
 
+    def seen(self, fields: Fields) -> dict[str, Any]:
+        from ftlab.inputs.images.pictures import seen
+
+        return {"image": seen(self, fields["images"])}
+
+    @property
+    def seen_as(self) -> str:
+        return f"{self.size[0]} x {self.size[1]} pixels, normalisation undone"
+
     def builds(self) -> dict[str, Any]:
         return {"image_size": list(self.size)}
 

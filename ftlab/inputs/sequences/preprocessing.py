@@ -18,7 +18,7 @@ from ftlab.errors import UserError, choices
 from ftlab.files.dialect import FOUND, Dialect
 from ftlab.files.paths import short
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import InputPreprocessing, Inputs, Transform, Unread
+from ftlab.inputs.base import DEVIATIONS, SHOWN, InputPreprocessing, Inputs, Transform, Unread, beginning
 from ftlab.inputs.sequences.listed import listed
 from ftlab.inputs.sequences.steps import Layout, Steps, in_order, token_text
 
@@ -26,7 +26,6 @@ PADDING, UNKNOWN = 0, 1  # ids of steps that only fill a batch, and of tokens th
 OWN_IDS = 2  # ids from here on are those of the vocabulary
 LONGEST = 65536  # steps
 EXAMPLES = 3
-SHOWN = 12  # steps in a report
 
 
 @dataclass(frozen=True)
@@ -106,11 +105,25 @@ class SequencePreprocessing(InputPreprocessing):
     def shown(self, raw: Steps) -> dict[str, Any]:
         cells = {"steps": str(len(raw))}
         if raw.tokens is not None:
-            cells["tokens"] = _beginning(raw.tokens)
+            cells["tokens"] = beginning(raw.tokens)
         for place, name in enumerate(self.names if raw.series is not None else ()):
             assert raw.series is not None
-            cells[name] = _beginning([f"{value:.4g}" for value in raw.series[: SHOWN + 1, place]])
+            cells[name] = beginning([f"{value:.4g}" for value in raw.series[: SHOWN + 1, place]])
         return {"cells": cells}
+
+    def seen(self, fields: Fields) -> dict[str, Any]:
+        """Of a sequence alone, which nothing fills up."""
+        cells = {"steps": str(len(fields["mask"]))}
+        if self.token is not None:
+            words = ("", "(other)", *self.vocabulary)
+            cells["tokens"] = beginning([words[place] for place in fields["tokens"].tolist()])
+        series = zip(self.names, fields["series"].T.tolist(), strict=True)
+        return {"cells": cells | {name: beginning([f"{number:.2f}" for number in numbers]) for name, numbers in series}}
+
+    @property
+    def seen_as(self) -> str:
+        said = (DEVIATIONS if self.channels else "", "tokens of few steps are (other)" if self.token else "")
+        return ", ".join(filter(None, said))
 
     def builds(self) -> dict[str, Any]:
         ids = OWN_IDS + len(self.vocabulary) if self.token else 0
@@ -258,10 +271,6 @@ def _constant(place: int, channel: Channel, inputs: Inputs) -> bool:
         for i in range(len(inputs))
         if inputs[i].series is not None
     )
-
-
-def _beginning(texts: Sequence[str]) -> str:
-    return " ".join(texts[:SHOWN]) + (" ..." if len(texts) > SHOWN else "")
 
 
 def _stored_channel(name: str, mean: float, std: float) -> Channel:

@@ -26,7 +26,7 @@ from ftlab.files.paths import short
 from ftlab.files.table_file import table_file
 from ftlab.files.text_table import given
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import InputPreprocessing, Inputs, Transform, Unread
+from ftlab.inputs.base import DEVIATIONS, InputPreprocessing, Inputs, Transform, Unread
 from ftlab.inputs.tables.cells import Row, as_category, as_number, cell_of, rows_of
 
 OTHER, ABSENT = 0, 1  # ids of a category that has none of its own, and of a missing one
@@ -120,6 +120,22 @@ class TablePreprocessing(InputPreprocessing):
 
     def shown(self, raw: Row) -> dict[str, Any]:
         return {"cells": {name: "" if raw.get(name) is None else _short(raw[name]) for name in self.names}}
+
+    def seen(self, fields: Fields) -> dict[str, Any]:
+        vectors = fields["vectors"].tolist()
+        absent = iter(vectors[len(self.numbers) :])
+        cells = {
+            column.name: f"{value:.2f}" + (" (missing)" if column.indicator and next(absent) else "")
+            for column, value in zip(self.numbers, vectors[: len(self.numbers)], strict=True)
+        }
+        for column, place in zip(self.categories, fields["categories"].tolist(), strict=True):
+            cells[column.name] = {OTHER: "(other)", ABSENT: "(missing)"}.get(place) or column.values[place - OWN_IDS]
+        return {"cells": cells}
+
+    @property
+    def seen_as(self) -> str:
+        said = (DEVIATIONS if self.numbers else "", "categories of few rows are (other)" if self.categories else "")
+        return ", ".join(filter(None, said))
 
     def builds(self) -> dict[str, Any]:
         width = len(self.numbers) + sum(column.indicator for column in self.numbers)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 THUMBNAIL = 112  # pixels of the longer side
-COLOURS = 64  # of a thumbnail: a photograph takes about 8 kB instead of 30
+CELL = 80  # characters: the first dozen numbers of a sequence
+COLOURS = 64  # of a thumbnail that is a PNG
+QUALITY = 80  # of one that is a JPEG: a photograph takes about 4 kB instead of 8
 
 
 def gallery(block: Gallery) -> Markup:
@@ -24,11 +26,11 @@ def _sample(one: Sample) -> Markup:
     name, image = readable(one.name), ""
     if one.image is not None:
         image = Markup('<img src="{}" alt="{}">').format(data_uri(one.image), name)
-    said = Markup("<b>{}</b> {}").format(readable(one.prediction), readable(one.note))
-    if one.truth:
-        said += Markup("<br>is {}").format(readable(one.truth))
+    answer = Markup("<b>{}</b> {}").format(readable(one.prediction), readable(one.note)) if one.prediction else ""
+    truth = readable(one.truth)
+    said = Markup("{}<br>is {}").format(answer, truth) if answer and truth else answer or truth
     cells = Markup("").join(
-        Markup('<span class="cell">{} <i>{}</i></span>\n').format(shorten(column, 24), shorten(cell, 24))
+        Markup('<span class="cell">{} <i>{}</i></span>\n').format(shorten(column, 24), shorten(cell, CELL))
         for column, cell in (one.cells or {}).items()
     )
     under = Markup('<span title="{}">{}</span>\n').format(name, shorten(one.name, 36))
@@ -36,9 +38,11 @@ def _sample(one: Sample) -> Markup:
 
 
 def data_uri(image: "Image") -> str:
-    """A small PNG of an image, as text to put into the page."""
+    """An image made small, as text to put into the page: a PNG or a JPEG, whichever is shorter."""
     small = image.convert("RGB")
     small.thumbnail((THUMBNAIL, THUMBNAIL))
-    buffer = io.BytesIO()
-    small.quantize(COLOURS).save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    png, jpeg = io.BytesIO(), io.BytesIO()
+    small.quantize(COLOURS).save(png, format="PNG", optimize=True)
+    small.save(jpeg, format="JPEG", quality=QUALITY, optimize=True)
+    kind, best = min(("png", png.getvalue()), ("jpeg", jpeg.getvalue()), key=lambda made: len(made[1]))
+    return f"data:image/{kind};base64," + base64.b64encode(best).decode()

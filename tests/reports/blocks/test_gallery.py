@@ -21,3 +21,16 @@ def test_a_sample_shows_its_cells_and_says_nothing_of_a_truth_that_it_has_not() 
     assert shown.count("<br>is ") == 1
     assert '<span class="cell">wind &lt;m/s&gt; <i>12</i></span>' in shown
     assert "<img" not in shown
+
+
+def test_a_sample_that_nothing_was_predicted_of_shows_what_it_is() -> None:
+    shown = gallery(Gallery([Sample("row 3", truth="a <b>")]))
+    assert "<div>a &lt;b&gt;<span" in shown
+
+
+def test_what_is_shorter_of_a_drawing_and_of_a_photograph_is_taken() -> None:
+    drawing = Image.new("RGB", (100, 100), "white")
+    drawing.paste("red", (10, 10, 40, 40))
+    photograph = Image.effect_noise((100, 100), 60)
+    assert data_uri(drawing).startswith("data:image/png;base64,")
+    assert data_uri(photograph).startswith("data:image/jpeg;base64,")
