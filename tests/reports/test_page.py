@@ -162,6 +162,10 @@ def test_a_telephone_has_figures_of_its_own_width_with_text_of_the_same_size(rep
 def test_the_panels_of_a_telephone_stand_below_each_other(report: dict[str, Any]) -> None:
     wide, narrow = (curves_figure(report, None, width) for width in (9.6, 4.0))
     assert sizes(narrow)[1] == 2 * sizes(wide)[1]
+    titles = [re.findall(r'<text[^>]* x="([\d.]+)"[^>]*>(?:loss|metrics of val)</text>', one) for one in (wide, narrow)]
+    left, right = map(float, titles[0])
+    assert right - left > sizes(wide)[0] / 3
+    assert len(set(titles[1])) == 1
     assert plan_figure(report, 4.0).count("var(--accent)") == plan_figure(report).count("var(--accent)")
     report["plan"] = [{**report["plan"][0], "phase": f"phase {place}"} for place in range(14)]
     assert sizes(plan_figure(report, 4.0))[0] > 6 * 72  # it scrolls: 14 rates have no room

@@ -25,7 +25,9 @@ from ftlab.blocks import (
     Table,
 )
 from ftlab.errors import UserError
+from ftlab.reports.blocks.charts import _panel
 from ftlab.reports.blocks.draw import html, told
+from ftlab.reports.svg import canvas, style
 
 EVIL = "<script>alert('&')</script>"
 CHART = Chart([Axes([Points([1.0], [2.0], EVIL)], EVIL, EVIL, EVIL, [EVIL])], EVIL + '"', EVIL)
@@ -88,6 +90,17 @@ def test_a_chart_has_its_marks_and_a_legend_of_those_with_a_label() -> None:
     assert float(height[1]) == 2 * 3 * 72  # four panels take two rows of three inches
     one = html(Chart(panels[:1], "One"))
     assert not re.search(r"#0[1-5]0[1-5]0[1-5]", drawn + one)
+
+
+@pytest.mark.parametrize("width", [4.0, 9.6])
+def test_a_legend_covers_no_bar(width: float) -> None:
+    with style():
+        figure = canvas(width, 3.0)
+        panels = figure.subplots(1, 1 if width < 9 else 3, squeeze=False).flatten()
+        _panel(panels[-1], Axes([Bars([3, 3, 3], "height"), Line([0, 1, 2], [3, 2, 1], "fall")], places=["abcd"] * 3))
+        figure.draw_without_rendering()
+        bottom = panels[-1].get_legend().get_window_extent().y0
+        assert all(bar.get_window_extent().y1 < bottom for bar in panels[-1].patches)
 
 
 @dataclass(frozen=True)
