@@ -24,7 +24,8 @@ MOVED = {
     "ftlab.training.optimizers.sgd": "ftlab.optimizers.sgd",
 }
 
-LATER = frozenset({"data.split_from"})  # keys that came when users had options of their own, which may lack them
+# Keys that came when users had options of their own, which may lack them.
+LATER = frozenset({"data.split_from", "data.split_seed"})
 
 
 def current(name: Any) -> Any:

@@ -29,7 +29,7 @@ from ftlab.optimizers import OptimizerSettings
 from ftlab.schedules.base import Schedule
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.base import check as check_phases
-from ftlab.survey import FRESH, option_of, surveyed
+from ftlab.survey import FRESH, option_of, split_seed, surveyed
 from ftlab.targets.base import Target
 from ftlab.tasks.base import Task
 
@@ -104,7 +104,7 @@ def _data(config: Mapping[str, Any], data: Splits | None, hold: Hold) -> tuple[S
     node = config["data"]
     whole = surveyed(node, config["seed"], data, config["trusted_modules"], hold)
     name = option_of(node) if data is None else "your own"
-    checked, spec = describe(name, whole.splits, config["seed"], config["subset"])
+    checked, spec = describe(name, whole.splits, split_seed(node, config["seed"]), config["subset"])
     few = [found.text for found in small(len(checked.train), node["batch_size"])]
     return checked, replace(spec, warnings=(*whole.said, *spec.warnings, *few)), whole.membership
 

@@ -16,7 +16,7 @@ from ftlab.data.membership.dealing import in_train, membership
 from ftlab.data.membership.holding import Held, Hold
 from ftlab.errors import UserError
 from ftlab.patterns import shorten
-from ftlab.survey import FRESH, loading_keys, option_of, surveyed
+from ftlab.survey import FRESH, loading_keys, option_of, split_seed, surveyed
 from ftlab.targets.counted import in_order
 
 DATA = "data"  # in resume_allow: that samples are others than those that the run was begun with
@@ -90,7 +90,8 @@ def of_bundle(
         raise UserError("data=...: the bundle was trained on your own data, not an option's; say on which to evaluate")
     unchecked = {"check": "off", "on_error": "stop"}  # what bundles of before there were checks leave out
     asked = {**unchecked, **(node or {**(trained or {}), "split_from": None})}
-    seed, same = description.config["seed"], bool(trained) and source(asked) == source(trained or {})
+    seed = split_seed(trained or {}, description.config["seed"])
+    same = bool(trained) and source(asked) == source(trained or {})
     if not same and not asked.get("split_from"):
         return _measured(_of_others(asked, split or ALL, seed, trusted_modules), kept, folder)
     own = same and not asked.get("split_from")
@@ -104,7 +105,9 @@ def _of_others(asked: Mapping[str, Any], split: str, seed: int, trusted_modules:
     found = surveyed(reading.node, seed, trusted_modules=trusted_modules, learned=False)
     said = reading.said
     if split in found.drawn and reading.node is asked:
-        said = (*said, f"split={split} is drawn by the run's seed {seed}; split={ALL} measures all samples")
+        own = asked.get("split_seed")
+        by = f"the run's seed {seed}" if own is None else f"data.split_seed={own}"
+        said = (*said, f"split={split} is drawn by {by}; split={ALL} measures all samples")
     found = replace(found, said=(*found.said, *said))
     return _Read(_told(asked), found, split, False, reading.first, asked.get("root"))
 

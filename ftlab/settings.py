@@ -97,6 +97,7 @@ TYPES: dict[str, Any] = {
     "data.num_workers": NonNegativeInt | Literal["auto"],
     "data.check": Literal["off", "fast", "full"],
     "data.split_from": Path | None,
+    "data.split_seed": Seed | None,
     "data.on_error": Literal["stop", "skip"],
     "data.image_size": PositiveInt | list[PositiveInt] | None,
     "data.split": Annotated[list[Probability], Field(min_length=3, max_length=3), "three shares from 0 to 1"],

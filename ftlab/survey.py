@@ -18,8 +18,14 @@ from ftlab.inputs import kinds
 from ftlab.problems import Problem, by_severity, of_faults
 
 # Keys of a data option that say how batches are made, not where samples come from, whatever the kind of inputs.
-LOADING = ("batch_size", "num_workers", "check", "on_error", "split_from")
+LOADING = ("batch_size", "num_workers", "check", "on_error", "split_from", "split_seed")
 FRESH = Hold()
+
+
+def split_seed(node: Mapping[str, Any], seed: int) -> int:
+    """What draws split and subset of a data option in a run with `seed`."""
+    own: int | None = node.get("split_seed")
+    return seed if own is None else own
 
 
 def surveyed(
@@ -36,7 +42,7 @@ def surveyed(
     Raises: UserError for samples that cannot be used, unless data.on_error=skip leaves them out; for data that differ
     where that is refused.
     """
-    level, on_error = node["check"], node["on_error"]
+    level, on_error, seed = node["check"], node["on_error"], split_seed(node, seed)
     if level == "off":
         if on_error == "skip":
             raise UserError("data.on_error=skip: needs a check to find what to skip; set data.check=fast or full")
@@ -49,10 +55,14 @@ def surveyed(
 
 
 def _held(node: Mapping[str, Any], splits: Splits, hold: Hold) -> Held:
-    asked = node.get("split_from")
+    asked, own = node.get("split_from"), node.get("split_seed")
     if asked and not hold.by:
         hold = replace(hold, by=f"data.split_from={asked}", kept=_kept(Path(asked).expanduser()), known=True)
-    return held(splits, hold, node.get("root"), "bytes" if node["check"] == "full" else "size")
+    found = held(splits, hold, node.get("root"), "bytes" if node["check"] == "full" else "size")
+    if own is None or any(samples.drawn for samples in splits.parts().values()):
+        return found
+    idle = f"data.split_seed={own} draws no split: the data themselves say which sample is in which"
+    return replace(found, said=(*found.said, idle))
 
 
 def _kept(folder: Path) -> record.Membership:
@@ -85,7 +95,7 @@ def problems_of(
     """
     if node["check"] == "off":
         raise UserError("data.check=off: there is nothing to do; accepted here: fast, full")
-    name = option_of(node) if data is None else "your own"
+    name, seed = option_of(node) if data is None else "your own", split_seed(node, seed)
     try:
         found = _held(node, data or source_of(node, trusted_modules).survey(seed), FRESH)
     except UserError as error:  # nothing can be said of the samples of data that cannot be read as a whole
