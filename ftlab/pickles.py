@@ -20,7 +20,12 @@ class HostileFileError(UserError):
 
 
 def load(path: Path, called: str, kind: str, if_hostile: str, only_look: bool = False) -> Any:
-    """What a file holds of tensors and plain values, on the CPU; a checkpoint of ftlab with its frozen part.
+    """As `alone`; a checkpoint of ftlab with its frozen part."""
+    return completed(alone(path, called, kind, if_hostile, only_look), path, if_hostile, only_look)
+
+
+def alone(path: Path, called: str, kind: str, if_hostile: str, only_look: bool = False) -> Any:
+    """What a file holds of tensors and plain values, on the CPU.
 
     `called` and `kind`: the file's name and what it should be, in messages. `if_hostile`: what to do about a file that
     holds more. `only_look` maps the tensors instead of reading them: not to be kept.
@@ -31,7 +36,7 @@ def load(path: Path, called: str, kind: str, if_hostile: str, only_look: bool = 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about pickles that it then refuses
-            found = torch.load(path, map_location="cpu", weights_only=True, mmap=only_look)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=only_look)
     except (FileNotFoundError, PermissionError) as error:
         raise UserError(f"{called}: cannot be read ({error.strerror or error})") from error
     except pickle.UnpicklingError as error:
@@ -44,7 +49,6 @@ def load(path: Path, called: str, kind: str, if_hostile: str, only_look: bool = 
     # OSError: of seeking in what is too short.
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise broken(called, kind, error) from error
-    return completed(found, path, if_hostile, only_look)
 
 
 def completed(found: Any, path: Path, if_hostile: str, only_look: bool) -> Any:

@@ -17,7 +17,7 @@ AUTO = "auto"
 AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
 LATER_AUTO = ("strategy.restore_best",)  # whose default was no `auto` in earlier versions
 BEFORE = {"compile": "off"}  # keys that runs of earlier versions lack, and what these did
-OWN = ("resume", "resume_allow", "plan")  # keys that say how to resume or print, not what to train
+OWN = ("resume", "resume_allow", "plan", "checkpoint.keep")  # how to resume, print and keep, not what to train
 
 
 def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
@@ -27,13 +27,19 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
     """
     differ = differing(folder, settings)
     refused = {key: change for key, change in differ.items() if key not in settings["resume_allow"]}
-    if is_finished(folder) and not settings["resume_allow"]:
+    finished, goes_on = is_finished(folder), (folder / LAST).is_file()
+    if finished and not goes_on:
+        raise UserError(
+            f"resume={folder}: the run is finished, and its last checkpoint is not kept (checkpoint.keep=best); "
+            f"backbone.weights={folder}/bundle starts another run from its weights"
+        )
+    if finished and not settings["resume_allow"]:
         other = f", with other settings: {shown(refused)}" if refused else ""
         raise UserError(
             f"resume={folder}: the run is finished{other}; to train on, add epochs: "
             "trainer.max_epochs=N 'resume_allow=[trainer.max_epochs]'"
         )
-    if not (folder / LAST).is_file():
+    if not goes_on:
         raise UserError(f"resume={folder}: the run has no finished checkpoint; start it anew in another folder")
     if refused:
         raise UserError(
@@ -66,7 +72,7 @@ def differing(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
 
 def changes(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
     before, now = flat(stored), flat(settings)
-    keys = sorted(key for key in before.keys() | now.keys() if key.split(".")[0] not in OWN)
+    keys = sorted(key for key in before.keys() | now.keys() if not {key, key.split(".")[0]} & {*OWN})
     return {key: f"{before.get(key)} -> {now.get(key)}" for key in keys if before.get(key) != now.get(key)}
 
 

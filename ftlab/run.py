@@ -71,6 +71,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     from ftlab.reports.page import write_page
     from ftlab.training.distributed.processes import together
     from ftlab.training.fit import fit
+    from ftlab.training.saving.keeping import tidy
     from ftlab.training.trials.automatic import chosen
 
     started, clock = datetime.now(UTC), time.perf_counter()
@@ -120,8 +121,8 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     write_page(report, fitted.blocks(report, evaluations, make_data()), parts.task.scales, folder / "report.html")
     write_json(folder / "report.json", report)  # last: it says that the run is finished
     print_summary(report, console)
-    if told:
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+    for line in (*filter(None, [told]), *tidy(folder, given.checkpoint.keep)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return report
 
 

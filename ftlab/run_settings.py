@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Keep = Literal["all", "last", "best"]  # see training/saving/keeping.py
 Auto = Literal["auto"]  # until it is chosen, see training/trials/automatic.py
 
 
@@ -42,10 +43,11 @@ class LoadingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointSettings:
-    """When there is a checkpoint within an epoch, beside those at the ends of epochs."""
+    """When there is a checkpoint within an epoch, beside those at the ends of epochs, and what stays of them."""
 
     every_n_steps: int | None
     every_minutes: float | None
+    keep: Keep = "all"  # of runs of earlier versions
 
 
 @dataclass(frozen=True)

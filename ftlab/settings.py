@@ -53,6 +53,7 @@ TYPES: dict[str, Any] = {
     "early_stopping.min_delta": NonNegativeFloat,
     "checkpoint.every_n_steps": PositiveInt | None,
     "checkpoint.every_minutes": PositiveFloat | None,
+    "checkpoint.keep": Literal["all", "last", "best"],
     "plan.detail": Literal["stages", "layers"],
     "plan.output": Path | None,
     # the Trainer

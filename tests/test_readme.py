@@ -66,7 +66,14 @@ def quick(words: list[str]) -> list[str]:
         return words
     epochs = QUICK_MULTIRUN if "-m" in words else QUICK_EPOCHS
     images = () if TABLES & set(words) else QUICK_IMAGES
-    return [*words, *QUICK, *images, *epochs, *(() if "data" in keys else QUICK_DIGITS)]
+    kept = ("checkpoint.keep=all",) if resumed(words) else ()
+    return [*words, *QUICK, *images, *epochs, *kept, *(() if "data" in keys else QUICK_DIGITS)]
+
+
+def resumed(words: list[str]) -> bool:
+    """Whether another command goes on with this run, which is then made one that was interrupted."""
+    folders = {word.removeprefix("hydra.run.dir=") for word in words if word.startswith("hydra.run.dir=")}
+    return any(f"resume={folder}" in shlex.split(command) for folder in folders for command in commands(ALL))
 
 
 # --- what the commands need
@@ -193,7 +200,6 @@ def test_a_run_leaves_what_the_table_says(place: Path) -> None:
         "model.safetensors": "bundle",
         "bundle.json": "bundle",
         "config.json": "bundle",
-        "frozen.pt": "checkpoints",
     }
     for name in names:
         folder = inside.get(name, "checkpoints" if name.endswith(".ckpt") else ".")

@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from ftlab.disk import flush
 from ftlab.errors import UserError
 from ftlab.pickles import HostileFileError
 from ftlab.reports.metrics import write_metrics
-from ftlab.strategies.base import spans
+from ftlab.run_settings import Keep
+from ftlab.strategies.base import Phase, current, spans
 from ftlab.training.finetuner import STATE, FineTuner
 from ftlab.training.phases.history import best_epoch
 from ftlab.training.saving.frozen_part import FrozenPart, untrained
@@ -36,14 +38,27 @@ def phase_file(folder: Path, phase: int, name: str) -> Path:
     return folder / f"phase-{phase + 1}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)}-best.ckpt"
 
 
+def passed(phases: Sequence[Phase], losses: Sequence[float | None]) -> range:
+    """The phases whose best weights nothing can ask for, after these epochs: a run goes back to the end of the epoch
+    before the last at most, and takes the best weights of a phase where the next one begins."""
+    before = losses[:-1]
+    span = current(phases, before)
+    return range(span.phase - (span.first_epoch == len(before)))
+
+
 class Checkpoints(Checkpoint):
     """Saves after each epoch, when the history has its record (Lightning calls Checkpoint callbacks last), and within
     long ones every so many steps or minutes."""
 
     def __init__(
-        self, folder: Path, interruptions: Interruptions, every_n_steps: int | None, every_minutes: float | None
+        self,
+        folder: Path,
+        interruptions: Interruptions,
+        every_n_steps: int | None,
+        every_minutes: float | None,
+        keep: Keep,
     ) -> None:
-        self.folder, self.interruptions = folder, interruptions
+        self.folder, self.interruptions, self.keep = folder, interruptions, keep
         self.frozen = FrozenPart(folder)
         self.untrained: tuple[frozenset[str], list[str]] = (frozenset(), [])  # by the stages that have trained
         self.every_n_steps, self.every_minutes = every_n_steps, every_minutes
@@ -107,8 +122,14 @@ class Checkpoints(Checkpoint):
                 self._save_best(partial, module, epoch)
                 write_metrics(self.folder.parent / "metrics.csv", module.history)
             publish(partial, self.folder)
+            if epoch is not None and self.keep != "all":
+                self._drop_passed(module)
         trainer.strategy.barrier("checkpoints")  # the other ranks may be about to read one
         self.saved_at = time.monotonic()
+
+    def _drop_passed(self, module: FineTuner) -> None:
+        for phase in passed(module.plan.phases, module.losses):
+            phase_file(self.folder, phase, module.plan.phases[phase].name).unlink(missing_ok=True)
 
     def _save_best(self, partial: Path, module: FineTuner, epoch: int) -> None:
         phases, losses = module.plan.phases, module.losses

@@ -1,0 +1,64 @@
+"""What stays of a run's checkpoints, as checkpoint.keep says; a file goes once nothing can need it any more.
+
+While a run trains, it may have to go back to the checkpoint before the last; once its report is there, to none.
+"""
+
+import os
+from pathlib import Path
+
+from ftlab import pickles
+from ftlab.cache.decide import gib
+from ftlab.disk import flush
+from ftlab.pickles import FROZEN, FROZEN_PART
+from ftlab.run_settings import Keep
+from ftlab.training.saving.checkpoints import BEST, LAST, PREVIOUS
+from ftlab.training.saving.loading import IF_HOSTILE
+
+PHASES = "phase-*-best.ckpt"
+GOES_ON = {
+    "last": "trainer.max_epochs=N 'resume_allow=[trainer.max_epochs]' can prolong the run",
+    "best": "the run cannot be prolonged; backbone.weights={bundle} starts another one from its weights",
+}
+
+
+def tidy(run: Path, keep: Keep) -> list[str]:
+    """Remove from the folder of a finished run what `keep` does not name; a line that says so, if anything went."""
+    folder = run / "checkpoints"
+    before = size(folder)
+    gone = [] if keep == "all" else [folder / PREVIOUS, *sorted(folder.glob(PHASES))]
+    gone += [folder / LAST] if keep == "best" else []
+    gone = [path for path in gone if path.exists()]
+    for path in gone:
+        path.unlink()
+    if keep != "all":
+        lighten(folder)
+    freed = before - size(folder)
+    if not gone and not freed:
+        return []
+    goes_on = GOES_ON[keep].format(bundle=run / "bundle")
+    return [f"checkpoints: {gib(freed)} of {gib(before)} removed (checkpoint.keep={keep}); {goes_on}"]
+
+
+def lighten(folder: Path) -> None:
+    """Best weights that are not the last checkpoint, without the optimizer's state; the frozen part if it is needed."""
+    best, last = folder / BEST, folder / LAST
+    if best.exists() and not (last.exists() and last.samefile(best)):
+        saved = read(best)
+        if saved["optimizer_states"]:
+            partial = best.with_suffix(".partial")
+            pickles.save({**saved, "optimizer_states": []}, partial)
+            flush(partial)
+            os.replace(partial, best)
+    if not any(FROZEN_PART in read(path) for path in folder.glob("*.ckpt")):
+        (folder / FROZEN).unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict:
+    """A checkpoint as it lies there, without the frozen part."""
+    found: dict = pickles.alone(path, str(path), "a checkpoint", IF_HOSTILE, only_look=True)
+    return found
+
+
+def size(folder: Path) -> int:
+    """Bytes on the disk; a file that has several names counts once."""
+    return sum({state.st_ino: state.st_size for path in folder.iterdir() for state in [path.stat()]}.values())

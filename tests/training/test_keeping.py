@@ -1,0 +1,112 @@
+"""checkpoint.keep: what stays of a run's checkpoints, and what it can still do with them."""
+
+import json
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ftlab
+from ftlab.backbones import weights
+from ftlab.errors import UserError
+from ftlab.strategies.base import Phase, current
+from ftlab.training.saving.checkpoints import passed
+from ftlab.training.saving.loading import read_checkpoint
+from tests.conftest import Command, close_handlers
+from tests.test_kept_split import NOISE, write_noise
+
+WORDS = [*NOISE, "strategy=progressive", "trainer.max_epochs=6", "backbone.width=8", "compile=off"]
+HASTY = "optimizer.lr=0.3"  # the best epoch is not the last one
+MORE = ["trainer.max_epochs=8", "resume_allow=[trainer.max_epochs]"]
+KEEPS = ("all", "last", "best")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run, but for what it keeps, in the folders all, last and best."""
+    folder = tmp_path_factory.mktemp("keeping")
+    write_noise(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for keep in KEEPS:
+            ftlab.train(ftlab.compose([*WORDS, HASTY, f"checkpoint.keep={keep}"]), keep)
+    close_handlers()
+    return folder
+
+
+def there(run: Path) -> set[str]:
+    return {path.name for path in (run / "checkpoints").iterdir()}
+
+
+def test_a_run_keeps_what_it_is_told_to(runs: Path) -> None:
+    report = json.loads((runs / "all/report.json").read_text())
+    assert report["best"]["phase"] == report["phases"][1]["name"]  # which did not train all, so frozen.pt is needed
+    phases = {f"phase-{number}-{phase['name']}-best.ckpt" for number, phase in enumerate(report["phases"], start=1)}
+    assert there(runs / "all") == {"last.ckpt", "previous.ckpt", "best.ckpt", "frozen.pt", *phases}
+    assert there(runs / "last") == {"last.ckpt", "best.ckpt", "frozen.pt"}
+    assert there(runs / "best") == {"best.ckpt", "frozen.pt"}
+
+
+def test_weights_are_those_that_they_were_and_the_optimizer_is_not_kept_with_them(runs: Path) -> None:
+    whole = read_checkpoint(runs / "all/checkpoints/best.ckpt")
+    assert whole["optimizer_states"]
+    for keep in ("last", "best"):
+        found = read_checkpoint(runs / keep / "checkpoints/best.ckpt")
+        assert found["optimizer_states"] == []
+        assert found["state_dict"].keys() == whole["state_dict"].keys()
+        assert all(torch.equal(value, whole["state_dict"][name]) for name, value in found["state_dict"].items())
+    read = weights.read(runs / "best/checkpoints/best.ckpt")
+    assert read.keys() == weights.read(runs / "all/checkpoints/best.ckpt").keys()
+
+
+def test_a_run_that_keeps_its_last_checkpoint_is_prolonged_to_the_same_weights(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    found = []
+    for keep in ("all", "last"):
+        ftlab.train(ftlab.compose([*WORDS, HASTY, *MORE, f"resume={keep}"]))
+        found.append(load_file(runs / keep / "bundle/model.safetensors"))
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+    assert there(runs / "last") == {"last.ckpt", "best.ckpt", "frozen.pt"}
+
+
+def test_one_that_keeps_weights_only_says_so_and_is_done(command: Command) -> None:
+    write_noise(Path())
+    words = [*WORDS, "hydra.run.dir=run", "checkpoint.keep=best"]
+    ended = command("train", *words)
+    assert ended.code == 0, ended.err
+    report = json.loads(Path("run/report.json").read_text())
+    assert report["best"]["phase"] == report["phases"][-1]["name"]  # which trains all
+    assert there(Path("run")) == {"best.ckpt"}
+    (line,) = [line for line in ended.out.splitlines() if line.startswith("checkpoints: ")]
+    assert "(checkpoint.keep=best); the run cannot be prolonged; backbone.weights=" in line
+    refused = command("train", "resume=run", *MORE)
+    assert refused.code == 2
+    assert "the run is finished, and its last checkpoint is not kept (checkpoint.keep=best)" in refused.err
+    assert "nothing is left to do" in command("train", *words, "resume=auto").out
+    assert command("evaluate", "bundle=run/bundle").code == 0
+
+
+def test_what_is_kept_may_be_another_than_the_run_was_begun_with(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(runs)
+    with pytest.raises(UserError, match="the run is finished; to train on"):  # and no key that differs is named
+        ftlab.train(ftlab.compose([*WORDS, HASTY, "checkpoint.keep=best", "trainer.max_epochs=8", "resume=all"]))
+
+
+def test_the_best_weights_of_a_phase_go_when_neither_of_two_checkpoints_can_ask_for_them() -> None:
+    for patience, epochs in product((None, 1), (1, 2, 3)):
+        phases = [Phase(name, epochs, {"head/fc": 1.0}, patience=patience) for name in "abc"]
+        for losses in product((1.0, 2.0), repeat=3 * epochs):
+            for done in range(1, len(losses) + 1):
+                gone = set(passed(phases, losses[:done]))
+                needed = set()
+                for known in (losses[:done], losses[: done - 1]):
+                    span = current(phases, known)
+                    begins = span.first_epoch == len(known)
+                    needed |= {span.phase - 1} if begins else {span.phase}
+                assert not gone & needed
+                first = min(needed)
+                assert gone == set(range(first)) or first < 0
