@@ -1,20 +1,29 @@
 """Predictions on their way out: name, record and prediction of each input, in order, whatever happens between."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 import torch
+from pyarrow import parquet
 
+from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.prediction import settings_of, write
 from ftlab.predictor import Predictor
+from ftlab.targets.classes import Classes
+from ftlab.targets.labels import Labels
+from ftlab.tasks.base import Task
 from ftlab.tasks.classification import Classification
+from ftlab.tasks.multilabel import Multilabel
 from ftlab.tasks.regression import Regression
-from ftlab.writers import Lines, Writer
+from ftlab.writers import CsvRows, Lines, ParquetRows, Writer, check, writer_of
+from tests.conftest import Command
 from tests.tasks.test_better import CLASSES, NUMBERS
-from tests.test_predict import photos, predictor  # noqa: F401  (fixtures)
+from tests.test_predict import bundle, photos, predictor  # noqa: F401  (fixtures)
 
 
 class Kept(Writer):
@@ -104,3 +113,129 @@ def test_a_predictor_in_python_refuses_a_setting_that_its_task_has_not(
 ) -> None:
     with pytest.raises(UserError, match=r"threshold=0\.5: task=classification has no such setting"):
         predictor.predict([str(photos / "0.png")], threshold=0.5)
+
+
+# Tables
+
+
+def table(output: Path, records: Sequence[tuple[dict[str, Any], Any]], task: Task, names: Sequence[str]) -> Writer:
+    """What a prediction of files 0, 1, 2, ... writes with these records and predictions."""
+    writer = writer_of(output, task, task.at_predict({}), names)
+    with writer.writing():
+        for place, (record, raw) in enumerate(records):
+            writer.add({"file": f"{place}.png"}, record, raw)
+    return writer
+
+
+READ = {".csv": pandas.read_csv, ".parquet": pandas.read_parquet}
+BROKEN = ({"error": "no such, file"}, None)
+
+
+@pytest.mark.parametrize("suffix", READ)
+def test_a_table_has_a_column_for_each_class_whatever_is_asked_of_lines(tmp_path: Path, suffix: str) -> None:
+    task = Classification(DataSpec("x", Classes(("a", "b", "c"), (1, 1, 1)), {}))
+    raw = torch.tensor([[0.125, 0.75, 0.125], [0.5, 0.25, 0.25]])
+    described = task.describe(raw, top_k=1)
+    records = [BROKEN, *zip(described, raw, strict=True)]  # the first input tells no columns
+    table(tmp_path / f"t{suffix}", records, task, ["file"])
+    found = READ[suffix](tmp_path / f"t{suffix}")
+    chances = [f"probabilities.{name}" for name in task.classes]
+    assert list(found.columns) == ["file", "class", "probability", *chances, "error"]
+    assert list(found["file"]) == ["0.png", "1.png", "2.png"]
+    assert found["error"].tolist()[0] == "no such, file"
+    assert found["error"].isna().tolist() == [False, True, True]
+    assert found[chances].to_numpy()[1:].tolist() == raw.tolist()
+    assert [str(name) for name in found["class"][1:]] == [one["class"] for one in described]
+    assert found["probability"].isna().tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("suffix", READ)
+def test_a_table_of_numbers_has_a_column_for_each_and_for_what_is_told_beside_them(tmp_path: Path, suffix: str) -> None:
+    task = Regression(NUMBERS, loss="quantile", quantiles=[0.1, 0.5])
+    raw = torch.arange(4.0 * len(task.names)).reshape(2, len(task.names), 2)
+    records = list(zip(task.describe(raw), raw, strict=True))
+    table(tmp_path / f"t{suffix}", records, task, ["file"])
+    found = READ[suffix](tmp_path / f"t{suffix}")
+    levels = [f"quantiles.{name}.{level}" for name in task.names for level in ("0.1", "0.5")]
+    assert list(found.columns) == ["file", *task.names, *levels, "error"]
+    assert found[levels].to_numpy().tolist() == raw.flatten(1).tolist()
+    assert found[list(task.names)].to_numpy().tolist() == raw[..., 1].tolist()
+
+
+def test_labels_stand_in_one_cell_as_a_list_of_images_has_them(tmp_path: Path) -> None:
+    task = Multilabel(DataSpec("x", Labels(("a", "b", "c"), (1, 1, 1)), {"train": 3}))
+    raw = torch.tensor([[0.9, 0.2, 0.8], [0.1, 0.2, 0.3]])
+    table(tmp_path / "t.csv", list(zip(task.describe(raw, top_k=1), raw, strict=True)), task, ["file"])
+    found = pandas.read_csv(tmp_path / "t.csv", keep_default_na=False)
+    assert found["labels"].tolist() == ["a;c", ""]
+    assert "top" not in found.columns
+
+
+def test_a_row_of_csv_is_there_at_once_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    output, raw = tmp_path / "t.csv", torch.tensor([[1.0]])
+    writer = CsvRows(output, ["file"], lambda record, prediction: record)
+    with writer.writing():
+        writer.add({"file": "ä"}, {"x": 0.1}, raw)
+        assert output.read_text("utf8") == "file,x,error\nä,0.1,\n"
+        with pytest.raises(UserError, match="the same columns in each row"):
+            writer.add({"file": "b"}, {"y": 0.1}, raw)
+    for suffix in (".csv", ".parquet"):
+        again = writer_of(output.with_suffix(suffix), Regression(NUMBERS), {}, ["file"])
+        output.with_suffix(suffix).touch()
+        before = output.with_suffix(suffix).read_bytes()
+        with pytest.raises(FileExistsError), again.writing():
+            pass
+        assert output.with_suffix(suffix).read_bytes() == before
+
+
+def test_a_large_parquet_file_is_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ParquetRows, "at_once", 3)
+    writer = ParquetRows(tmp_path / "t.parquet", ["row"], lambda record, prediction: record)
+    with writer.writing():
+        for row in range(8):
+            writer.add({"row": row}, {"x": row / 2, "sure": row > 3}, row)
+    found = pandas.read_parquet(tmp_path / "t.parquet")
+    assert found["x"].tolist() == [row / 2 for row in range(8)]
+    assert [str(found.dtypes[name]) for name in ("row", "x", "sure")] == ["int64", "float64", "bool"]
+    assert parquet.ParquetFile(tmp_path / "t.parquet").num_row_groups == 3
+
+
+def test_a_table_without_a_prediction_tells_what_was_wrong(tmp_path: Path) -> None:
+    for suffix, read in READ.items():
+        table(tmp_path / f"t{suffix}", [BROKEN], Regression(NUMBERS), ["file"])
+        assert read(tmp_path / f"t{suffix}").to_dict("list") == {"file": ["0.png"], "error": ["no such, file"]}
+
+
+def test_a_file_of_another_kind_ends_with_what_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("t.xlsx", "t", "t.json"):
+        with pytest.raises(UserError, match=r"Accepted: \.csv, \.jsonl, \.parquet, \.pq\."):
+            check(tmp_path / name)
+    for name in ("t.CSV", "t.jsonl", "t.parquet"):
+        check(tmp_path / name)
+    check(None)
+    monkeypatch.setattr("ftlab.writers.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"t\.parquet: writing Parquet needs pyarrow: pip install 'ftlab\[table\]'"):
+        check(tmp_path / "t.parquet")
+
+
+def test_a_setting_of_lines_is_refused_beside_a_table(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"top_k=2: is for lines; output=.* has a column for every class"):
+        writer_of(tmp_path / "t.csv", Classification(CLASSES), {"top_k": 2}, [])
+    assert isinstance(writer_of(tmp_path / "t.jsonl", Classification(CLASSES), {"top_k": 2}, []), Lines)
+
+
+def test_the_command_line_writes_a_table_and_refuses_before_anything_is_read(
+    command: Command,
+    photos: Path,  # noqa: F811
+    bundle: Path,  # noqa: F811
+) -> None:
+    assert command("predict", "bundle=gone", "input=x", "output=t.xls").err.startswith("ftlab: output=t.xls: no such")
+    ended = command("predict", f"bundle={bundle}", f"input={photos}", "output=t.csv", "accelerator=cpu")
+    assert ended.code == 0, ended.err
+    assert ended.out == ""
+    command("predict", f"bundle={bundle}", f"input={photos}", "output=t.jsonl", "accelerator=cpu")
+    lines = [json.loads(line) for line in Path("t.jsonl").read_text().splitlines()]
+    rows = pandas.read_csv("t.csv").to_dict("records")
+    assert [[row[key] for key in ("file", "class", "probability")] for row in rows] == [
+        [line[key] for key in ("file", "class", "probability")] for line in lines
+    ]

@@ -34,6 +34,7 @@ class Task(nn.Module, ABC):
     takes: ClassVar[type[Target]]  # the kind of target that it is of
     num_outputs: int
     predict_settings: Mapping[str, Any] = MappingProxyType({})  # with their defaults: what `describe` takes by name
+    of_lines: Sequence[str] = ()  # those of them that `flat` leaves without effect
     worst_title = "The worst samples"  # over those that `worst` gives, in report.html
     # What a window of batches weighs at least: images without a box have a loss of their background and the weight 0,
     # where a detector that divides by the number of boxes takes 1.
@@ -157,6 +158,13 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def describe(self, predictions: Any, *args: Any, **settings: Any) -> list[dict[str, Any]]:
         """One plain record a sample, as `ftlab predict` writes it; `settings`: all of `predict_settings`, by name."""
+
+    def flat(self, record: Mapping[str, Any], prediction: Any) -> Mapping[str, Any]:
+        """What of a record of `describe` is in a row of a table, whose columns are the same for all samples.
+
+        prediction: that of the sample, on the CPU. Mappings become columns of their own.
+        """
+        return record
 
     @abstractmethod
     def worst(self, predictions: Any, targets: Any) -> list[dict[str, Any]]:

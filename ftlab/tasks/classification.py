@@ -38,6 +38,7 @@ class Classification(Task):
     takes = Classes
     objective = "accuracy"
     predict_settings: Mapping[str, Any] = MappingProxyType({"top_k": 5})  # most probable classes to list
+    of_lines = ("top_k",)
     worst_title = "The most confident mistakes"
     class_weights: Tensor | None  # (k,)
 
@@ -163,6 +164,11 @@ class Classification(Task):
             }
             for places, chances in zip(top.indices.tolist(), top.values.tolist(), strict=True)
         ]
+
+    def flat(self, record: Mapping[str, Any], prediction: Tensor) -> dict[str, Any]:
+        """With the probability of each class in place of the most probable ones."""
+        kept = {key: value for key, value in record.items() if key != "top"}
+        return {**kept, "probabilities": dict(zip(self.classes, prediction.tolist(), strict=True))}
 
     def worst(self, predictions: Tensor, targets: Tensor) -> list[dict[str, Any]]:
         """The most confident mistakes."""

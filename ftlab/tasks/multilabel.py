@@ -33,6 +33,7 @@ class Multilabel(Task):
     takes = Labels
     objective = "f1"
     predict_settings: Mapping[str, Any] = MappingProxyType({"top_k": 5})  # most probable classes to list
+    of_lines = ("top_k",)
     worst_title = "The most confident mistakes"
     pos_weight: Tensor | None  # (k,)
 
@@ -130,6 +131,11 @@ class Multilabel(Task):
                 predictions.tolist(), top.indices.tolist(), top.values.tolist(), strict=True
             )
         ]
+
+    def flat(self, record: Mapping[str, Any], prediction: Tensor) -> dict[str, Any]:
+        """With the probability of each class in place of the most probable ones."""
+        kept = {key: value for key, value in record.items() if key != "top"}
+        return {**kept, "probabilities": dict(zip(self.classes, prediction.tolist(), strict=True))}
 
     def worst(self, predictions: Tensor, targets: Tensor) -> list[dict[str, Any]]:
         """A sample is as wrong as its worst label; wrong by the threshold, as in the metrics."""
