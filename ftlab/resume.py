@@ -15,8 +15,10 @@ LAST = "checkpoints/last.ckpt"  # inside a run's folder
 CONFIG, REPORT = "config.yaml", "report.json"
 AUTO = "auto"
 AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
-LATER_AUTO = ("strategy.restore_best",)  # whose default was no `auto` in earlier versions
+LATER_AUTO = ("strategy.restore_best", "data.dates", "data.index")  # whose default was no `auto` in earlier versions
 BEFORE = {"compile": "off"}  # keys that runs of earlier versions lack, and what these did
+TABLE = "ftlab.data.sources.table.Table"
+OF_TABLES = {"dates": "categories", "index": "keep"}  # keys of its data that came later, and what runs without them did
 OWN = ("resume", "resume_allow", "plan", "checkpoint.keep")  # how to resume, print and keep, not what to train
 
 
@@ -66,7 +68,7 @@ def differing(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     """The keys in which `settings` are others than the run's, each with `before -> now`. Raises: UserError."""
     if not (folder / CONFIG).is_file():
         raise UserError(f"resume={folder}: no run there ({CONFIG} is missing)")
-    stored = BEFORE | read_yaml(folder / CONFIG)
+    stored = begun_with(folder)
     return changes(stored, as_begun(stored, settings))
 
 
@@ -115,6 +117,25 @@ def as_begun(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
 def value_of(settings: Mapping[str, Any], key: str) -> Any:
     group, _, name = key.rpartition(".")
     return ((settings.get(group) or {}) if group else settings).get(name)
+
+
+def as_read(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` of a run that goes on, with its data read as when it was begun."""
+    stored, found = begun_with(folder) if (folder / CONFIG).is_file() else {}, dict(settings)
+    for key in OF_TABLES:
+        value = value_of(stored, f"data.{key}")
+        if value is not None and value_of(found, f"data.{key}") == AUTO:
+            found = with_value(found, f"data.{key}", value)
+    return found
+
+
+def begun_with(folder: Path) -> dict[str, Any]:
+    """The config of a run, with what a run did that lacks a key. Raises: UserError for a file that cannot be read."""
+    found = BEFORE | read_yaml(folder / CONFIG)
+    data = found.get("data")
+    if isinstance(data, Mapping) and data.get("_target_") == TABLE:
+        found["data"] = {**OF_TABLES, **data}
+    return found
 
 
 def with_value(settings: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from ftlab.files.dialect import dialect
 from ftlab.files.writing import write_json, write_text
 from ftlab.planning import show_estimates, show_plan, show_surgery
 from ftlab.reports.terminal import print_evaluation, print_problems, print_summary
-from ftlab.resume import check_epochs
+from ftlab.resume import as_read, check_epochs
 from ftlab.run_settings import RunSettings, typed
 from ftlab.starting import folder_of, no_trace, open_folder
 from ftlab.strategies import phases as phase_files
@@ -56,6 +56,8 @@ def train(
     from ftlab.training.trainer import check_devices
 
     settings = with_own(plainly(config, resolve=True), data)
+    if settings["resume"]:
+        settings = as_read(Path(settings["resume"]), settings)
     check_devices(typed(settings).trainer)
     if rank():
         return run_in(Path(settings["resume"] or run_dir or "."), settings, data, backbone, is_main=False)

@@ -128,6 +128,8 @@ TYPES: dict[str, Any] = {
     "decimal": DECIMAL | None,
     "encoding": str | None,
     "data.rare": PositiveInt,
+    "data.dates": Literal["auto", "day_first", "month_first", "categories"],
+    "data.index": Literal["auto", "keep"],
     "data.missing": Literal["error", "drop"],
     "data.crop_pct": Annotated[float, Field(gt=0, le=1), "a number above 0, at most 1"] | None,
     "augment.rotation": NonNegativeFloat,

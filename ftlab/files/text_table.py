@@ -3,6 +3,7 @@
 Shapes: n rows.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from ftlab.errors import UserError
 from ftlab.problems import Fault, Problem
 
+UNNAMED = re.compile(r"Unnamed: \d+|__index_level_\d+__")  # of CSV, of Parquet
+WHOLE = re.compile(r"\d+(\.0)?")
 Record = Mapping[str, str]  # a row by column
 
 
@@ -54,6 +57,14 @@ def counts(cells: Sequence[str]) -> bool:
     """Whether cells are empty, or the numbers of rows: 0, 1, 2, ... or 1, 2, 3, ..."""
     there = [cell.strip() for cell in cells]
     return not any(there) or any(there == [str(n + first) for n in range(len(there))] for first in (0, 1))
+
+
+def is_index(name: str, cells: Sequence[str | float | None]) -> bool:
+    """Whether a column is the index of a DataFrame, which pandas names so when it reads it back: other whole numbers in
+    each row."""
+    if not UNNAMED.fullmatch(name):
+        return False
+    return len(set(cells)) == len(cells) and all(WHOLE.fullmatch(str(cell).strip()) for cell in cells)
 
 
 def given(row: Record | Fault) -> Record:

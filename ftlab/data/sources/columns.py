@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from ftlab.data.sources.column_types import is_missing, is_sign, like_number, of_text
+from ftlab.data.sources.date_columns import Dates, FoundDates
 from ftlab.errors import UserError, choices
 from ftlab.files.csv_file import CsvFile
+from ftlab.files.dates import Order
 from ftlab.files.numbers import number
 from ftlab.files.paths import short
 from ftlab.problems import Fault, Problem, problem
@@ -56,19 +58,29 @@ class Sorted:
 
     numbers: list[str] = field(default_factory=list)
     categories: list[str] = field(default_factory=list)
+    dates: dict[str, Order] = field(default_factory=dict)  # with the order in which each is read
     faults: list[Fault] = field(default_factory=list)  # cells of numbers that are none
     problems: list[Problem] = field(default_factory=list)
 
 
-def sort(file: CsvFile, columns: Mapping[str, Sequence[Cell]], named: Sequence[str] | None) -> Sorted:
-    """columns: by name their cells (n,). named: the columns of categories, where the user has named them."""
+def sort(
+    file: CsvFile, columns: Mapping[str, Sequence[Cell]], named: Sequence[str] | None, dates: Dates = "categories"
+) -> Sorted:
+    """columns: by name their cells (n,). named: the columns of categories, where the user has named them.
+
+    Raises: UserError for dates that have two readings, and nothing says which.
+    """
     found, empty, like = Sorted(), [], []
+    of_dates = FoundDates()
     signs: list[str] = []
     for name, cells in columns.items():
         there = [(line, cell) for line, cell in cells if not is_missing(cell)]
+        text, chosen = of_text([cell for _, cell in there]), named is not None and name in named
         if not there:
             empty.append(name)
-        elif name in named if named is not None else of_text([cell for _, cell in there]):
+        elif text and not chosen and dates != "categories" and of_dates.add(file, name, cells, dates):
+            continue
+        elif chosen if named is not None else text:
             found.categories.append(name)
             like += _like_numbers(file, name, there) if named is None else []
         else:
@@ -80,7 +92,9 @@ def sort(file: CsvFile, columns: Mapping[str, Sequence[Cell]], named: Sequence[s
                 elif read is None:
                     signs.append(f"'{cell.strip()}' in {file.row(line)}, column {name}")
     advice = "mend the other cells, or name the columns of categories by data.categorical_columns"
+    found.dates = of_dates.orders
     found.problems = [
+        *of_dates.problems(),
         *problem("columns are empty in all rows", "warning", empty, "left out"),
         *problem("columns hold numbers in most rows, and are taken for categories", "warning", like, advice),
         *problem("cells of columns of numbers hold a sign", "warning", signs, "taken as missing"),

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from ftlab.data.base import Source, Splits
 from ftlab.data.sources.column_types import naming, repeated, typed
 from ftlab.data.sources.columns import seen, sort
+from ftlab.data.sources.date_columns import Dates
 from ftlab.data.sources.listed import Sharing, blaming, dealt, group_of
 from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
@@ -18,9 +19,9 @@ from ftlab.files.csv_file import CsvFile
 from ftlab.files.dialect import dialect
 from ftlab.files.folders import existing_folder
 from ftlab.files.table_file import table_file
-from ftlab.files.text_table import Record
+from ftlab.files.text_table import Record, is_index
 from ftlab.inputs.tables.preprocessing import Columns, fit
-from ftlab.problems import Fault, Problem
+from ftlab.problems import Fault, Problem, problem
 from ftlab.targets.cells.base import Cells
 from ftlab.targets.cells.classes import ClassCells
 from ftlab.targets.cells.numbers import NumberCells
@@ -62,6 +63,8 @@ class Table(Source):
         delimiter: str | None = None,
         decimal: str | None = None,
         encoding: str | None = None,
+        dates: Dates = "categories",  # this and the next are what runs did that lack the key
+        index: Literal["auto", "keep"] = "keep",
     ) -> None:
         self.root = root
         self.file = file
@@ -76,6 +79,7 @@ class Table(Source):
         self.group_column = group_column
         self.drop = drop
         self.missing_labels = missing_labels
+        self.dates, self.index = dates, index
         self.dialect = dialect(delimiter, decimal, encoding)
 
     def survey(self, seed: int) -> Splits:
@@ -92,7 +96,8 @@ class _Reading:
             if settings.target_columns
             else ClassCells(file, settings.label_column or "", settings.missing, missing_labels=settings.missing_labels)
         )
-        self.seen: list[str] = []  # the columns that the network sees
+        self.seen: list[str] = []  # the columns that the network sees, and those that number the rows
+        self.numbers: tuple[str, ...] = ()  # those of them that hold numbers
 
     def splits(self, seed: int) -> Splits:
         table = self.file.read()
@@ -107,7 +112,7 @@ class _Reading:
         rows, faults = self._without(rows, [*faults, *bad])
         if not rows:
             raise UserError(faults[0].reason)
-        rows = [replace(row, cells=typed(row.cells, self.seen, columns.numbers)) for row in rows]
+        rows = [replace(row, cells=typed(row.cells, self.seen, self.numbers)) for row in rows]
         s = self.settings
         sharing = Sharing(s.split_column, s.group_column, s.split, s.learned)
         with blaming(faults):
@@ -138,14 +143,25 @@ class _Reading:
             raise UserError(f"data.categorical_columns: {odd[0]} is no column that the network sees; {near}")
 
     def _columns(self, rows: Sequence[_Row]) -> tuple[Columns, list[Fault], list[Problem]]:
-        """Which columns are numbers and which categories, cells that are neither, and columns of no use."""
+        """Which columns are numbers, dates and categories, cells that are neither, and columns of no use."""
+        s = self.settings
         cells = {name: [(row.line, row.cells[name]) for row in rows] for name in self.seen}
-        found = sort(self.file, cells, self.settings.categorical_columns)
-        if not found.numbers and not found.categories:
-            raise self.file.error("all columns that the network could see are empty")
+        # What is measured only is read as its bundle says.
+        found = sort(self.file, cells, s.categorical_columns, s.dates if s.learned else "categories")
         texts = {name: [cell for _, cell in cells[name]] for name in (*found.numbers, *found.categories)}
-        problems = [*found.problems, *naming(texts, found.numbers)]
-        columns = Columns(tuple(found.numbers), tuple(found.categories), self.settings.rare)
+        drops = s.learned and s.index == "auto" and s.columns is None
+        index = [name for name in found.numbers if drops and is_index(name, texts.pop(name))]
+        self.numbers = tuple(found.numbers)
+        numbers = tuple(name for name in found.numbers if name not in index)
+        if not numbers and not found.categories and not found.dates:
+            raise self.file.error("all columns that the network could see are empty")
+        left_out = [f"{name}, which numbers the rows and is left out" for name in index]
+        problems = [
+            *problem("columns have no name", "warning", left_out, "data.index=keep keeps them"),
+            *found.problems,
+            *naming(texts, numbers),
+        ]
+        columns = Columns(numbers, tuple(found.categories), s.rare, tuple(found.dates.items()))
         return columns, found.faults, problems
 
     # --- rows

@@ -7,9 +7,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from ftlab.files.csv_file import CsvFile
+from ftlab.files.dates import DAY, date, nanoseconds
 from ftlab.files.numbers import MISSING, SIGNS, number
 from ftlab.files.paths import short
 from ftlab.problems import Fault
@@ -17,13 +18,10 @@ from ftlab.problems import Fault
 Time = int | float
 Cell = tuple[int, str]  # the line of the file, and what it holds there
 WHOLE = re.compile(r"[+-]?\d{1,20}")  # nanoseconds since 1970 have 19 digits
-NANOSECONDS = re.compile(r"[.,]\d{6}(\d{1,3})")  # what `datetime` drops of a fraction of a second
-SHORT = len("20240131T123000.123456")  # what is no longer has no such digits
 LENGTHS = (6, 8, 10, 12, 14)  # of dates in digits alone: 202401, 20240131, 2024013112, ...
 YEARS = range(1800, 2200)  # of these; other digits are numbers
-EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 SECOND = 10**9  # ns
-UNITS = (("days", 86400 * SECOND), ("hours", 3600 * SECOND), ("minutes", 60 * SECOND), ("seconds", SECOND))
+UNITS = (("days", DAY), ("hours", 3600 * SECOND), ("minutes", 60 * SECOND), ("seconds", SECOND))
 DATE, NUMBER = "a date such as 2024-01-31 or 2024-01-31T12:30:00", "a finite number"
 
 
@@ -54,12 +52,12 @@ def clock(file: CsvFile, column: str, cells: Sequence[Cell]) -> Clock:
     numbers = {line: value for line, text in there if (value := _number(text)) is not None}
     digits = _digit_dates([text for line, text in there if line in numbers])
     dates = dict(zip(numbers, digits, strict=True)) if digits else {}
-    dates |= {line: date for line, text in there if line not in numbers and (date := _date(text))}
+    dates |= {line: found for line, text in there if line not in numbers and (found := date(text, "year"))}
     if len(dates) <= len(numbers) and not digits:
         return Clock(file, column, False, numbers, len(there))
     texts = dict(there)
     _check_zones(file, column, dates, texts)
-    times = {line: _nanoseconds(dates[line], text) for line, text in there if line in dates}
+    times = {line: nanoseconds(dates[line], text) for line, text in there if line in dates}
     return Clock(file, column, True, times, len(there))
 
 
@@ -80,7 +78,7 @@ def _called(text: str, dates: bool) -> str:
     try:
         value = math.nan if "_" in text else float(text)
     except ValueError:
-        return "a date" if not dates and _date(text) else "no time"
+        return "a date" if not dates and date(text, "year") else "no time"
     if dates:
         return "no date"
     return "no time" if math.isnan(value) else "infinite" if math.isinf(value) else "too large"
@@ -97,13 +95,6 @@ def _number(text: str) -> Time | None:
         return None
 
 
-def _date(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
-
-
 def _digit_dates(texts: Sequence[str]) -> list[datetime]:
     """Dates in digits alone, where all texts are some of one length; else none.
 
@@ -115,7 +106,7 @@ def _digit_dates(texts: Sequence[str]) -> list[datetime]:
         found = [datetime(*(int(text[a:b] or 1) for a, b in _fields(len(text)))) for text in texts]  # type: ignore[arg-type]
     except ValueError:
         return []
-    return found if all(date.year in YEARS for date in found) else []
+    return found if all(one.year in YEARS for one in found) else []
 
 
 def _fields(length: int) -> list[tuple[int, int]]:
@@ -124,16 +115,10 @@ def _fields(length: int) -> list[tuple[int, int]]:
 
 
 def _check_zones(file: CsvFile, column: str, dates: dict[int, datetime], texts: dict[int, str]) -> None:
-    with_zone = next((line for line, date in dates.items() if date.tzinfo), None)
-    without = next((line for line, date in dates.items() if not date.tzinfo), None)
+    with_zone = next((line for line, found in dates.items() if found.tzinfo), None)
+    without = next((line for line, found in dates.items() if not found.tzinfo), None)
     if with_zone is None or without is None:
         return
     rows = f"row {with_zone} has a zone ('{texts[with_zone]}') and row {without} has none ('{texts[without]}')"
     hint = "Nobody can say which of them is first: give all of them a zone, or none."
     raise file.error(f"dates with and without a zone are mixed: {rows}", column=column, hint=hint)
-
-
-def _nanoseconds(date: datetime, text: str) -> int:
-    micro = ((date if date.tzinfo else date.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
-    dropped = NANOSECONDS.search(text) if len(text) > SHORT else None
-    return 1000 * micro + (int(dropped[1].ljust(3, "0")) if dropped else 0)

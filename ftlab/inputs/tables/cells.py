@@ -3,10 +3,13 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from ftlab.errors import UserError, choices
-from ftlab.files.numbers import MISSING, number
+from ftlab.files.dates import EXAMPLES, Order, date
+from ftlab.files.numbers import MISSING, SIGNS, number
+from ftlab.files.paths import short
 
 Row = Mapping[str, Any]  # cells by column
 WHOLE = re.compile(r"(-?\d+)\.0*")  # a whole number that is written as one with a point
@@ -21,6 +24,21 @@ def as_number(cell: Any) -> float | None:
     except (TypeError, ValueError):
         raise ValueError(f"{cell!r} is no number") from None
     return None if math.isnan(value) else number(repr(value))
+
+
+def as_date(cell: Any, order: Order) -> datetime | None:
+    """order: how a text is read. Raises: ValueError, its text saying what the cell holds."""
+    if cell is None or cell != cell:  # pandas calls a missing date a date, and it equals nothing
+        return None
+    if isinstance(cell, datetime):
+        return cell
+    text = str(cell).strip()
+    if text.lower() in MISSING | SIGNS:
+        return None
+    found = date(text, order) or (None if isinstance(cell, str) else date(text, "year"))
+    if found is None:
+        raise ValueError(f"'{short(text)}' is no date such as {EXAMPLES[order]}")
+    return found
 
 
 def as_category(cell: Any) -> str | None:

@@ -6,13 +6,11 @@ Shapes: n rows, d numbers of a row, m columns of categories.
 """
 
 import glob
-import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,45 +19,28 @@ import torch
 from ftlab.batch import Fields
 from ftlab.errors import UserError, choices
 from ftlab.files.csv_file import CsvFile
+from ftlab.files.dates import Order
 from ftlab.files.dialect import FOUND, Dialect
 from ftlab.files.paths import short
 from ftlab.files.table_file import table_file
-from ftlab.files.text_table import given
+from ftlab.files.text_table import given, is_index, twice
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import DEVIATIONS, InputPreprocessing, Inputs, Transform, Unread
 from ftlab.inputs.tables.cells import Row, as_category, as_number, cell_of, rows_of
+from ftlab.inputs.tables.columns import (
+    ABSENT,
+    OTHER,
+    OWN_IDS,
+    CategoryColumn,
+    NumberColumn,
+    category_column,
+    number_column,
+    stored_categories,
+    stored_numbers,
+)  # fmt: skip
+from ftlab.inputs.tables.dates import DateColumn, date_column, spread, stored_dates
 
-OTHER, ABSENT = 0, 1  # ids of a category that has none of its own, and of a missing one
-OWN_IDS = 2  # ids from here on are those of a column's values
 EXAMPLES = 3
-
-
-@dataclass(frozen=True)
-class NumberColumn:
-    """A column of numbers: (cell - mean) / std; a missing cell is `filler`, and has a 1 of its own if `indicator`."""
-
-    name: str
-    mean: float  # of the training cells that are there
-    std: float
-    filler: float  # their median
-    indicator: bool  # whether some training cells are missing
-
-
-@dataclass(frozen=True)
-class CategoryColumn:
-    """A column of categories, of which those with enough training rows have an id of their own."""
-
-    name: str
-    values: tuple[str, ...]
-
-    @cached_property
-    def known(self) -> dict[str, int]:
-        """The id of each category; of two that are written for the same, as 7 and 7.0, the first one's."""
-        return {as_category(v) or v: OWN_IDS + i for i, v in reversed(tuple(enumerate(self.values)))}
-
-    @property
-    def ids(self) -> int:
-        return OWN_IDS + len(self.values)
 
 
 @dataclass(frozen=True)
@@ -69,6 +50,7 @@ class Columns:
     numbers: tuple[str, ...]
     categories: tuple[str, ...]
     rare: int = 1
+    dates: tuple[tuple[str, Order], ...] = ()  # with the order in which each is read
 
 
 @dataclass(frozen=True)
@@ -81,10 +63,14 @@ class TablePreprocessing(InputPreprocessing):
 
     numbers: tuple[NumberColumn, ...]
     categories: tuple[CategoryColumn, ...]
+    dates: tuple[DateColumn, ...] = ()  # whose numbers are among `numbers`
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (*(column.name for column in self.numbers), *(column.name for column in self.categories))
+        """Of the columns of a row."""
+        made = {name for column in self.dates for name in column.columns}
+        numbers = tuple(column.name for column in self.numbers if column.name not in made)
+        return (*numbers, *(one.name for one in self.dates), *(one.name for one in self.categories))
 
     def transform(self, augment: Augment | None = None) -> Transform:
         if augment and (augment.random or augment.mixup or augment.cutmix):
@@ -150,8 +136,10 @@ class TablePreprocessing(InputPreprocessing):
 
     @classmethod
     def equals(cls, inputs: Inputs) -> list[tuple[Hashable, ...]]:
-        """The cells."""
-        return [tuple(inputs[place].values()) for place in range(len(inputs))]
+        """The cells, but for a number of the row."""
+        rows = [inputs[place] for place in range(len(inputs))]
+        index = {name for name in rows[0] if is_index(name, [row[name] for row in rows])} if rows else set()
+        return [tuple(cell for name, cell in row.items() if name not in index) for row in rows]
 
     def unlearned(self, raw: Row) -> tuple[str, ...]:
         there = ((column, cell_of(raw, column.name, as_category)) for column in self.categories if column.values)
@@ -166,15 +154,21 @@ class TablePreprocessing(InputPreprocessing):
         if not all(isinstance(stored[key], list) for key in ("numbers", "categories")):
             raise ValueError("preprocessing: numbers and categories must be lists of columns")
         found = cls(
-            tuple(_stored_numbers(**one) for one in stored["numbers"]),
-            tuple(_stored_categories(**one) for one in stored["categories"]),
+            tuple(stored_numbers(**one) for one in stored["numbers"]),
+            tuple(stored_categories(**one) for one in stored["categories"]),
+            tuple(stored_dates(**one) for one in stored.get("dates", ())),
         )
-        if len(set(found.names)) != len(found.names) or not found.names:
-            raise ValueError("preprocessing: columns are missing, or named twice")
+        _check_names(found)
         return found
 
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
         """Cells that say nothing: categories without an id, missing numbers where train lacks none, constants."""
+        for inputs in parts.values():
+            _check_first(self.names, inputs)
+        if self.dates:
+            parts = {split: self._spread(inputs) for split, inputs in parts.items()}
+        same = {name for column in self.dates for name in column.columns[1:]}  # missing where the first of them is
+        once = [column for column in self.numbers if column.name not in same]
         training = parts.get("train")  # absent where inputs are measured only
         lines = [
             f"column {column.name} is {column.mean:g} in all training rows; it says nothing"
@@ -185,11 +179,13 @@ class TablePreprocessing(InputPreprocessing):
             f"column {c.name}: none of its categories is frequent enough" for c in self.categories if not c.values
         ]
         for split, inputs in parts.items():
-            _check_first(self.names, inputs)
             known = [column for column in self.categories if column.values]
             lines += [line for column in known for line in _without_id(column, split, inputs)]
-            lines += [line for column in self.numbers for line in _filled(column, split, inputs)]
+            lines += [line for column in once for line in _filled(column, split, inputs)]
         return tuple(lines)
+
+    def _spread(self, inputs: Inputs) -> list[Row]:
+        return [spread(inputs[place], self.dates) for place in range(len(inputs))]
 
 
 class RowTransform(Transform):
@@ -197,10 +193,12 @@ class RowTransform(Transform):
 
     def __init__(self, preprocessing: TablePreprocessing) -> None:
         self.numbers, self.categories = preprocessing.numbers, preprocessing.categories
+        self.dates = preprocessing.dates
         self.ids = [column.known | {None: ABSENT} for column in self.categories]
 
     def then(self, first: Row) -> Fields:
-        """Raises: UserError for a column that is not there, and for a cell that should be a number and is none."""
+        """Raises: UserError for a column that is not there, and for a cell that is no number or date and should be."""
+        first = spread(first, self.dates)
         cells = [cell_of(first, column.name, as_number) for column in self.numbers]
         scaled = [
             ((column.filler if cell is None else cell) - column.mean) / column.std
@@ -218,27 +216,21 @@ class RowTransform(Transform):
 
 
 def fit(inputs: Inputs, columns: Columns) -> TablePreprocessing:
-    """The preprocessing of training rows. Raises: UserError for a cell that should be a number and is none."""
-    rows = [inputs[place] for place in range(len(inputs))]
-    numbers = [_number_column(name, [cell_of(row, name, as_number) for row in rows]) for name in columns.numbers]
-    return TablePreprocessing(
-        tuple(numbers), tuple(_category_column(name, rows, columns.rare) for name in columns.categories)
-    )
+    """The preprocessing of training rows.
 
-
-def _number_column(name: str, cells: Sequence[float | None]) -> NumberColumn:
-    there = np.array([cell for cell in cells if cell is not None], dtype=np.float64)
-    if not len(there):
-        return NumberColumn(name, 0.0, 1.0, 0.0, True)
-    mean, std = float(there.mean()), float(there.std())
-    if there.min() == there.max():  # the mean of equal numbers is off by rounding
-        mean, std = float(there[0]), 1.0
-    return NumberColumn(name, mean, std, float(median(there)), len(there) < len(cells))
-
-
-def _category_column(name: str, rows: Sequence[Row], rare: int) -> CategoryColumn:
-    counts = Counter(cell_of(row, name, as_category) for row in rows)
-    return CategoryColumn(name, tuple(sorted(v for v, count in counts.items() if v is not None and count >= rare)))
+    Raises: UserError for a cell that is no number or date and should be, and for a name that two columns would have.
+    """
+    rows: list[Row] = [inputs[place] for place in range(len(inputs))]
+    dates = tuple(date_column(name, order, rows) for name, order in columns.dates)
+    rows = [spread(row, dates) for row in rows]
+    made = [name for column in dates for name in column.columns]
+    if doubled := twice([*columns.numbers, *columns.categories, *made]):
+        raise UserError(f"a column is called '{doubled}', as are numbers that a date becomes; rename it")
+    numbers = [
+        number_column(name, [cell_of(row, name, as_number) for row in rows]) for name in (*columns.numbers, *made)
+    ]
+    categories = tuple(category_column(name, rows, columns.rare) for name in columns.categories)
+    return TablePreprocessing(tuple(numbers), categories, dates)
 
 
 def _short(cell: Any) -> str:
@@ -277,15 +269,9 @@ def _filled(column: NumberColumn, split: str, inputs: Inputs) -> list[str]:
 # --- back from a bundle
 
 
-def _stored_numbers(name: str, mean: float, std: float, filler: float, indicator: bool) -> NumberColumn:
-    good = all(type(x) in (int, float) and math.isfinite(x) for x in (mean, std, filler)) and std > 0
-    if not isinstance(name, str) or not good or not isinstance(indicator, bool):
-        raise ValueError(f"preprocessing: column {name!r} has the mean {mean!r}, deviation {std!r}, filler {filler!r}")
-    return NumberColumn(name, float(mean), float(std), float(filler), indicator)
-
-
-def _stored_categories(name: str, values: Sequence[str]) -> CategoryColumn:
-    texts = isinstance(values, list | tuple) and all(isinstance(value, str) for value in values)
-    if not isinstance(name, str) or not texts or len(set(values)) != len(values):
-        raise ValueError(f"preprocessing: the categories of column {name!r} are not texts, each once")
-    return CategoryColumn(name, tuple(values))
+def _check_names(found: TablePreprocessing) -> None:
+    """Raises: ValueError for columns that nothing can have stored."""
+    numbers = [column.name for column in found.numbers]
+    made = [name for column in found.dates for name in column.columns]
+    if not found.names or any(twice(names) for names in (found.names, numbers)) or not {*made} <= {*numbers}:
+        raise ValueError("preprocessing: columns are missing, or named twice")
