@@ -256,7 +256,7 @@ def test_check_train_evaluate_and_predict_read_dates_alike(command: Command) -> 
     assert "column when: 'soon' is no date such as 31/01/2024" in second["error"]
     assert "price" in third
     assert command("evaluate", "bundle=run/bundle").code == 0
-    Path("few.csv").write_text("when,price\n01.02.2024,20\n02.02.2024,21\n")  # read as the bundle says
+    Path("few.csv").write_text("when,price\n01/02/2024,20\n02/03/2024,21\n")  # read as the bundle says
     assert command("evaluate", "bundle=run/bundle", *WORDS[:1], "data.file=few.csv", WORDS[3]).code == 0
 
 

@@ -16,6 +16,7 @@ from ftlab.training.saving.checkpoints import passed
 from ftlab.training.saving.loading import read_checkpoint
 from tests.conftest import Command, close_handlers
 from tests.test_kept_split import NOISE, write_noise
+from tests.training.tiny import prepared
 
 WORDS = [*NOISE, "strategy=progressive", "trainer.max_epochs=6", "backbone.width=8", "compile=off"]
 HASTY = "optimizer.lr=0.3"  # the best epoch is not the last one
@@ -94,6 +95,13 @@ def test_what_is_kept_may_be_another_than_the_run_was_begun_with(runs: Path, mon
     monkeypatch.chdir(runs)
     with pytest.raises(UserError, match="the run is finished; to train on"):  # and no key that differs is named
         ftlab.train(ftlab.compose([*WORDS, HASTY, "checkpoint.keep=best", "trainer.max_epochs=8", "resume=all"]))
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("all", {1, 2, 3}), ("last", {3}), ("best", {3})])
+def test_a_run_drops_the_best_weights_of_phases_that_have_passed(tmp_path: Path, keep: str, kept: set[int]) -> None:
+    run = prepared(tmp_path, "strategy=progressive", "trainer.max_epochs=6", f"checkpoint.keep={keep}").fit()
+    assert [record["phase"] for record in run.finetuner.history] == ["head"] * 2 + ["top"] * 2 + ["stem"] * 2
+    assert {int(path.name.split("-")[1]) for path in (tmp_path / "checkpoints").glob("phase-*")} == kept
 
 
 def test_the_best_weights_of_a_phase_go_when_neither_of_two_checkpoints_can_ask_for_them() -> None:
