@@ -76,7 +76,7 @@ FLOORS = (
     "batch blocks convex disk exits guesses imports overrides patterns pickles",
     "places problems rates schedules settings strategies yaml_text",
     "config files resume run_settings",
-    "kinds starting",
+    "kinds modes starting",
     "composition inputs targets",
     "backbones data",
     "heads survey",
