@@ -69,6 +69,7 @@ def train(
 
 def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbone | None, is_main: bool) -> Report:
     """The run itself, in a folder that is its own."""
+    from ftlab.reports.hparams import write_hparams
     from ftlab.reports.page import write_page
     from ftlab.training.distributed.processes import together
     from ftlab.training.fit import fit
@@ -114,6 +115,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     description = fitted.description(report, own_backbone=backbone is not None, own_data=data is not None)
     bundles.save(folder / "bundle", parts.model, description, parts.membership)
     write_page(report, fitted.blocks(report, evaluations, make_data()), parts.task.scales, folder / "report.html")
+    write_hparams(report, folder / "tensorboard")
     write_json(folder / "report.json", report)  # last: it says that the run is finished
     print_summary(report, console)
     if told:
