@@ -7,11 +7,13 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from math import nan
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ftlab.completion import FLAGS, completed
 from ftlab.errors import UserError, choices
 from ftlab.exits import guard
 from ftlab.imports import uncollected
@@ -32,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[:1] == ["--version"]:
         print(f"ftlab {_version()}")
         return 0
+    if words[:1] and words[0] in FLAGS:
+        return guard(lambda: completed(words[1:], partial(_hydra, name="ftlab")))
     if not words or words[0] not in MODES:
         said = f"ftlab: mode '{words[0]}': no such mode; {choices(words[0], MODES)}\n" if words else ""
         print(f"{said}Usage: ftlab MODE [key=value ...]; ftlab --help lists the modes.", file=sys.stderr)
@@ -51,7 +55,7 @@ def _help(words: list[str]) -> int:
 
 
 def train() -> int:
-    """The script ftlab-train, behind which tab completion works."""
+    """The script ftlab-train, which Hydra completes by itself."""
     make_printable()
     return guard(lambda: _mode("train", sys.argv[1:]))
 
@@ -177,8 +181,8 @@ def _arguments(mode: str, words: list[str]) -> Namespace:
     return args
 
 
-def _hydra(mode: str, words: list[str]) -> int:
-    """Hydra's application for one mode."""
+def _hydra(mode: str, words: list[str], name: str | None = None) -> int:
+    """Hydra's application for one mode; name: of the program, where it is not that of the mode."""
     import hydra
     from omegaconf import OmegaConf
 
@@ -186,7 +190,7 @@ def _hydra(mode: str, words: list[str]) -> int:
 
     OmegaConf.register_new_resolver("groups", lambda: listing(mode), replace=True)  # in the texts of --help
     application = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=mode)(JOBS[mode])
-    with _argv([f"ftlab-{mode}", *words]):
+    with _argv([name or f"ftlab-{mode}", *words]):
         return guard(lambda: application() or 0)
 
 

@@ -19,7 +19,7 @@ def usage() -> str:
     return (
         f"Usage: ftlab MODE [key=value ...] [flags]\n\nModes:\n{modes}\n\n"
         "ftlab MODE --help lists the mode's keys with examples; ftlab help lists the manual.\n"
-        'Tab completion for bash: eval "$(ftlab-train -sc install=bash)"'
+        'Tab completion: eval "$(ftlab -sc install=bash)"; in fish: ftlab -sc install=fish | source'
     )
 
 

@@ -86,7 +86,7 @@ FLOORS = (
     "cache predictor",
     "reports writers",
     "assembly cache_command help_command measuring prediction sweep",
-    "plan_tables",
+    "completion plan_tables",
     "training",
     "cli planning",
     "__main__ run",
