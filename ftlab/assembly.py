@@ -32,6 +32,7 @@ from ftlab.strategies.base import check as check_phases
 from ftlab.survey import FRESH, option_of, split_seed, surveyed
 from ftlab.targets.base import Target
 from ftlab.tasks.base import Task
+from ftlab.tasks.monitor import monitor_sign
 
 
 @dataclass
@@ -64,6 +65,17 @@ def assemble(
     Raises: UserError for anything in the config or the data that cannot work.
     """
     splits, spec, membership = _data(config, data, hold)
+    return replace(put_together(config, splits, spec, backbone, describe_only), membership=membership)
+
+
+def put_together(
+    config: Mapping[str, Any],
+    splits: Splits,
+    spec: DataSpec,
+    backbone: Backbone | None = None,
+    describe_only: bool = False,
+) -> Parts:
+    """As `assemble`, for data that have been read and described."""
     make = partial(instantiate, trusted_modules=config["trusted_modules"])
     task: Task = make(config["task"], spec=spec)
     fitted = _fitted(config, splits)
@@ -81,7 +93,7 @@ def assemble(
     augment = make(config["augment"])
     _check_augment(augment, preprocessing, spec.target)
     remarks = preprocessing.remarks(splits.inputs())
-    unjudged = _without_validation(config["monitor"]) if splits.val is None else ()
+    unjudged = _judged(config["monitor"], task, has_validation=splits.val is not None)
     phases = _phases(config, model, task, has_validation=splits.val is not None)
     unchecked = _check_gradients(phases, model, splits, preprocessing)
     return Parts(
@@ -96,7 +108,6 @@ def assemble(
         schedule=_schedule(config, has_validation=splits.val is not None),
         optimizer=make(config["optimizer"]),
         cache=make(config["cache"]),
-        membership=membership,
     )
 
 
@@ -170,11 +181,13 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
     return phases
 
 
-def _without_validation(monitor: str) -> tuple[str, ...]:
-    """What is said of data without a val split. Raises: UserError where a figure of it was asked for."""
+def _judged(monitor: str, task: Task, has_validation: bool) -> tuple[str, ...]:
+    """What is said of data without a val split. Raises: UserError for a figure that there is not."""
     if monitor != "loss":  # the default, which nobody need have typed
-        raise UserError(f"monitor={monitor}: is a figure of the val split, and the data has none; leave it out")
-    return ("there is no val split: the last weights are kept, of the run and of each phase",)
+        if not has_validation:
+            raise UserError(f"monitor={monitor}: is a figure of the val split, and the data has none; leave it out")
+        monitor_sign(monitor, task)
+    return () if has_validation else ("there is no val split: the last weights are kept, of the run and of each phase",)
 
 
 def _decided(settings: Mapping[str, Any], model: Model, task: Task, has_validation: bool) -> dict[str, Any]:

@@ -7,26 +7,19 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from math import nan
 from pathlib import Path
-from textwrap import wrap
 from typing import Any, NoReturn
 
+from ftlab.completion import FLAGS, completed
 from ftlab.errors import UserError, choices
 from ftlab.exits import guard
 from ftlab.imports import uncollected
+from ftlab.modes import MODES, OF_TRAIN, listing, usage
 from ftlab.streams import make_printable
 
-MODES = {
-    "train": "fine-tune by phases; leaves a report and a bundle",
-    "check": "what is wrong with some data, before anything trains",
-    "plan": "print which stage trains when, and at which rate",
-    "evaluate": "the metrics of a bundle on some data",
-    "predict": "one JSON line an image",
-    "cache": "what is kept on disk between runs, listed or removed",
-    "help": "the manual, page by page, and what each key means",
-}
 # .hydra/ is written by the first process of a new run only; where one goes on, by ftlab.run, once nothing is refused.
 SILENT = "hydra.output_subdir=null"
 
@@ -41,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[:1] == ["--version"]:
         print(f"ftlab {_version()}")
         return 0
+    if words[:1] and words[0] in FLAGS:
+        return guard(lambda: completed(words[1:], partial(_hydra, name="ftlab")))
     if not words or words[0] not in MODES:
         said = f"ftlab: mode '{words[0]}': no such mode; {choices(words[0], MODES)}\n" if words else ""
         print(f"{said}Usage: ftlab MODE [key=value ...]; ftlab --help lists the modes.", file=sys.stderr)
@@ -60,18 +55,9 @@ def _help(words: list[str]) -> int:
 
 
 def train() -> int:
-    """The script ftlab-train, behind which tab completion works."""
+    """The script ftlab-train, which Hydra completes by itself."""
     make_printable()
     return guard(lambda: _mode("train", sys.argv[1:]))
-
-
-def usage() -> str:
-    modes = "\n".join(f"  {name:<10}{text}" for name, text in MODES.items())
-    return (
-        f"Usage: ftlab MODE [key=value ...] [flags]\n\nModes:\n{modes}\n\n"
-        "ftlab MODE --help lists the mode's keys with examples; ftlab help lists the manual.\n"
-        'Tab completion for bash: eval "$(ftlab-train -sc install=bash)"'
-    )
 
 
 def _version() -> str:
@@ -91,7 +77,7 @@ def _mode(mode: str, words: list[str]) -> int:
         return _hydra(mode, words)
     from ftlab.composition import prepare
     from ftlab.overrides import quote
-    from ftlab.resume import is_auto, replayed
+    from ftlab.resume import check_same, is_auto, is_done, replayed
     from ftlab.starting import fresh, move_aside, never_saved, no_trace
     from ftlab.training.distributed.processes import rank
 
@@ -99,21 +85,31 @@ def _mode(mode: str, words: list[str]) -> int:
     if multirun and mode != "train":
         raise UserError(f"ftlab {mode} -m: a multirun is for train; run ftlab {mode} once for each value")
     show = args.cfg is not None or args.info is not None
-    overrides, resumed = replayed(args.overrides) if mode == "train" else (args.overrides, False)
+    overrides, resumed = replayed(args.overrides) if mode in OF_TRAIN else (args.overrides, False)
     if resumed and multirun:
         raise UserError("resume=...: goes on with one run; a multirun begins new ones")
     prepared = prepare(overrides, mode, args.config_dir, args.config_name, multirun=multirun, missing_ok=show)
     flags = [word for word in words if word not in args.overrides]
-    if show or mode != "train":
-        return _hydra(mode, flags + prepared.lines)
+    line = [*flags, *prepared.lines]
+    if show or mode not in OF_TRAIN:
+        return _hydra(mode, line)
     # ${now:...} is read once, here: the folder that is checked is the folder that is used.
     key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
     folder = Path(prepared.folder(key))
-    line = [*flags, *prepared.lines, quote(key, str(folder))]
+    if resumed:
+        settings = prepared.settings() if mode == "train" else _as_train(mode, overrides, args)
+        if is_auto(args.overrides) and is_done(folder, settings):
+            if not rank():
+                print(f"{folder}: the run is finished, with these settings; nothing is left to do")
+            return 0
+        check_same(folder, settings)
+    if mode != "train":  # they leave nothing in the folder of the run, and do not make it
+        return _hydra(mode, [*line, "hydra.run.dir=.", SILENT])
+    line = [*line, quote(key, str(folder))]
     if rank() and not any(text.startswith(f"{key}=") for text in overrides):
         raise UserError(f"{key}: several processes were started from outside, and need one folder: {key}=DIR")
     if resumed:
-        return _go_on(folder, prepared.settings(), is_auto(args.overrides), line)
+        return _go_on(folder, line)
     if rank():
         return _hydra(mode, [*line, SILENT])
     if is_auto(args.overrides) and never_saved(folder):
@@ -136,17 +132,21 @@ def _start(folder: Path, multirun: bool, line: list[str]) -> int:
     return code or summary
 
 
-def _go_on(folder: Path, settings: dict[str, Any], is_auto: bool, line: list[str]) -> int:
+def _as_train(mode: str, overrides: Sequence[str], args: Namespace) -> dict[str, Any]:
+    """The settings of train with the words of another mode, which may set defaults, and have keys, of its own."""
+    from ftlab.composition import prepare
+    from ftlab.config import keys
+
+    own = keys(mode) - keys("train")
+    words = [text for text in overrides if text.lstrip("+").partition("=")[0] not in own]
+    return prepare(words, "train", args.config_dir, args.config_name).settings()
+
+
+def _go_on(folder: Path, line: list[str]) -> int:
     """The run of the folder, from its last checkpoint. Raises: UserError, before anything in the folder is changed."""
     from ftlab.disk import locked, writable
-    from ftlab.resume import check_same, is_done
     from ftlab.training.distributed.processes import rank
 
-    if is_auto and is_done(folder, settings):
-        if not rank():
-            print(f"{folder}: the run is finished, with these settings; nothing is left to do")
-        return 0
-    check_same(folder, settings)
     if not rank():
         with locked(folder):
             writable("hydra.run.dir", folder)
@@ -181,8 +181,8 @@ def _arguments(mode: str, words: list[str]) -> Namespace:
     return args
 
 
-def _hydra(mode: str, words: list[str]) -> int:
-    """Hydra's application for one mode."""
+def _hydra(mode: str, words: list[str], name: str | None = None) -> int:
+    """Hydra's application for one mode; name: of the program, where it is not that of the mode."""
     import hydra
     from omegaconf import OmegaConf
 
@@ -190,19 +190,8 @@ def _hydra(mode: str, words: list[str]) -> int:
 
     OmegaConf.register_new_resolver("groups", lambda: listing(mode), replace=True)  # in the texts of --help
     application = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=mode)(JOBS[mode])
-    with _argv([f"ftlab-{mode}", *words]):
+    with _argv([name or f"ftlab-{mode}", *words]):
         return guard(lambda: application() or 0)
-
-
-def listing(mode: str) -> str:
-    """The groups of a mode with the names of their options, in lines of at most 80 characters."""
-    from ftlab.config import conf_dir, groups
-
-    lines: list[str] = []
-    for group in sorted(groups(mode)):
-        names = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))
-        lines += wrap(f"{group}: {', '.join(names)}", 80, subsequent_indent="  ") if names else []
-    return "\n".join(lines)
 
 
 @contextmanager

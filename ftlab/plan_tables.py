@@ -5,8 +5,22 @@ from typing import Any
 from ftlab.assembly import Parts
 from ftlab.backbones.base import Stage
 from ftlab.optimizers import groups
+from ftlab.patterns import shorten
 
 Report = dict[str, Any]
+
+
+def facts(parts: Parts) -> dict[str, str]:
+    """What is to be known beside the table: the network and what it sees, the samples, what is to come out."""
+    target, spec = parts.spec.target, parts.spec
+    told = target.described()
+    names = [*told["classes"], *told["targets"]]
+    sizes = ", ".join(f"{size:,} {split}" for split, size in spec.sizes.items())
+    return {
+        "network": f"{parts.model.backbone.name}, {parts.preprocessing.summary()}",
+        "data": f"{spec.name}: {sizes}",
+        "targets": f"{target.plural} ({len(names)}): {shorten(names)}" if names else target.plural,
+    }
 
 
 def layer_tables(parts: Parts, plan: list[Report]) -> tuple[list[Report], list[Report]]:

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from ftlab.assembly import Parts
 from ftlab.data.module import DataModule
-from ftlab.plan_tables import layer_tables, plan_table, stage_table
+from ftlab.plan_tables import facts, layer_tables, plan_table, stage_table
 from ftlab.reports.estimates import print_estimates
-from ftlab.reports.terminal import print_plan
+from ftlab.reports.terminal import print_facts, print_plan
 from ftlab.run_settings import RunSettings, typed
 
 Report = dict[str, Any]
@@ -18,6 +18,7 @@ Report = dict[str, Any]
 
 def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
     """Print the plan and give it back as the report has it."""
+    print_facts(facts(parts), console)
     table = plan_table(parts)
     rows, plan = layer_tables(parts, table) if detail == "layers" else (stage_table(parts), table)
     print_plan(rows, plan, console, detail, parts.model.tied)

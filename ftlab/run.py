@@ -3,9 +3,9 @@
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,13 @@ from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
 from ftlab import bundle as bundles
-from ftlab.assembly import Parts, assemble, check_kind
+from ftlab.assembly import Parts, assemble, check_kind, put_together
 from ftlab.backbones.base import Backbone
 from ftlab.cache.decoded import Decoded
 from ftlab.config import options, plainly, shipped
-from ftlab.data.base import Splits
+from ftlab.data.base import DataSpec, Splits
 from ftlab.data.membership import record
+from ftlab.data.membership.holding import Hold
 from ftlab.data.module import DataModule
 from ftlab.disk import clear_errors, locked
 from ftlab.earlier import check_classes, of_bundle, of_run
@@ -70,6 +71,7 @@ def train(
 
 def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbone | None, is_main: bool) -> Report:
     """The run itself, in a folder that is its own."""
+    from ftlab.reports.hparams import write_hparams
     from ftlab.reports.page import write_page
     from ftlab.training.distributed.processes import together
     from ftlab.training.fit import fit
@@ -78,12 +80,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
 
     started, clock = datetime.now(UTC), time.perf_counter()
     console = Console(quiet=not is_main)
-    parts = assemble(settings, data, backbone, hold=of_run(folder, settings, is_main))
-    if settings["resume"]:
-        before = begun(folder)
-        check_classes(folder, before.get("classes"), parts.spec.target.classes, parts.preprocessing.pixels)
-        parts.phases = prolonged(parts.phases, before["phases"])
-        check_epochs(folder, sum(phase.epochs for phase in parts.phases), len(before["history"]))
+    parts = going_on(folder, settings, assemble(settings, data, backbone, hold=of_run(folder, settings, is_main)))
     show_plan(parts, console, settings["plan"]["detail"])
     show_surgery(parts, console)
     settings, automatic = chosen(parts, settings, folder, partial(loaders, parts))
@@ -121,6 +118,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     description = fitted.description(report, own_backbone=backbone is not None, own_data=data is not None)
     bundles.save(folder / "bundle", parts.model, description, parts.membership)
     write_page(report, fitted.blocks(report, evaluations, make_data()), parts.task.scales, folder / "report.html")
+    write_hparams(report, folder / "tensorboard")
     write_json(folder / "report.json", report)  # last: it says that the run is finished
     print_summary(report, console)
     for line in (*filter(None, [told]), *tidy(folder, given.checkpoint.keep)):
@@ -136,7 +134,9 @@ def plan(config: Config, data: Splits | None = None, backbone: Backbone | None =
 
     settings = with_own(plainly(config, resolve=True), data)
     tries = settings["cache"]["_target_"] != OFF
-    parts = assemble(settings, data, backbone, describe_only=backbone is None and not tries)
+    folder, describe_only = Path(settings["resume"] or "."), backbone is None and not tries
+    hold = looking(folder, settings)
+    parts = going_on(folder, settings, assemble(settings, data, backbone, describe_only, hold))
     console = Console()
     table = show_plan(parts, console, settings["plan"]["detail"])
     if tries:
@@ -149,10 +149,24 @@ def plan(config: Config, data: Splits | None = None, backbone: Backbone | None =
 
 
 def check(config: Config, data: Splits | None = None) -> int:
-    """Print what is wrong with the data, a line a problem; 2 if samples cannot be used, else 0."""
-    settings = plainly(config, resolve=True)
+    """Print what is wrong with the data, a line a problem; 2 if a run with these settings would refuse them, else 0."""
+    settings = with_own(plainly(config, resolve=True), data)
     output = new_file(settings, "output") if settings["output"] else None
-    found = problems_of(settings["data"], settings["seed"], data, settings["trusted_modules"])
+    folder = Path(settings["resume"] or ".")
+
+    def begin(splits: Splits, spec: DataSpec) -> Sequence[str]:
+        parts = going_on(folder, settings, put_together(settings, splits, spec, describe_only=True))
+        return parts.spec.warnings[len(spec.warnings) :]
+
+    found = problems_of(
+        settings["data"],
+        settings["seed"],
+        data,
+        settings["trusted_modules"],
+        settings["subset"],
+        looking(folder, settings),
+        begin,
+    )
     print_problems(found.name, found.sizes, found.problems)
     if found.cache:
         print(f"kept in {found.cache} for the next run with the same files")
@@ -221,6 +235,25 @@ def with_own(settings: Config, data: Splits | None) -> Config:
     shipped = next(option for option in options("data").values() if option.get("_target_") == node["_target_"])
     changed = {key: node[key] for key in loading_keys() if key in node and node[key] != shipped.get(key)}
     return {**settings, "data": {**options("data")["own"], **changed}}
+
+
+def going_on(folder: Path, settings: Config, parts: Parts) -> Parts:
+    """The parts, with the phases of the run in the folder where it is to be resumed.
+
+    Raises: UserError where its outputs mean other classes, or no epoch is left to train.
+    """
+    if not settings["resume"]:
+        return parts
+    before = begun(folder)
+    check_classes(folder, before.get("classes"), parts.spec.target.classes, parts.preprocessing.pixels)
+    phases = prolonged(parts.phases, before["phases"])
+    check_epochs(folder, sum(phase.epochs for phase in phases), len(before["history"]))
+    return replace(parts, phases=phases)
+
+
+def looking(folder: Path, settings: Config) -> Hold:
+    """What data are held against by what leaves no run."""
+    return replace(of_run(folder, settings, is_main=True), records=False)
 
 
 def begun(folder: Path) -> Report:

@@ -1,12 +1,12 @@
 """The data of a config, read and checked: the splits that a run takes, and what `ftlab check` tells of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ftlab.config import instantiate, named
-from ftlab.data.base import Source, Splits
+from ftlab.data.base import DataSpec, Source, Splits
 from ftlab.data.checks.check import check, settled
 from ftlab.data.checks.targets import small
 from ftlab.data.groups import across
@@ -87,9 +87,18 @@ class Findings:
 
 
 def problems_of(
-    node: Mapping[str, Any], seed: int, data: Splits | None = None, trusted_modules: Sequence[str] = ()
+    node: Mapping[str, Any],
+    seed: int,
+    data: Splits | None = None,
+    trusted_modules: Sequence[str] = (),
+    subset: str | float | int | None = None,
+    hold: Hold = FRESH,
+    begin: Callable[[Splits, DataSpec], Sequence[str]] = lambda splits, spec: (),
 ) -> Findings:
     """All that is wrong with a data option, or the user's own data, errors first.
+
+    `begin` is given the samples that a run would take; it says what there is to know of them, and raises UserError for
+    what the run would refuse.
 
     Raises: UserError for data.check=off.
     """
@@ -97,7 +106,7 @@ def problems_of(
         raise UserError("data.check=off: there is nothing to do; accepted here: fast, full")
     name, seed = option_of(node) if data is None else "your own", split_seed(node, seed)
     try:
-        found = _held(node, data or source_of(node, trusted_modules).survey(seed), FRESH)
+        found = _held(node, data or source_of(node, trusted_modules).survey(seed), hold)
     except UserError as error:  # nothing can be said of the samples of data that cannot be read as a whole
         return Findings(name, {}, [Problem(str(error), "error", 1)])
     splits = found.splits
@@ -105,12 +114,14 @@ def problems_of(
     faults = [*splits.faults, *(fault for found in checked.faults.values() for fault in found.values())]
     problems = [*of_faults(faults), *splits.problems, *checked.problems]
     problems += [*splits.target.problems(splits.targets()), *across(splits)]
-    problems += small(len(splits.train), node["batch_size"])
-    problems += [Problem(text, "warning", 1) for text in (*splits.warnings, *found.said)]
+    size, said = len(splits.train), [*splits.warnings, *found.said]
     try:
-        describe(name, settled(splits, checked, name, "skip"), seed)
+        taken, spec = describe(name, settled(splits, checked, name, "skip"), seed, subset)
+        size = len(taken.train)
+        said += begin(taken, spec)
     except UserError as error:
         problems.append(Problem(str(error), "error", 1))
+    problems += [*small(size, node["batch_size"]), *(Problem(text, "warning", 1) for text in said)]
     sizes = {split: len(samples) for split, samples in splits.parts().items()}
     return Findings(name, sizes, by_severity(problems), str(checked.cache) if checked.cache else None)
 

@@ -136,7 +136,7 @@ def test_a_key_that_one_option_of_a_multirun_lacks_is_refused(command: Command) 
     assert "progressive has it" in line
 
 
-@pytest.mark.parametrize("mode", ["plan", "evaluate", "predict", "cache"])
+@pytest.mark.parametrize("mode", [mode for mode in cli.JOBS if mode != "train"])
 def test_a_multirun_is_refused_where_it_has_no_meaning(command: Command, mode: str) -> None:
     (line,) = fails(command, mode, "-m")
     assert "a multirun is for train" in line
@@ -174,7 +174,7 @@ def test_help_does_without_pydantic_which_costs_more_than_all_of_it(tmp_path: Pa
 # Help
 
 
-@pytest.mark.parametrize("mode", ["train", "plan", "evaluate", "predict", "cache"])
+@pytest.mark.parametrize("mode", cli.JOBS)
 def test_the_help_of_each_mode_has_examples_that_pass_the_checks(command: Command, mode: str) -> None:
     from shlex import split
 

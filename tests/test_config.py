@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from ftlab import cli
 from ftlab.composition import compose, conf_dir
 from ftlab.config import groups, instantiate, options
+from ftlab.config import keys as root_keys
 from ftlab.errors import UserError
 from ftlab.settings import PATHS, TYPES, mismatch
 
@@ -362,8 +363,17 @@ def test_arguments_that_do_not_fit_are_wrong_input_but_a_defect_stays_a_defect(m
         instantiate({"_target_": "my_parts.broken", "size": 1}, trusted_modules=[my_module])
 
 
-@pytest.mark.parametrize("mode", ["check", "evaluate"])
-def test_a_mode_that_only_reads_data_takes_every_group_that_a_data_option_may_bring(mode):
-    entries = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{mode}.yaml").defaults)
+def test_a_mode_that_only_reads_data_takes_every_group_that_a_data_option_may_bring():
+    entries = OmegaConf.to_container(OmegaConf.load(conf_dir() / "evaluate.yaml").defaults)
     taken = {key.removeprefix("optional ") for entry in entries if isinstance(entry, dict) for key in entry}
     assert taken - {"data", "override hydra/job_logging"} == groups("train").keys() - {"data", "experiment"}
+
+
+@pytest.mark.parametrize("mode", ["check", "plan"])
+def test_check_and_plan_take_every_key_of_train(mode: str) -> None:
+    assert root_keys("train") <= root_keys(mode)
+    typed = ["strategy=full", "optimizer.lr=0.5", "trainer.max_epochs=3", "backbone.name=resnet18", "data.check=fast"]
+    typed += ["cache=auto"]
+    assert compose(typed, mode).keys() - compose(typed).keys() == root_keys(mode) - root_keys("train")
+    found, expected = compose(typed, mode), compose(typed)
+    assert {key: found[key] for key in expected} == dict(expected)

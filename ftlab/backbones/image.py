@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -83,6 +84,8 @@ class TimmBackbone(Backbone):
 
     def _load(self, pretrained: bool, weights: str | None, allow_missing: bool, meta: bool) -> weights_of.Loaded:
         if meta:
+            if weights:
+                weights_of.file_of(Path(weights).expanduser())  # it is not read, but a run would want it
             return weights_of.Loaded("none: built on meta" if pretrained or weights else "random")
         classifier = as_names(self.model.pretrained_cfg.get("classifier"))
         return weights_of.load(

@@ -133,14 +133,23 @@ def load_packaged(model: nn.Module) -> None:
 def read(path: Path) -> dict[str, Tensor]:
     """The tensors of a file or of a bundle's folder, by name; nothing that a pickle could run is run.
 
-    Raises: UserError, naming the file, if it is not there, empty, truncated or holds more than tensors.
+    Raises: UserError, naming the file, if it is truncated or holds more than tensors, and what `file_of` raises.
+    """
+    file = file_of(path)
+    return read_safetensors(file) if file.suffix == ".safetensors" else read_pickle(file)
+
+
+def file_of(path: Path) -> Path:
+    """The file of tensors itself, or that of a bundle's folder.
+
+    Raises: UserError, naming the file, if it is not there, empty, or of a kind that is not read.
     """
     if path.is_dir():
         if not (path / "bundle.json").is_file():
             raise UserError(
                 f"backbone.weights={path} is a folder without bundle.json. Give a bundle's folder or a file."
             )
-        return read(path / "model.safetensors")
+        return file_of(path / "model.safetensors")
     if not path.is_file():
         raise UserError(f"backbone.weights={path}: there is no such file.")
     if path.suffix not in SUFFIXES:
@@ -149,7 +158,7 @@ def read(path: Path) -> dict[str, Tensor]:
         )
     if path.stat().st_size == 0:
         raise UserError(f"backbone.weights={path} is empty: copy or download it again.")
-    return read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
+    return path
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -118,6 +118,11 @@ class InputPreprocessing(ABC):
     def blank(self) -> Fields:
         """What a transform gives of an input in which there is nothing, for widths and shapes."""
 
+    def summary(self) -> str:
+        """What an input is, as a plan says it; by default the shapes of its fields."""
+        shapes = (f"{name} {tuple(field.shape)}" for name, field in self.blank().items())
+        return f"{self.plural}: {', '.join(shapes)}"
+
     def stack(self, several: Sequence[Fields]) -> Fields:
         """The fields of several inputs as those of a batch: (...) to (b, ...)."""
         return {name: torch.stack([fields[name] for fields in several]) for name in several[0]}

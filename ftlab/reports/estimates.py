@@ -31,4 +31,4 @@ def print_estimates(estimates: Sequence[Estimate], console: Console) -> None:
         table.add_row(Text(one.phase), numbers.duration(one.step), memory, Text(frozen), numbers.duration(one.total))
     console.print(table)
     whole = numbers.duration(sum(one.total for one in estimates))
-    console.print(f"about {whole} in all, estimated from a few steps of each phase; checkpoints not counted")
+    console.print(f"about {whole} in all, estimated by a few steps a phase, without checkpoints")

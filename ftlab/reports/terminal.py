@@ -25,6 +25,15 @@ UNBOUNDED = 100_000  # characters
 LINE = 80  # characters of a line an epoch
 
 
+def print_facts(facts: Mapping[str, str], console: Console) -> None:
+    """One line each, and an empty one."""
+    table = CalmTable.grid(padding=(0, 2, 0, 0))
+    for name, text in facts.items():
+        table.add_row(Text(name), Text(numbers.readable(text)))
+    console.print(table)
+    console.print()
+
+
 def print_plan(
     stages: Stages, plan: Plan, console: Console, detail: str = "stages", tied: Mapping[str, str] | None = None
 ) -> None:
@@ -38,9 +47,12 @@ def print_plan(
     if detail not in ("stages", "layers"):
         raise UserError(f"plan.detail: '{detail}' is unknown; {choices(detail, ('stages', 'layers'))}")
     collapse = detail == "stages"
-    table = _by_stage(rows(stages, plan, collapse), plan)
+    shared = rows(stages, plan, collapse)
     unbounded = console.options.update(max_width=UNBOUNDED)  # otherwise the measure is cut to the console's width
-    if console.measure(table, options=unbounded).maximum > console.width:
+    for table in (_by_stage(shared, plan), _by_stage(shared, plan, tall=True)):
+        if console.measure(table, options=unbounded).maximum <= console.width:
+            break
+    else:
         table = _by_phase(stages, plan, collapse)
     console.print(table)
     console.print()
@@ -158,9 +170,10 @@ def table_of(*columns: str, left: Sequence[str] = ()) -> Table:
     return table
 
 
-def _by_stage(shared: Sequence[Row], plan: Plan) -> Table:
-    """Rows: stages from the input to the output. Columns: phases."""
-    headers = [f"{place} {phase['phase']}\n{_epochs(phase)}" for place, phase in enumerate(plan, start=1)]
+def _by_stage(shared: Sequence[Row], plan: Plan, tall: bool = False) -> Table:
+    """Rows: stages from the input to the output. Columns: phases, heads of two lines, or narrower ones of three."""
+    between = "\n" if tall else " "
+    headers = [f"{place}{between}{phase['phase']}\n{_epochs(phase)}" for place, phase in enumerate(plan, start=1)]
     table = table_of("stage", "parameters", *headers, left=("stage",))
     one_decay = len(weight_decays(plan)) <= 1
     for row in shared:

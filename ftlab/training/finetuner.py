@@ -20,8 +20,8 @@ from ftlab.model import Model
 from ftlab.optimizers import OptimizerSettings
 from ftlab.strategies.base import Phase, current, is_over
 from ftlab.tasks.base import Task
+from ftlab.tasks.monitor import check_there, monitor_sign
 from ftlab.training.distributed.gather import gathered
-from ftlab.training.monitor import check_there, monitor_sign
 from ftlab.training.phases.history import Record, losses
 from ftlab.training.phases.rates import RatePlan
 from ftlab.training.saving.nonfinite import Recovers, factor, norm

@@ -8,6 +8,7 @@ from rich.console import Console
 from ftlab.errors import UserError
 from ftlab.reports import numbers
 from ftlab.reports.terminal import epoch_line, print_plan, print_summary
+from tests.reports.conftest import planned
 
 Deep = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
@@ -51,6 +52,21 @@ def test_weight_decays_that_differ_are_shown_where_they_apply(report: dict[str, 
     lines = printed(console)
     head = next(place for place, line in enumerate(lines) if line.startswith("head/fc"))
     assert lines[head + 1].split() == ["decay", "0.01", "decay", "0.01", "decay", "0.05"]
+
+
+def test_four_phases_fit_80_columns_with_whole_heads_and_a_column_each(console: Console) -> None:
+    names = ["backbone/stem", *(f"backbone/blocks.{place}" for place in range(7)), "head/fc"]
+    stages = [{"address": name, "parameters": 444_864} for name in names]
+    phases = {"head": 8, "blocks.5": 6, "blocks.2": 3, "stem": 0}  # each trains the stages from there on
+    print_plan(stages, [planned(name, 2, first, stages) for name, first in phases.items()], console)
+    lines = printed(console)
+    assert max(map(len, lines)) <= 80
+    assert [line.split() for line in lines[:3]] == [
+        ["1", "2", "3", "4"], list(phases), ["stage", "parameters", *("2 epochs " * 4).split()],
+    ]  # fmt: skip
+    # Neighbours that are alike share a row, and each phase thaws one more of these, from below.
+    trains = [[cell != "frozen" for cell in line.split()[-4:]] for line in lines[4:8]]
+    assert trains == [[place + column >= 3 for column in range(4)] for place in range(4)]
 
 
 @pytest.mark.parametrize("detail", ["stages", "layers"])

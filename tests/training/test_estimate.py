@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+import ftlab
 from ftlab.cache.decide import Choice, Need
 from ftlab.cache.probe import Probed
 from ftlab.cli import main
@@ -85,6 +86,15 @@ def test_the_command_prints_what_each_phase_costs(capsys: pytest.CaptureFixture[
     assert "frozen part" in out
     assert "kept: " in out
     assert "runs whole" in out
-    assert "in all, estimated from a few steps" in out
+    assert "in all, estimated by a few steps" in out
     assert main(["plan", *words]) == 0
-    assert "estimated" not in capsys.readouterr().out
+    plain = capsys.readouterr().out
+    assert "estimated" not in plain
+    ftlab.plan(ftlab.compose(words, "plan"))
+    for shown in (out, plain, capsys.readouterr().out):  # of 1,797 digits a share of 0.15 each is 269
+        assert [line.split() for line in shown.splitlines()[:4]] == [
+            ["network", "resnet10t,", "images", "of", "32", "x", "32", "pixels"],
+            ["data", "digits:", "20", "train,", "269", "val,", "269", "test"],
+            ["targets", "classes", "(10):", "0,", "1,", "2,", "3", "and", "6", "more"],
+            [],
+        ]

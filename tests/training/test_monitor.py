@@ -11,7 +11,7 @@ from torch import Tensor
 import ftlab
 from ftlab.errors import UserError
 from ftlab.tasks.classification import Classification
-from ftlab.training.monitor import monitor_sign
+from ftlab.tasks.monitor import monitor_sign
 from tests.tasks.test_better import CLASSES, TASKS
 from tests.training.tiny import prepared
 

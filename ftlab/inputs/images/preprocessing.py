@@ -61,6 +61,9 @@ class Preprocessing(InputPreprocessing):
     def blank(self) -> Fields:
         return {"images": torch.zeros(3, *self.size)}
 
+    def summary(self) -> str:
+        return f"images of {self.size[0]} x {self.size[1]} pixels"
+
     @classmethod
     def asks(cls, loading: Mapping[str, Any]) -> dict[str, Any]:
         return {"image_size": loading.get("image_size")}

@@ -137,6 +137,11 @@ class SequencePreprocessing(InputPreprocessing):
         series = torch.zeros(1, len(self.channels))
         return {"tokens": torch.tensor([UNKNOWN]), "series": series, "mask": torch.ones(1, dtype=torch.bool)}
 
+    def summary(self) -> str:
+        held = [f"a token of {len(self.vocabulary):,}"] if self.token else []
+        held += [f"{len(self.channels)} number{'' if len(self.channels) == 1 else 's'}"] if self.channels else []
+        return f"sequences of at most {self.max_length:,} steps, each {' and '.join(held)}"
+
     def stack(self, several: Sequence[Fields]) -> Fields:
         """Each field (t, ...) is filled up with 0 to the longest, the mask with False."""
         return {name: pad_sequence([fields[name] for fields in several], batch_first=True) for name in several[0]}

@@ -134,6 +134,11 @@ class TablePreprocessing(InputPreprocessing):
             "categories": torch.zeros(len(self.categories), dtype=torch.int64),
         }
 
+    def summary(self) -> str:
+        kinds = ((len(self.numbers), "numeric"), (len(self.categories), "categorical"))
+        held = " and ".join(f"{count} {kind}" for count, kind in kinds if count)
+        return f"rows of {held} column{'' if len(self.names) == 1 else 's'}"
+
     @classmethod
     def equals(cls, inputs: Inputs) -> list[tuple[Hashable, ...]]:
         """The cells, but for a number of the row."""
