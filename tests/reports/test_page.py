@@ -40,7 +40,7 @@ def test_the_page_shows_the_figures_of_the_report(report: dict[str, Any], worst:
     report["phases"][1]["seconds"] = 77
     page = Page(render(report, [*blocks_of(report), Gallery(worst)]))
     # accuracy val and test, a phase's time, epochs, memory, a rate of the plan, counts of the confusion matrix
-    for shown in ("0.9123", "0.9668", "1 min 17 s", "epoch 2-4", "412 MB", "1e-3", "118", "121"):
+    for shown in ("0.9123", "0.9668", "1 min 17 s", "epoch 3-5", "412 MB", "1e-3", "118", "121"):
         assert shown in page.words, shown
     text = " ".join(page.words)
     for shown in (

@@ -126,7 +126,7 @@ def test_more_epochs_prolong_the_last_phase(whole, tmp_path):
     assert last(killed)["ftlab"]["phases"] == [3, 3, 14]  # as begun: 3, 3 and 2
     report = json.loads((killed / "report.json").read_text())
     assert report["resumed"] == [{"epoch": 4, "batch": 0, "processes": 1, "processes_before": 1}]
-    assert "interrupted; went on in epoch 4, batch 0" in report["warnings"]
+    assert "interrupted; went on in epoch 5, at its start" in report["warnings"]
     names = [record["phase"] for record in last(killed)["ftlab"]["history"]]
     assert names[:4] == [record["phase"] for record in last(whole)["ftlab"]["history"][:4]]
 
