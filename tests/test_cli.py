@@ -260,7 +260,10 @@ def test_a_run_that_failed_before_it_began_leaves_its_folder_free(command: Comma
     assert ended.code == 2
     assert "there is no such file" in ended.err
     tiny = ("backbone.name=test_resnet", "backbone.pretrained=false", "trainer.max_epochs=1")
-    assert command(*words, *tiny).code == 0
+    ended = command(*words, *tiny)
+    assert ended.code == 0
+    *_, shown = Path("mine", "ftlab.log").read_text(encoding="utf-8").partition("trainer.max_epochs=1\n")  # the command
+    assert shown == ended.out
 
 
 def test_a_run_folder_may_have_any_name(command: Command, quick_run: list) -> None:
