@@ -224,9 +224,11 @@ def _job(mode: str, config: Any) -> Any:
     running = HydraConfig.get()
     folder = Path(running.runtime.output_dir)
     if running.mode == RunMode.MULTIRUN:
-        from ftlab.sweep import run_job
+        from ftlab.sweep import Job, run_job
 
-        return run_job(lambda: float(_run(mode, config, folder)), folder, running.overrides.task)
+        alone = str(running.launcher._target_).endswith(".BasicLauncher")  # one job after the other, in this process
+        job = Job(folder, Path(running.sweep.dir), running.job.num, list(running.overrides.task), draws=alone)
+        return run_job(lambda: float(_run(mode, config, folder)), job)
     gives_code = mode in ("predict", "check", "cache")
 
     def run() -> int:

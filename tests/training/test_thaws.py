@@ -94,6 +94,8 @@ def test_a_first_phase_that_nothing_beat_is_told_though_all_is_within_noise() ->
         "try a=1 or b=2"
     ]
     assert warnings([loss(0.5, 0.52, 0.49, 0.52, 0.51)], PHASES, ["a=1"]) == []
+    (said,) = warnings([loss(0.5, 0.54, 0.53, 0.52, 0.51)], PHASES, ["a=1"])
+    assert said.endswith("(epoch 5); try more epochs (trainer.max_epochs) or a=1")  # the last was the best of these
 
 
 def test_it_names_the_figure_by_which_another_epoch_was_better() -> None:

@@ -90,11 +90,14 @@ def warnings(judges: Sequence[Judge], phases: Sequence[Phase], ways: Sequence[st
     judges: the monitored figure first.
     """
     begun = [span for span in spans(phases, judges[0].losses) if span.epochs]
-    found, tries = lost(judges, phases, begun), f"; try {_either(ways)}" if ways else ""
-    said = [f"{_cost(judges[0], phases, one)}{tries}" for one in found]
-    if unbeaten := _unbeaten(judges, phases, begun, found):
-        said.append(unbeaten + ("" if found else tries))
-    return said
+    found = lost(judges, phases, begun)
+    said = [f"{_cost(judges[0], phases, one)}{_tries(ways)}" for one in found]
+    later = judges[0].best(begun[1].first_epoch) if len(begun) > 1 else None
+    if later is None or any(one.phase == 1 for one in found):
+        return said
+    more = ["more epochs (trainer.max_epochs)"] if later == len(judges[0].losses) - 1 else []
+    unbeaten = _unbeaten(judges, phases[0], begun[1].first_epoch, later)
+    return [*said, f"{unbeaten}{_tries([*more, *ways])}"] if unbeaten else said
 
 
 def _cost(judge: Judge, phases: Sequence[Phase], one: Lost) -> str:
@@ -106,14 +109,16 @@ def _cost(judge: Judge, phases: Sequence[Phase], one: Lost) -> str:
     )
 
 
-def _unbeaten(judges: Sequence[Judge], phases: Sequence[Phase], begun: Sequence[Span], found: Sequence[Lost]) -> str:
-    """That the first phase was the best, where nothing else says so; and by which other figure it was not."""
+def _unbeaten(judges: Sequence[Judge], first: Phase, second: int, later: int) -> str:
+    """That the first phase was the best, and by which other figure it was not; nothing where another one was.
+
+    second: the epoch in which the second phase began. later: the best one from there on.
+    """
     judge, best = judges[0], judges[0].best(0)
-    later = judge.best(begun[1].first_epoch) if len(begun) > 1 else None
-    if best is None or later is None or best >= begun[1].first_epoch or any(one.phase == 1 for one in found):
+    if best is None or best >= second:
         return ""
     shown = numbers.figures([judge.value(best), judge.value(later)])
-    text = f"no later phase beat the first ({phases[0].name}): val {judge.name} was {shown[0]} (epoch {best + 1})"
+    text = f"no later phase beat the first ({first.name}): val {judge.name} was {shown[0]} (epoch {best + 1})"
     text += f", later at best {shown[1]} (epoch {later + 1})"
     for other in judges[1:]:
         top = other.best(0)
@@ -124,5 +129,7 @@ def _unbeaten(judges: Sequence[Judge], phases: Sequence[Phase], begun: Sequence[
     return text
 
 
-def _either(ways: Sequence[str]) -> str:
-    return ways[0] if len(ways) == 1 else f"{', '.join(ways[:-1])} or {ways[-1]}"
+def _tries(ways: Sequence[str]) -> str:
+    if not ways:
+        return ""
+    return f"; try {' or '.join(filter(None, (', '.join(ways[:-1]), ways[-1])))}"
