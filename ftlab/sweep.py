@@ -9,22 +9,17 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
-from functools import partial
 from io import TextIOBase
 from math import nan, prod
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from ftlab.errors import UserError
 from ftlab.overrides import parse
 from ftlab.starting import SWEEP
 from ftlab.yaml_text import loaded
-
-if TYPE_CHECKING:
-    from rich.status import Status
-    from rich.text import Text
 
 
 @dataclass(frozen=True)
@@ -77,32 +72,26 @@ def run_job(run: Callable[[], float], job: Job) -> float:
 def quiet(title: str, draws: bool) -> Iterator[None]:
     """What the body prints is not shown, but for warnings and errors; on a terminal its last line is, while it runs."""
     from rich.console import Console
+    from rich.text import Text
+
+    from ftlab.reports.numbers import shorten
 
     for handler in logging.getLogger().handlers:  # Hydra's, which it makes anew for each job; its file has all of it
         if type(handler) is logging.StreamHandler:
             handler.setLevel(logging.WARNING)
     console = Console(file=sys.stdout)
-    if not (draws and console.is_terminal):
-        with redirect_stdout(Last(sys.stdout, lambda line: None)):
-            yield
-        return
-    # rich first: while it draws, what is printed elsewhere appears above
-    with (
-        console.status(one_line(title)) as status,
-        redirect_stdout(Last(console.file, partial(_follow, status, title))),
-    ):
+    width = console.width - 3  # the first places of a line are for what turns
+    with ExitStack() as stack:
+        # Before the stream below: while rich draws, what is printed elsewhere appears above.
+        draws = draws and console.is_terminal
+        status = stack.enter_context(console.status(Text(shorten(title, width)))) if draws else None
+
+        def show(line: str) -> None:
+            if status is not None:
+                status.update(Text(shorten(f"{title}: {line}", width)))
+
+        stack.enter_context(redirect_stdout(Last(console.file, show)))
         yield
-
-
-def _follow(status: "Status", title: str, line: str) -> None:
-    status.update(one_line(f"{title}: {line}"))
-
-
-def one_line(text: str) -> "Text":
-    """Without markup, and cut where the terminal ends."""
-    from rich.text import Text
-
-    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 class Last(TextIOBase):

@@ -73,7 +73,7 @@ def print_sweep(rows: Sequence[dict[str, Any]], console: Console) -> None:
     console.print(_job_table(ranked(rows), varied, objective, None if spread else best(rows)))
     for row in rows:
         if row["error"] is not None:
-            console.print(Text(f"folder {row['job']} failed: {short_error(row['error'])}", style="red"))
+            console.print(Text(f"folder {row['job']} failed: {short_error(row['error'])}", style="red"), soft_wrap=True)
     for text in (*_undefined(rows, objective), *_warned(rows)):
         console.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)
     if spread:
