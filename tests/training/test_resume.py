@@ -166,13 +166,15 @@ def test_a_folder_that_holds_a_run_is_not_used_again(whole):
 def test_a_finished_run_is_refused_where_no_epoch_is_left_and_stays_as_it_was(tmp_path):
     folder, words = tmp_path / "run", [*BASE, "strategy=head_only", "strategy.head_init=random"]
     train(ftlab.compose([*words, "trainer.max_epochs=2"]), folder, splits(), tiny_backbone())
-    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    log = folder / "ftlab.log"  # in which each attempt is written down
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file() and file != log}
     again = [*words, f"resume={folder}", "resume_allow=[trainer.max_epochs]"]
     for epochs in (1, 2):
         said = rf"2 epochs are done, and {epochs} are asked for; give trainer\.max_epochs above 2"
         with pytest.raises(ftlab.UserError, match=said):
             train(ftlab.compose([*again, f"trainer.max_epochs={epochs}"]), data=splits(), backbone=tiny_backbone())
-    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file() and file != log} == before
+    assert log.read_text().endswith("2 are asked for; give trainer.max_epochs above 2\n")
     report = train(ftlab.compose([*again, "trainer.max_epochs=3"]), data=splits(), backbone=tiny_backbone())
     assert len(report["history"]) == 3
     assert report["phases"][0]["cache"]["computed"] == 60  # train and val, each time anew
