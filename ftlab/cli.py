@@ -29,6 +29,7 @@ MODES = {
 }
 # .hydra/ is written by the first process of a new run only; where one goes on, by ftlab.run, once nothing is refused.
 SILENT = "hydra.output_subdir=null"
+OTHERS = (SILENT, "hydra/job_logging=stdout")  # processes that torchrun or srun has started beside the first: no log
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,7 +116,7 @@ def _mode(mode: str, words: list[str]) -> int:
     if resumed:
         return _go_on(folder, prepared.settings(), is_auto(args.overrides), line)
     if rank():
-        return _hydra(mode, [*line, SILENT])
+        return _hydra(mode, [*line, *OTHERS])
     if is_auto(args.overrides) and never_saved(folder):
         print(f"{folder}: a run ended there before its first checkpoint; it is now in {move_aside(folder)}")
     with no_trace(key, fresh(key, folder)):
@@ -150,7 +151,7 @@ def _go_on(folder: Path, settings: dict[str, Any], is_auto: bool, line: list[str
     if not rank():
         with locked(folder):
             writable("hydra.run.dir", folder)
-    code = _hydra("train", [*line, SILENT])
+    code = _hydra("train", [*line, *(OTHERS if rank() else (SILENT,))])
     return code if rank() else _said(code, folder)
 
 

@@ -52,6 +52,7 @@ def test_a_multirun_with_two_processes_a_job_runs_each_job_once(sweep):
     for job in ("0", "1"):
         assert (sweep / job / "report.json").is_file()
         assert "Traceback" not in (sweep / job / "process-1.log").read_text()
+        assert (sweep / job / "ftlab.log").read_text().count("\nepoch   1 ") == 1  # the first process writes
 
 
 def test_two_processes_of_the_command_line_equal_one(two, command, tmp_path):
