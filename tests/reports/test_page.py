@@ -324,3 +324,12 @@ def test_the_ring_of_the_best_epoch_is_on_the_curve_of_what_was_monitored_or_now
     assert ringed()
     report["best"] |= {"monitor": "mae", "value": 12345.0}  # it would make the axis of the others useless
     assert not ringed()
+
+
+def test_epochs_count_from_1_on_the_page(report: dict[str, Any]) -> None:
+    report["history"], report["phases"] = report["history"][:2], report["phases"][:1]
+    report["best"] = {"epoch": 1, "phase": "head", "monitor": "loss", "value": 0.63}
+    drawn = curves_figure(report)
+    ticks = [str(number) for number in range(4) if f">{number}</text>" in drawn]
+    assert ticks == ["1", "2"]
+    assert "The bundle holds epoch 2 (phase 1, head): val loss 0.6300." in " ".join(Page(render(report, [])).words)

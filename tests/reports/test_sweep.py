@@ -224,3 +224,13 @@ def test_a_warning_of_several_jobs_is_told_once_with_their_folders(sweep: Path, 
         "warning: 2 files are copies of others (in 3 of 4 jobs: folder 0, 1, 2)",
         "warning: val loss was 0.5000 (epoch 1) (in 2 of 4 jobs: folder 0, 2)",
     ]
+
+
+def test_settings_are_in_the_order_of_their_means(sweep: Path) -> None:
+    rows = [{**row, "mode": row["mode"] and "min"} for row in collect(sweep)]  # head_only, whose jobs came later, wins
+    console = Console(file=io.StringIO(), width=80)
+    print_sweep(rows, console)
+    assert isinstance(console.file, io.StringIO)
+    *_, first, second = console.file.getvalue().splitlines()
+    assert first.split() == ["strategy=head_only", "0.9000", "0.8900", "1", "1", "best"]
+    assert second.split() == ["strategy=full", "0.9300", "±", "0.0283", "0.9200", "±", "0.0283", "2"]

@@ -98,6 +98,12 @@ def test_a_first_phase_that_nothing_beat_is_told_though_all_is_within_noise() ->
     assert said.endswith("(epoch 5); try more epochs (trainer.max_epochs) or a=1")  # the last was the best of these
 
 
+def test_a_later_phase_that_cost_does_not_hide_that_the_first_was_the_best() -> None:
+    cost, unbeaten = warnings([loss(0.5, 0.52, 0.51, 0.9, 0.9)], PHASES, [])
+    assert cost.startswith("phase 3 (all) cost more than it brought: val loss was 0.5100 (epoch 3)")
+    assert unbeaten.startswith("no later phase beat the first (head): val loss was 0.5000 (epoch 1)")
+
+
 def test_it_names_the_figure_by_which_another_epoch_was_better() -> None:
     judges = [loss(0.5, 0.6, 0.7, 0.7, 0.7), accuracy(0.7, 0.8, 0.9, 0.95, 0.94)]
     (said,) = warnings(judges, PHASES, [])
