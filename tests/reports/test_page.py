@@ -332,4 +332,6 @@ def test_epochs_count_from_1_on_the_page(report: dict[str, Any]) -> None:
     drawn = curves_figure(report)
     ticks = [str(number) for number in range(4) if f">{number}</text>" in drawn]
     assert ticks == ["1", "2"]
+    points = re.findall(r'<use[^>]* x="([\d.]+)" y="([\d.]+)"', drawn)
+    assert max(map(points.count, points)) == 2  # the ring lies on a point of the curve
     assert "The bundle holds epoch 2 (phase 1, head): val loss 0.6300." in " ".join(Page(render(report, [])).words)
