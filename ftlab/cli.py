@@ -22,6 +22,7 @@ from ftlab.streams import make_printable
 
 # .hydra/ is written by the first process of a new run only; where one goes on, by ftlab.run, once nothing is refused.
 SILENT = "hydra.output_subdir=null"
+OTHERS = (SILENT, "hydra/job_logging=stdout")  # processes that torchrun or srun has started beside the first: no log
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,7 +112,7 @@ def _mode(mode: str, words: list[str]) -> int:
     if resumed:
         return _go_on(folder, line)
     if rank():
-        return _hydra(mode, [*line, SILENT])
+        return _hydra(mode, [*line, *OTHERS])
     if is_auto(args.overrides) and never_saved(folder):
         print(f"{folder}: a run ended there before its first checkpoint; it is now in {move_aside(folder)}")
     with no_trace(key, fresh(key, folder)):
@@ -150,7 +151,7 @@ def _go_on(folder: Path, line: list[str]) -> int:
     if not rank():
         with locked(folder):
             writable("hydra.run.dir", folder)
-    code = _hydra("train", [*line, SILENT])
+    code = _hydra("train", [*line, *(OTHERS if rank() else (SILENT,))])
     return code if rank() else _said(code, folder)
 
 
@@ -213,9 +214,11 @@ def _job(mode: str, config: Any) -> Any:
     running = HydraConfig.get()
     folder = Path(running.runtime.output_dir)
     if running.mode == RunMode.MULTIRUN:
-        from ftlab.sweep import run_job
+        from ftlab.sweep import Job, run_job
 
-        return run_job(lambda: float(_run(mode, config, folder)), folder, running.overrides.task)
+        alone = str(running.launcher._target_).endswith(".BasicLauncher")  # one job after the other, in this process
+        job = Job(folder, Path(running.sweep.dir), running.job.num, list(running.overrides.task), draws=alone)
+        return run_job(lambda: float(_run(mode, config, folder)), job)
     gives_code = mode in ("predict", "check", "cache")
 
     def run() -> int:

@@ -94,7 +94,8 @@ def check_epochs(folder: Path, planned: int, done: int) -> None:
 
 def went_on(at: Mapping[str, int]) -> str:
     """Where a run went on: {epoch, batch, processes, processes_before}; and what another number of processes means."""
-    said = f"interrupted; went on in epoch {at['epoch']}, batch {at['batch']}"
+    within = f"after {at['batch']} of its batches" if at["batch"] else "at its start"
+    said = f"interrupted; went on in epoch {at['epoch'] + 1}, {within}"
     now, before = at.get("processes"), at.get("processes_before")
     if now == before:
         return said

@@ -28,6 +28,7 @@ from ftlab.earlier import check_classes, of_bundle, of_run
 from ftlab.errors import UserError
 from ftlab.files.dialect import dialect
 from ftlab.files.writing import write_json, write_text
+from ftlab.log import logged
 from ftlab.planning import show_estimates, show_plan, show_surgery
 from ftlab.reports.terminal import print_evaluation, print_problems, print_summary
 from ftlab.resume import as_read, check_epochs
@@ -61,16 +62,21 @@ def train(
         settings = as_read(Path(settings["resume"]), settings)
     check_devices(typed(settings).trainer)
     if rank():
-        return run_in(Path(settings["resume"] or run_dir or "."), settings, data, backbone, is_main=False)
+        return run_in(Path(settings["resume"] or run_dir or "."), settings, data, backbone, None)
     folder = folder_of(settings, run_dir)
     go_on = f"; the last checkpoint is as it was: ftlab train resume={folder}"
     trace = nullcontext() if settings["resume"] else no_trace("run_dir", folder)
-    with trace, clear_errors(folder, str(folder), go_on), locked(folder):
-        return run_in(open_folder(folder, settings), settings, data, backbone, is_main=True)
+    clear = partial(clear_errors, folder, str(folder), go_on)
+    with trace, clear(), locked(folder):
+        open_folder(folder, settings)
+        with logged(folder, command("train")) as console, clear():  # the log has the clear error too
+            return run_in(folder, settings, data, backbone, console)
 
 
-def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbone | None, is_main: bool) -> Report:
-    """The run itself, in a folder that is its own."""
+def run_in(
+    folder: Path, settings: Config, data: Splits | None, backbone: Backbone | None, terminal: Console | None
+) -> Report:
+    """The run itself, in a folder that is its own; only the main process has a terminal, and writes."""
     from ftlab.reports.hparams import write_hparams
     from ftlab.reports.page import write_page
     from ftlab.training.distributed.processes import together
@@ -79,7 +85,7 @@ def run_in(folder: Path, settings: Config, data: Splits | None, backbone: Backbo
     from ftlab.training.trials.automatic import chosen
 
     started, clock = datetime.now(UTC), time.perf_counter()
-    console = Console(quiet=not is_main)
+    is_main, console = terminal is not None, terminal or Console(quiet=True)
     parts = going_on(folder, settings, assemble(settings, data, backbone, hold=of_run(folder, settings, is_main)))
     show_plan(parts, console, settings["plan"]["detail"])
     show_surgery(parts, console)

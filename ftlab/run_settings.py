@@ -70,6 +70,7 @@ class RunSettings:
     on_nonfinite: Literal["stop", "skip", "rollback"]
     compile: str  # on, off, or auto until it is chosen
     resumes: bool
+    slower: str  # a lower rate of what thaws, as one types it
     checkpointing: bool  # of the backbone; also true where it knows none, so that nobody advises it
     trainer: TrainerSettings
     loading: LoadingSettings
@@ -85,6 +86,7 @@ def typed(config: Mapping[str, Any]) -> RunSettings:
         on_nonfinite=config.get("on_nonfinite", "stop"),
         compile=config.get("compile", "off"),
         resumes=bool(config["resume"]),
+        slower=_slower(config),
         checkpointing=config["backbone"].get("checkpointing", True),
         trainer=TrainerSettings(**config["trainer"]),
         loading=LoadingSettings(config["data"]["batch_size"], config["data"]["num_workers"]),
@@ -97,3 +99,10 @@ def typed(config: Mapping[str, Any]) -> RunSettings:
             config=config,
         ),
     )
+
+
+def _slower(config: Mapping[str, Any]) -> str:
+    """A fifth: enough to be another rate, and not none."""
+    group, key = ("strategy", "rate") if "rate" in config["strategy"] else ("optimizer", "lr")
+    rate = config[group][key]
+    return f"{group}.{key}={rate / 5:g} instead of {rate:g}"

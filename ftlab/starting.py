@@ -11,6 +11,7 @@ from typing import Any
 
 from ftlab.disk import LOCK, held, locked, writable
 from ftlab.errors import UserError
+from ftlab.log import FILE as LOG
 from ftlab.resume import CONFIG, LAST, REPORT, check_same, read_yaml
 
 CHECKPOINTS = "checkpoints"
@@ -19,7 +20,7 @@ SWEEP = "multirun.yaml"  # Hydra writes it when the first job of a multirun is a
 # is a run: moved last, so that a kill while they are moved leaves something to move.
 RUN = ("report.*", "bundle", "bundle.partial", "metrics.csv", "tensorboard", "split.safetensors", "features-*.bin",
        CHECKPOINTS, ".hydra", ".write-*", ".*.tmp", CONFIG)  # fmt: skip
-OF_ANY_START = (LOCK, "ftlab.log", "process-*.log")  # added to by every start
+OF_ANY_START = (LOCK, LOG, "process-*.log")  # added to by every start
 KEYS = {"trainer", "strategy", "backbone", "resume"}  # of every config.yaml that a run wrote
 
 

@@ -1,38 +1,129 @@
-"""Jobs of a multirun: one that fails is written down and the others go on; at the end a table of all.
+"""Jobs of a multirun: a line a job; one that fails is written down and the others go on; at the end a table of all.
 
 Everything goes through files in the jobs' folders, since a launcher may run them in other processes or elsewhere.
+What a job prints itself lies in its own ftlab.log.
 """
 
 import json
 import logging
-from collections.abc import Callable, Sequence
-from math import nan
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import TextIOBase
+from math import nan, prod
 from pathlib import Path
+from typing import IO
 
 from ftlab.errors import UserError
+from ftlab.overrides import parse
+from ftlab.starting import SWEEP
+from ftlab.yaml_text import loaded
 
-log = logging.getLogger("ftlab")
+
+@dataclass(frozen=True)
+class Job:
+    """One of a multirun."""
+
+    folder: Path
+    sweep: Path  # the folder of the multirun
+    number: int  # from 0, as Hydra counts
+    overrides: Sequence[str]
+    draws: bool  # whether no other job runs beside it, so that it may draw on the terminal
+
+    def title(self) -> str:
+        """job 3 of 8: seed=1 optimizer.lr=0.1"""
+        constant, count = swept(self.sweep)
+        of = f" of {count}" if count else ""
+        own = [text for text in self.overrides if text.partition("=")[0] not in constant]
+        return f"job {self.number + 1}{of}: {' '.join(own or self.overrides)}"
 
 
-def run_job(run: Callable[[], float], folder: Path, overrides: Sequence[str]) -> float:
+def swept(sweep: Path) -> tuple[set[str], int | None]:
+    """The keys that were typed with one value, and the number of jobs; None where a sweeper decides that by itself."""
+    if not (sweep / SWEEP).is_file():
+        return set(), None
+    hydra = loaded((sweep / SWEEP).read_text(encoding="utf-8"))["hydra"]
+    typed, errors = parse(hydra["overrides"]["task"], True, frozenset())
+    is_known = not errors and not hydra["sweeper"].get("params") and "BasicSweeper" in hydra["sweeper"]["_target_"]
+    return {one.key for one in typed if not one.sweep}, prod(len(one.values) for one in typed) if is_known else None
+
+
+def run_job(run: Callable[[], float], job: Job) -> float:
     """The objective of one job for the sweeper; nan where the job failed, with failed.json in its folder."""
+    from ftlab.reports.jobs import line, row_of
+
+    title, value = job.title(), nan
     try:
-        return run()
+        with quiet(title, job.draws):
+            value = run()
     except Exception as error:
         text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        (folder / "failed.json").write_text(json.dumps({"error": text, "overrides": list(overrides)}, indent=2))
-        # A wrong input explains itself; anything else needs its traceback.
-        log.error("job %s failed: %s", folder.name, text, exc_info=not isinstance(error, UserError))
-        return nan
+        found = {"error": text, "overrides": list(job.overrides)}
+        (job.folder / "failed.json").write_text(json.dumps(found, indent=2))
+        if not isinstance(error, UserError):  # a wrong input explains itself; anything else needs its traceback
+            traceback.print_exc()
+    print(f"{title}: {line(row_of(job.folder))}", flush=True)
+    return value
+
+
+@contextmanager
+def quiet(title: str, draws: bool) -> Iterator[None]:
+    """What the body prints is not shown, but for warnings and errors; on a terminal its last line is, while it runs."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from ftlab.reports.numbers import shorten
+
+    for handler in logging.getLogger().handlers:  # Hydra's, which it makes anew for each job; its file has all of it
+        if type(handler) is logging.StreamHandler:
+            handler.setLevel(logging.WARNING)
+    console = Console(file=sys.stdout)
+    width = console.width - 3  # the first places of a line are for what turns
+    with ExitStack() as stack:
+        # Before the stream below: while rich draws, what is printed elsewhere appears above.
+        draws = draws and console.is_terminal
+        status = stack.enter_context(console.status(Text(shorten(title, width)))) if draws else None
+
+        def show(line: str) -> None:
+            if status is not None:
+                status.update(Text(shorten(f"{title}: {line}", width)))
+
+        stack.enter_context(redirect_stdout(Last(console.file, show)))
+        yield
+
+
+class Last(TextIOBase):
+    """A stream that shows only the last finished line."""
+
+    def __init__(self, like: IO[str], show: Callable[[str], None]) -> None:
+        self.like, self.show = like, show
+        self.line = ""  # the one that has not ended
+
+    @property
+    def encoding(self) -> str | None:  # type: ignore[override]  # tables are drawn with what it has
+        return getattr(self.like, "encoding", None)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *ended, self.line = (self.line + text).split("\n")
+        for line in ended[-1:]:
+            self.show(" ".join(line.split()))
+        return len(text)
 
 
 def finish(folder: Path) -> int:
     """Prints the table of all jobs, writes sweep.csv beside them; 1 where a job failed, else 0."""
     from rich.console import Console
 
-    from ftlab.reports.sweep import collect, print_sweep, write_csv
+    from ftlab.reports.jobs import collect
+    from ftlab.reports.sweep import print_sweep, write_csv
 
     rows = collect(folder)
+    print()
     print_sweep(rows, Console())
     write_csv(rows, folder / "sweep.csv")
     return int(any(row["error"] is not None for row in rows))

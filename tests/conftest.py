@@ -83,7 +83,7 @@ def quick_run(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
             raise RuntimeError("a defect")
         if config.seed == 9:
             raise KeyboardInterrupt
-        objective = {"name": "accuracy", "value": 1 / (1 + config.seed), "mode": "max"}
+        objective = {"name": "accuracy", "value": 1 / (1 + config.seed), "mode": "max", "split": "val"}
         report = {
             "schema_version": 1,
             "objective": objective,

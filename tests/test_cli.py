@@ -1,6 +1,7 @@
 """The command line: exit codes, what is said where, folders."""
 
 import csv
+import io
 import json
 import os
 import pickle
@@ -260,7 +261,10 @@ def test_a_run_that_failed_before_it_began_leaves_its_folder_free(command: Comma
     assert ended.code == 2
     assert "there is no such file" in ended.err
     tiny = ("backbone.name=test_resnet", "backbone.pretrained=false", "trainer.max_epochs=1")
-    assert command(*words, *tiny).code == 0
+    ended = command(*words, *tiny)
+    assert ended.code == 0
+    *_, shown = Path("mine", "ftlab.log").read_text(encoding="utf-8").partition("trainer.max_epochs=1\n")  # the command
+    assert shown == ended.out
 
 
 def test_a_run_folder_may_have_any_name(command: Command, quick_run: list) -> None:
@@ -322,7 +326,12 @@ def test_a_failed_job_is_listed_and_the_others_still_run(command: Command, quick
         "1": {"error": "seed=7: wrong input", "overrides": ["seed=7"]},
         "2": {"error": "RuntimeError: a defect", "overrides": ["seed=8"]},
     }
-    assert "job 1 failed: seed=7: wrong input" in " ".join(ended.out.split())
+    lines = ended.out.splitlines()
+    assert lines[0] == "job 1 of 4: seed=0: val accuracy 1.0000, 1.0 s"
+    assert lines[1] == f"job 2 of 4: seed=7: failed: seed=7: wrong input; see {Path('all/1/ftlab.log').absolute()}"
+    assert "folder 1 failed: seed=7: wrong input" in lines
+    assert ended.err.startswith("Traceback")  # of the defect alone
+    assert ended.err.count("Traceback") == 1
     header, *rows = csv.reader(Path("all", "sweep.csv").read_text().splitlines())
     assert header[:2] == ["job", "seed"]
     assert [row[header.index("test")] for row in rows] == ["0.5", "", "", "0.5"]
@@ -350,11 +359,55 @@ def test_ctrl_c_ends_the_whole_multirun(command: Command, quick_run: list) -> No
 def test_the_sweeper_gets_the_objective_and_nan_from_a_failed_job(tmp_path: Path) -> None:
     from math import isnan
 
-    from ftlab.sweep import run_job
+    from ftlab.sweep import Job, run_job
 
-    assert run_job(lambda: 0.25, tmp_path, ["seed=1"]) == 0.25
+    job = Job(tmp_path, tmp_path, 0, ["seed=1"], draws=False)
+    assert run_job(lambda: 0.25, job) == 0.25
     assert not (tmp_path / "failed.json").exists()
-    assert isnan(run_job(lambda: 1 / 0, tmp_path, ["seed=1"]))
+    assert isnan(run_job(lambda: 1 / 0, job))
+
+
+def test_a_job_of_a_multirun_prints_one_line_with_what_was_swept(command: Command, quick_run: list) -> None:
+    ended = command(
+        "train", "-m", "seed=1", "trainer.max_epochs=3", "optimizer.lr=range(1,3)", "strategy=full,head_only"
+    )
+    jobs = [line for line in ended.out.splitlines() if line.startswith("job ")]
+    assert jobs[2] == "job 3 of 4: optimizer.lr=2 strategy=full: val accuracy 0.5000, 1.0 s"  # 1 / (1 + seed)
+    assert len(jobs) == 4
+    assert "HYDRA" not in ended.out
+
+
+def test_what_a_job_prints_is_shown_by_its_last_line_on_a_terminal_and_what_is_wrong_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ftlab.sweep import quiet
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for screen, is_shown in ((io.StringIO(), False), (Terminal(), True)):
+        monkeypatch.setattr(sys, "stdout", screen)
+        monkeypatch.setattr(sys, "stderr", wrong := io.StringIO())
+        with quiet("job 1: data.split=[0.8,0.1]", draws=True):
+            print("epoch   1  head\nepoch   2  top")
+            print("a warning", file=sys.stderr)
+        assert ("job 1: data.split=[0.8,0.1]: epoch 2 top" in screen.getvalue()) == is_shown
+        assert "epoch   1" not in screen.getvalue()
+        assert "a warning" in (screen if is_shown else wrong).getvalue()  # above what is drawn
+        assert sys.stdout is screen
+
+
+def test_the_number_of_jobs_is_not_told_where_a_sweeper_decides_it(tmp_path: Path) -> None:
+    from ftlab.sweep import swept
+
+    def written(sweeper: str) -> tuple[set[str], int | None]:
+        text = f"hydra:\n  sweeper: {{_target_: {sweeper}}}\n  overrides: {{task: [seed=1, 'lr=1,2,3', 'x=a,b']}}\n"
+        (tmp_path / "multirun.yaml").write_text(text)
+        return swept(tmp_path)
+
+    assert written("hydra._internal.core_plugins.basic_sweeper.BasicSweeper") == ({"seed"}, 6)
+    assert written("hydra_plugins.other.OptunaSweeper") == ({"seed"}, None)
 
 
 def test_jobs_can_be_sent_to_other_processes() -> None:

@@ -103,7 +103,7 @@ class Stops:
         self.inner, self.stopped = inner, False
 
     def write(self, text: str) -> int:
-        if "epoch   0" in text and not self.stopped:
+        if text.startswith("epoch   1") and not self.stopped:
             self.stopped = True
             signal.raise_signal(signal.SIGINT)
         return self.inner.write(text)

@@ -25,10 +25,11 @@ class Estimate:
 def print_estimates(estimates: Sequence[Estimate], console: Console) -> None:
     """One row a phase: what a step and all of it will cost, and where the values of its frozen part come from."""
     table = table_of("phase", "a step", "memory", "frozen part", "in all", left=("phase", "frozen part"))
-    for one in estimates:
-        memory = "-" if one.memory is None else numbers.memory(one.memory)
+    steps, totals = (numbers.durations(values) for values in zip(*((e.step, e.total) for e in estimates), strict=True))
+    memories = numbers.memories(one.memory for one in estimates)
+    for one, step, memory, total in zip(estimates, steps, memories, totals, strict=True):
         frozen = {"off": "runs whole", "live": "at every step"}.get(one.frozen.train, f"kept: {one.frozen.why}")
-        table.add_row(Text(one.phase), numbers.duration(one.step), memory, Text(frozen), numbers.duration(one.total))
+        table.add_row(Text(one.phase), step, memory, Text(frozen), total)
     console.print(table)
     whole = numbers.duration(sum(one.total for one in estimates))
     console.print(f"about {whole} in all, estimated by a few steps a phase, without checkpoints")

@@ -23,7 +23,7 @@ def curves_figure(report: dict[str, Any], scales: Scales | None = None, width: f
     width: inches; the two stand below each other where they have no room side by side.
     """
     history = report["history"]
-    epochs = [record["epoch"] for record in history]
+    epochs = [record["epoch"] + 1 for record in history]
     losses = {
         split: [_number((record.get(split) or {}).get("loss")) for record in history] for split in ("train", "val")
     }
@@ -36,7 +36,7 @@ def curves_figure(report: dict[str, Any], scales: Scales | None = None, width: f
         _curves(bottom, epochs, metrics, "metrics of val")
         _mark_best({"loss": top, **dict.fromkeys(metrics, bottom)}, report)
         for axes in (top, bottom):
-            _borders(axes, report["phases"], WIDTH * 0.36 if wide else width * 0.8, before=0.5)
+            _borders(axes, report["phases"], WIDTH * 0.36 if wide else width * 0.8, shift=0.5)
             axes.set_xlabel("epoch")
         return svg(figure, "Loss and metrics over the epochs")
 
@@ -66,8 +66,8 @@ def rates_figure(report: dict[str, Any], width: float = WIDTH) -> str:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if _decades(axes) < 2 else (1,)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.rate(value)))
         axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set(xlabel="epoch", ylabel="learning rate")
-        _borders(axes, report["phases"], WIDTH * 0.6 if wide else width * 0.75, before=0.0)
+        axes.set(xlabel="epochs done", ylabel="learning rate")
+        _borders(axes, report["phases"], WIDTH * 0.6 if wide else width * 0.75, shift=0.0)
         if lines:  # none of a run that only fits in closed form
             figure.legend(
                 loc="outside right upper" if wide else "outside lower left", labelspacing=0.3, handlelength=1.2
@@ -122,12 +122,12 @@ def _mark_best(drawn: Mapping[str, "Axes"], report: dict[str, Any]) -> None:
     if not best or best.get("value") is None or best["monitor"] not in drawn:
         return
     look: dict[str, Any] = {"markersize": 9, "fillstyle": "none", "color": INK, "markeredgewidth": 1.2}
-    drawn[best["monitor"]].plot(best["epoch"], best["value"], "o", **look)
+    drawn[best["monitor"]].plot(best["epoch"] + 1, best["value"], "o", **look)
 
 
-def _borders(axes: "Axes", phases: Sequence[dict[str, Any]], width: float, before: float) -> None:
+def _borders(axes: "Axes", phases: Sequence[dict[str, Any]], width: float, shift: float) -> None:
     """A line where a phase starts, and above it the phase's name, or its number where names have no room."""
-    spans = [(p["name"], p["first_epoch"] - before, p["last_epoch"] + 1 - before) for p in phases]
+    spans = [(p["name"], p["first_epoch"] + shift, p["last_epoch"] + 1 + shift) for p in phases]
     spans = [span for span in spans if span[2] > span[1]]
     if not spans:
         return

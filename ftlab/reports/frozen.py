@@ -46,7 +46,13 @@ def freezes(phase: Phase) -> bool:
 def rows(phases: Sequence[Phase]) -> list[dict[str, Any]]:
     """The phases that freeze something, as the page shows them; none of a run without a cache."""
     return [
-        {**phase["cache"], "number": number, "name": phase["name"], "saved": saved(phase["cache"])}
+        {
+            **phase["cache"],
+            "number": number,
+            "name": phase["name"],
+            "cost": phase["cache"]["seconds"] if phase["cache"]["bytes"] else None,
+            "saved": saved(phase["cache"]) if phase["cache"]["read"] else None,
+        }
         for number, phase in enumerate(phases, start=1)
         if phase["cache"] and freezes(phase)
     ]
@@ -55,8 +61,3 @@ def rows(phases: Sequence[Phase]) -> list[dict[str, Any]]:
 def saved(told: Told) -> float:
     """Seconds, estimated: samples that were read x what one takes to compute, less what was spent; below 0: lost."""
     return float(told["read"] * told["seconds_per_sample"] - told["seconds"])
-
-
-def signed(seconds: float) -> str:
-    """A duration that may be below zero."""
-    return f"-{numbers.duration(-seconds)}" if seconds < 0 else numbers.duration(seconds)

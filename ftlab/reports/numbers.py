@@ -1,6 +1,10 @@
-"""How figures are written, on the page and in the terminal alike."""
+"""How figures are written, on the page and in the terminal alike: a figure by itself, and those of a column alike."""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 NOTHING = "-"
+DECIMALS = 4  # of losses and metrics
 
 
 def rate(value: float | None) -> str:
@@ -18,12 +22,58 @@ def decay(value: float | None) -> str:
 
 
 def figure(value: float | None) -> str:
-    """A loss or a metric: four decimals, or four digits where four decimals would say nothing; thousands whole."""
-    if value is None:
-        return NOTHING
-    if 10_000 <= abs(value) < 10_000_000:
-        return f"{value:.0f}"
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10 else f"{value:.4g}"
+    """A loss or a metric by itself."""
+    return figures([value])[0]
+
+
+def figures(values: Iterable[float | None]) -> list[str]:
+    """Losses or metrics of one column: four decimals, or more where these say nothing of the smallest; whole numbers
+    where all are large; powers of ten where nothing else is readable."""
+    column = list(values)
+    digits, large = _decimals(column, DECIMALS, 8), [abs(v) for v in column if v and math.isfinite(v)]
+    if large and (min(large) < 1e-7 or max(large) >= 1e12):
+        return [NOTHING if value is None else f"{value:.3e}" for value in column]
+    digits = 0 if large and min(large) >= 1e4 else digits
+    return [NOTHING if value is None else f"{value:.{digits}f}" for value in column]
+
+
+def figure_after(first: float | None, value: float | None) -> str:
+    """A figure of a column that grows line by line, with the digits that its first figure needs, and never fewer than
+    four decimals: a loss that began at 12,345 may fall below 1."""
+    return NOTHING if value is None else f"{value:.{_decimals([first], DECIMALS, 8)}f}"
+
+
+def rows_of(
+    metrics: Mapping[str, Mapping[str, float | None]], without: Collection[str] = ()
+) -> list[tuple[str, tuple[str, ...]]]:
+    """One row a figure, in the order in which they first appear: its name, and its cell in the column of each split."""
+    names = [
+        name for name in dict.fromkeys(name for split in metrics.values() for name in split) if name not in without
+    ]
+    columns = [figures(split.get(name) for name in names) for split in metrics.values()]
+    return list(zip(names, zip(*columns, strict=True), strict=True)) if names else []
+
+
+def spreads(pairs: Sequence[tuple[float | None, float | None]]) -> list[str]:
+    """Means with their standard deviations, of one column: 0.9500 ± 0.0123; of one value without."""
+    shown = figures([value for pair in pairs for value in pair])
+    return [
+        mean if deviation == NOTHING else f"{mean} ± {deviation}"
+        for mean, deviation in zip(shown[::2], shown[1::2], strict=True)
+    ]
+
+
+def percents(shares: Iterable[float]) -> list[str]:
+    """Shares of one column: 0.3 %, 98.4 %."""
+    column = [100 * share for share in shares]
+    digits = _decimals(column, 1, 4)
+    return [f"{value:.{digits}f} %" for value in column]
+
+
+def _decimals(values: Iterable[float | None], usual: int, most: int) -> int:
+    """Digits behind the point: the usual ones, or so many, up to the most, that the smallest shows two of its own."""
+    sizes = [abs(value) for value in values if value and math.isfinite(value)]
+    return min(most, max(usual, 1 - math.floor(math.log10(min(sizes))))) if sizes else usual
 
 
 def plural(count: int, what: str) -> str:
@@ -39,9 +89,11 @@ def count(value: int) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds: 35 ms, 1.2 s, 3 min 05 s, 2 h 04 min."""
+    """Seconds: 35 ms, 1.2 s, 3 min 05 s, 2 h 04 min; below zero with a minus."""
     if seconds is None:
         return NOTHING
+    if seconds < 0:
+        return f"-{duration(-seconds)}"
     if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 59.95:
@@ -50,18 +102,36 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def durations(values: Iterable[float | None]) -> list[str]:
+    """Seconds of one column: in ms or s as the longest is, and above a minute each as it reads best."""
+    column = list(values)
+    longest = max((abs(value) for value in column if value is not None), default=0.0)
+    if longest >= 59.95:
+        return [duration(value) for value in column]
+    times, unit, usual = (1000, "ms", 0) if longest < 0.9995 else (1, "s", 1)
+    scaled = [None if value is None else times * value for value in column]
+    digits = _decimals(scaled, usual, 3)
+    return [NOTHING if value is None else f"{value:.{digits}f} {unit}" for value in scaled]
+
+
 def memory(size: float | None) -> str:
     """Bytes in decimal units: 312 MB, 1.24 GB; a dash where it was not measured."""
-    if size is None:
-        return NOTHING
-    return f"{size / 1e9:.2f} GB" if size >= 999.5e6 else f"{size / 1e6:.0f} MB"
+    return memories([size])[0]
+
+
+def memories(sizes: Iterable[float | None]) -> list[str]:
+    """Bytes of one column, in the unit of the largest."""
+    column = list(sizes)
+    is_large = max((size for size in column if size is not None), default=0) >= 999.5e6
+    shown = (lambda size: f"{size / 1e9:.2f} GB") if is_large else (lambda size: f"{size / 1e6:.0f} MB")
+    return [NOTHING if size is None else shown(size) for size in column]
 
 
 def epochs(first: int, last: int) -> str:
-    """Epochs of a phase, both ends included: 0-3, or 4."""
+    """Epochs of a phase as a person counts them, from 1, both ends included: 1-4, or 5. A record counts from 0."""
     if last < first:
         return NOTHING
-    return str(first) if first == last else f"{first}-{last}"
+    return str(first + 1) if first == last else f"{first + 1}-{last + 1}"
 
 
 def readable(text: object) -> str:

@@ -10,6 +10,7 @@ from ftlab.cache.decide import gib
 from ftlab.files.writing import write_text
 from ftlab.reports import frozen, numbers
 from ftlab.reports.figures import Scales, curves_figure, rates_figure
+from ftlab.reports.held import held
 from ftlab.reports.svg import at_both_widths
 from ftlab.yaml_text import dumped
 
@@ -30,6 +31,7 @@ def render(report: dict[str, Any], blocks: Sequence[Block], scales: Scales | Non
     """
     from ftlab.reports.blocks.draw import joined, told
 
+    told_frozen = frozen.rows(report["phases"])
     return _template("page.html").render(
         report=report,
         subject=_subject(report),
@@ -37,8 +39,11 @@ def render(report: dict[str, Any], blocks: Sequence[Block], scales: Scales | Non
         figures=_figures(report, scales),
         blocks=joined(blocks),
         told=set(told(blocks)),
-        frozen=frozen.rows(report["phases"]),
+        held=held(report) if report["history"] else "",
+        frozen=told_frozen,
         places=frozen.PLACES,
+        frozen_saved=sum(frozen.saved(row) for row in told_frozen),
+        phase_shares=[phase["trainable_parameters"] / phase["total_parameters"] for phase in report["phases"]],
         phase_seconds=max([phase["seconds"] for phase in report["phases"]], default=0) or 1,
         warnings=[*report["data"].get("warnings", []), *report["warnings"]],
         config=dumped(report["config"]),
@@ -79,8 +84,9 @@ def _template(name: str) -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    formats = (numbers.count, numbers.duration, numbers.figure, numbers.memory, numbers.readable, numbers.shorten)
-    environment.filters.update({format.__name__: format for format in (*formats, frozen.signed, gib)})
+    single = (numbers.count, numbers.duration, numbers.figure, numbers.memory, numbers.readable, numbers.shorten, gib)
+    columns = (numbers.durations, numbers.memories, numbers.percents, numbers.rows_of)
+    environment.filters.update({format.__name__: format for format in (*single, *columns)})
     environment.globals["epochs"] = numbers.epochs
     return environment.get_template(name)
 

@@ -2,88 +2,83 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
-from ftlab.errors import UserError
-from ftlab.files.writing import read_json, read_report, write_text
+from ftlab.files.writing import write_text
 from ftlab.patterns import shorten
 from ftlab.reports import numbers
+from ftlab.reports.jobs import FIGURES, objective_of, short_error
 from ftlab.reports.terminal import table_of
-from ftlab.yaml_text import loaded
 
-ERROR_WIDTH = 200  # characters of a failed job's error in the terminal; the CSV file has all of it
-FIGURES = ("name", "mode", "objective", "test", "seconds", "peak_memory_bytes", "trainable_parameters")
-
-
-def collect(sweep_dir: Path) -> list[dict[str, Any]]:
-    """One row a job, in the order of their numbers.
-
-    A row holds "job" (the folder's name), "overrides" (key to value, as text), "error" (None when the job ended well)
-    and FIGURES, all None when it failed. "test" is the objective's metric on the test split, "trainable_parameters" are
-    those of the phase that trains most, "peak_memory_bytes" the highest of all phases.
-
-    Raises: UserError when the folder is missing or holds no job.
-    """
-    if not Path(sweep_dir).is_dir():
-        raise UserError(f"No sweep folder '{sweep_dir}'. Accepted: the hydra.sweep.dir of an earlier `ftlab train -m`.")
-    jobs = [path for path in Path(sweep_dir).iterdir() if path.is_dir() and _is_job(path)]
-    if not jobs:
-        raise UserError(f"No job in '{sweep_dir}'. Accepted: a folder whose subfolders 0, 1, ... are runs.")
-    return [_row(job) for job in sorted(jobs, key=_job_order)]
+SEEDS = ("seed", "data.split_seed")  # jobs that differ in these alone are one setting, tried several times
+FIGURE = re.compile(r"\d[\d.,]*")
 
 
-def best_job(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The row with the best objective; None when no job has one, or when jobs differ in what they optimise.
+def ranked(rows: Sequence[dict[str, Any]], key: str = "objective") -> list[dict[str, Any]]:
+    """The best first, then those without a value of `key`, then those that failed; as they are where what they
+    optimise differs."""
+    mode = _mode(rows, key)
+    if mode is None:
+        return list(rows)
+    sign = -1 if mode == "max" else 1
+
+    def order(row: dict[str, Any]) -> tuple[bool, bool, float]:
+        failed = row.get("error") is not None
+        return failed, row[key] is None, 0.0 if row[key] is None else sign * row[key]
+
+    return sorted(rows, key=order)
+
+
+def best(rows: Sequence[dict[str, Any]], key: str = "objective") -> dict[str, Any] | None:
+    """The row with the best value; None when there is none, or when rows differ in what they optimise.
 
     An objective that is undefined is neither 0 nor the best.
     """
-    valued = [row for row in rows if row["objective"] is not None]
-    if len({(row["name"], row["mode"]) for row in valued}) != 1:
-        return None
-    pick = max if valued[0]["mode"] == "max" else min
-    return pick(valued, key=lambda row: row["objective"])
+    return ranked(rows, key)[0] if _mode(rows, key) else None
+
+
+def _mode(rows: Sequence[dict[str, Any]], key: str) -> str | None:
+    """max or min, which way all that have a value are better; None where there is none, or not one."""
+    found = {(row["name"], row["mode"]) for row in rows if row[key] is not None}
+    return next(iter(found))[1] if len(found) == 1 else None
 
 
 def over_seeds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mean and sample standard deviation of the objective, and of its test figure, over the seeds of each setting.
 
-    Empty when no job overrides `seed`. "std" is None for a single seed; failed jobs, and those whose objective is
-    undefined, are counted, not averaged.
+    Empty where no two jobs differ in their SEEDS alone. "std" is None for a single seed; failed jobs, and those whose
+    objective is undefined, are counted, not averaged.
     """
-    if not any("seed" in row["overrides"] for row in rows):
-        return []
     groups: dict[tuple[tuple[str, str], ...], list[dict[str, Any]]] = {}
     for row in rows:
-        setting = tuple((key, value) for key, value in row["overrides"].items() if key != "seed")
+        setting = tuple((key, value) for key, value in row["overrides"].items() if key not in SEEDS)
         groups.setdefault(setting, []).append(row)
+    if all(len(group) == 1 for group in groups.values()):
+        return []
     return [_spread(dict(setting), group) for setting, group in groups.items()]
 
 
 def print_sweep(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    """All jobs as a table, the best one marked; then the errors of failed jobs, then the spread over seeds."""
-    varied = _varied(rows)
-    names = {row["name"]: None for row in rows if row["name"] is not None}
-    objective = next(iter(names)) if len(names) == 1 else "objective"
-    table = table_of("job", "overrides", objective, "time", "memory", "trainable", "", left=("overrides", ""))
-    best = best_job(rows)
-    for row in rows:
-        table.add_row(*_cells(row, varied, is_best=row is best), style="bold" if row is best else None)
-    console.print(table)
+    """All jobs as a table, the best first; the errors of failed jobs and all warnings; where seeds differ, the settings
+    with mean and spread over these, and then the best is the best of them: a lucky seed is no better setting."""
+    varied, objective, spread = _varied(rows), objective_of(rows), over_seeds(rows)
+    console.print(_job_table(ranked(rows), varied, objective, None if spread else best(rows)))
     for row in rows:
         if row["error"] is not None:
-            text = numbers.shorten(" ".join(row["error"].split()), ERROR_WIDTH)
-            console.print(Text(f"job {row['job']} failed: {text}", style="red"))
-    for text in _undefined(rows, objective):
-        console.print(Text(f"warning: {text}", style="yellow"))
-    if spread := over_seeds(rows):
+            console.print(Text(f"folder {row['job']} failed: {short_error(row['error'])}", style="red"), soft_wrap=True)
+    for text in (*_undefined(rows, objective), *_warned(rows)):
+        console.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)
+    if spread:
         console.print()
-        console.print(_spread_table(spread, [key for key in varied if key != "seed"], objective))
+        console.print(_spread_table(spread, [key for key in varied if key not in SEEDS], objective))
 
 
 def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -93,7 +88,7 @@ def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
     write_text(path, _csv(header, ({**row["overrides"], **row} for row in rows)))
     if spread := over_seeds(rows):
         header = [
-            *(key for key in overrides if key != "seed"),
+            *(key for key in overrides if key not in SEEDS),
             "name",
             "mean",
             "std",
@@ -107,58 +102,6 @@ def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
         write_text(Path(path).with_name("sweep_summary.csv"), _csv(header, lines))
 
 
-def _is_job(path: Path) -> bool:
-    return any((path / name).exists() for name in ("report.json", "failed.json", ".hydra"))
-
-
-def _job_order(path: Path) -> tuple[int, str]:
-    return (int(path.name), "") if path.name.isdecimal() else (10**9, path.name)
-
-
-def _row(job: Path) -> dict[str, Any]:
-    """A job that ended well has a report, one that failed says why, one that was killed has neither."""
-    failed = job / "failed.json"
-    texts: Iterable[str] = []
-    figures, error = dict.fromkeys(FIGURES), None
-    try:
-        if failed.is_file():
-            content = read_json(failed)
-            error, texts = str(content.get("error", "no error text")), content.get("overrides", [])
-        elif (job / "report.json").is_file():
-            figures = _figures_of(read_report(job))
-        else:
-            error = "no report: the job was ended before it could write one"
-    except UserError as broken:  # one broken file must not hide the other jobs
-        error = str(broken)
-    saved = job / ".hydra" / "overrides.yaml"
-    if saved.is_file():
-        try:
-            texts = loaded(saved.read_text(encoding="utf-8")) or []
-        except ValueError as broken:
-            error = error or f"{saved}: {broken}"
-    return {"job": job.name, "overrides": dict(map(_override, texts)), "error": error, **figures}
-
-
-def _figures_of(report: dict[str, Any]) -> dict[str, Any]:
-    objective, phases = report["objective"], report["phases"]
-    memory = [phase["peak_memory_bytes"] for phase in phases if phase["peak_memory_bytes"] is not None]
-    return {
-        "name": objective["name"],
-        "mode": objective["mode"],
-        "objective": objective["value"],
-        "test": report["metrics"].get("test", {}).get(objective["name"]),
-        "seconds": sum(report["seconds"].values()),
-        "peak_memory_bytes": max(memory, default=None),
-        "trainable_parameters": max((phase["trainable_parameters"] for phase in phases), default=0),
-    }
-
-
-def _override(text: str) -> tuple[str, str]:
-    """Key and value as Hydra saved them; a deletion (~key) has no value."""
-    key, _, value = text.partition("=")
-    return key, value
-
-
 def _varied(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Overrides that tell the jobs apart; all of them when nothing does."""
     keys = list(dict.fromkeys(key for row in rows for key in row["overrides"]))
@@ -169,18 +112,38 @@ def _settings(overrides: dict[str, str], keys: Sequence[str]) -> Text:
     return Text(" ".join(numbers.readable(f"{key}={overrides[key]}") for key in keys if key in overrides))
 
 
-def _cells(row: dict[str, Any], varied: Sequence[str], is_best: bool) -> list[Text | str]:
-    cells: list[Text | str] = [row["job"], _settings(row["overrides"], varied), numbers.figure(row["objective"])]
-    if row["error"] is not None:
-        return [*cells, "", "", "", Text("failed", style="red")]
-    trainable = numbers.count(row["trainable_parameters"])
-    return [
-        *cells,
-        numbers.duration(row["seconds"]),
-        numbers.memory(row["peak_memory_bytes"]),
-        trainable,
-        "best" * is_best if row["objective"] is not None else Text("undefined", style="yellow"),
-    ]
+def _job_table(
+    rows: Sequence[dict[str, Any]], varied: Sequence[str], objective: str, best: dict[str, Any] | None
+) -> Table:
+    table = table_of("folder", "overrides", objective, "time", "memory", "trainable", "", left=("overrides", ""))
+    objectives = numbers.figures(row["objective"] for row in rows)
+    times = numbers.durations(row["seconds"] for row in rows)
+    memories = numbers.memories(row["peak_memory_bytes"] for row in rows)
+    for row, *cells in zip(rows, objectives, times, memories, strict=True):
+        failed = row["error"] is not None
+        is_best = best is not None and not failed and row["objective"] == best["objective"]  # several may be equal
+        cells = [cells[0], "", "", ""] if failed else [*cells, numbers.count(row["trainable_parameters"])]
+        table.add_row(
+            row["job"],
+            _settings(row["overrides"], varied),
+            *cells,
+            Text("failed", style="red") if failed else _mark(row["objective"], is_best),
+            style="bold" if is_best else None,
+        )
+    return table
+
+
+def _mark(value: float | None, is_best: bool) -> Text:
+    return Text("undefined", style="yellow") if value is None else Text("best" * is_best)
+
+
+def _warned(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Each warning of the jobs once, with the folders it is from; those that differ in their figures are one."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for row in rows:
+        for text in row["warnings"] or ():
+            found.setdefault(FIGURE.sub("#", text), (numbers.readable(text), []))[1].append(row["job"])
+    return [f"{text} (in {len(jobs)} of {len(rows)} jobs: folder {shorten(jobs)})" for text, jobs in found.values()]
 
 
 def _undefined(rows: Sequence[dict[str, Any]], objective: str) -> list[str]:
@@ -189,10 +152,10 @@ def _undefined(rows: Sequence[dict[str, Any]], objective: str) -> list[str]:
     tested = any(row["test"] is not None for row in ended)
     lost = {
         objective: [row["job"] for row in ended if row["objective"] is None],
-        f"{objective} on test": [row["job"] for row in ended if tested and row["test"] is None],
+        f"{objective.removeprefix('val ')} on test": [row["job"] for row in ended if tested and row["test"] is None],
     }
     return [
-        f"no {what} in {len(jobs)} of {len(ended)} jobs ({shorten(jobs)}): in no mean, never the best"
+        f"no {what} in {len(jobs)} of {len(ended)} jobs (folder {shorten(jobs)}): in no mean, never the best"
         for what, jobs in lost.items()
         if jobs
     ]
@@ -203,7 +166,7 @@ def _spread(overrides: dict[str, str], group: Sequence[dict[str, Any]]) -> dict[
     tests = [row["test"] for row in group if row["test"] is not None]
     return {
         "overrides": overrides,
-        "name": next((row["name"] for row in group if row["name"] is not None), None),
+        **{key: next((row[key] for row in group if row[key] is not None), None) for key in ("name", "mode")},
         "mean": fmean(values) if values else None,
         "std": stdev(values) if len(values) > 1 else None,
         "test_mean": fmean(tests) if tests else None,
@@ -214,16 +177,25 @@ def _spread(overrides: dict[str, str], group: Sequence[dict[str, Any]]) -> dict[
     }
 
 
-def _spread_table(spread: Sequence[dict[str, Any]], keys: Sequence[str], objective: str) -> Any:
+def _spread_table(spread: Sequence[dict[str, Any]], keys: Sequence[str], objective: str) -> Table:
     tested = any(group["test_mean"] is not None for group in spread)
     lost = ("failed", *(("undefined",) if any(group["undefined"] for group in spread) else ()))
-    columns = (f"mean {objective}", "std", *(("test", "std") if tested else ()), "seeds", *lost)
-    table = table_of("over seeds", *columns, left=("over seeds",))
-    for group in spread:
-        setting = _settings(group["overrides"], keys)
-        keys_shown = ("mean", "std", *(("test_mean", "test_std") if tested else ()))
-        figures = [numbers.figure(group[key]) for key in keys_shown]
-        table.add_row(setting, *figures, str(group["seeds"]), *(str(group[key] or "") for key in lost))
+    left = ("over seeds", "")
+    table = table_of("over seeds", objective, *(["test"] if tested else []), "seeds", *lost, "", left=left)
+    ordered, first = ranked(spread, "mean"), best(spread, "mean") if len(spread) > 1 else None
+    means = numbers.spreads([(group["mean"], group["std"]) for group in ordered])
+    tests = numbers.spreads([(group["test_mean"], group["test_std"]) for group in ordered])
+    for group, mean, test in zip(ordered, means, tests, strict=True):
+        is_best = first is not None and group["mean"] == first["mean"]
+        table.add_row(
+            _settings(group["overrides"], keys),
+            mean,
+            *([test] if tested else []),
+            str(group["seeds"]),
+            *(str(group[key] or "") for key in lost),
+            "best" * is_best,
+            style="bold" if is_best else None,
+        )
     return table
 
 

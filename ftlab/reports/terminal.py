@@ -13,6 +13,7 @@ from rich.text import Text
 from ftlab.errors import UserError, choices
 from ftlab.problems import SEVERITIES, Problem
 from ftlab.reports import frozen, numbers
+from ftlab.reports.held import held
 from ftlab.reports.plan import Row, Run, Setting, rows, runs, weight_decays
 from ftlab.streams import printed
 
@@ -70,12 +71,14 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
     )
     unjudged = ("nothing is judged, as there is neither a val nor a test split; ",)
     console.print(Text.assemble(*(judged if report["metrics"] else unjudged), seconds))
+    if report["history"]:
+        console.print(Text(held(report)), soft_wrap=True)
     for table in (*([_metrics(report["metrics"])] if report["metrics"] else []), _phases(report["phases"])):
         console.print()
         console.print(table)
     console.print()
     for warning in report.get("warnings", []):
-        console.print(Text(f"warning: {numbers.readable(warning)}", style="yellow"))
+        console.print(Text(f"warning: {numbers.readable(warning)}", style="yellow"), soft_wrap=True)
     for name in ("report.html", "report.json", "bundle"):
         path = Path(report["run_dir"]) / name
         if path.exists():  # an interrupted run has no bundle
@@ -119,17 +122,21 @@ def print_problems(
     console.print(Text(", ".join(counts)))
 
 
-def epoch_line(record: dict[str, Any], metric: str | None = None) -> str:
-    """One line an epoch for logs, at most 80 characters; `metric` defaults to the first one of the val split."""
-    val = record.get("val") or {}
+def epoch_line(record: dict[str, Any], first: dict[str, Any], metric: str | None = None) -> str:
+    """One line an epoch for logs, at most 80 characters; `metric` defaults to the first one of the val split.
+
+    first: the record of the run's first epoch, whose figures say with how many digits all below them are written.
+    """
+    val, val_first = record.get("val") or {}, first.get("val") or {}
     metric = metric or next((name for name in val if name != "loss"), None)
-    words = [f"train {numbers.figure(record['train'].get('loss'))}"]
+    words = [f"train {numbers.figure_after(first['train'].get('loss'), record['train'].get('loss')):>6}"]
     if "loss" in val:
-        words.append(f"val {numbers.figure(val['loss'])}")
+        words.append(f"val {numbers.figure_after(val_first.get('loss'), val['loss']):>6}")
     if metric is not None and metric != "loss":
-        words.append(f"{numbers.shorten(metric, 12)} {numbers.figure(val.get(metric))}")
+        shown = numbers.figure_after(val_first.get(metric), val.get(metric))
+        words.append(f"{numbers.shorten(metric, 12)} {shown:>6}")
     figures = "  ".join([*words, numbers.duration(record["seconds"])])
-    start = f"epoch {record['epoch']:>3}  "
+    start = f"epoch {record['epoch'] + 1:>3}  "  # a record counts from 0, a person from 1
     room = min(16, LINE - len(start) - len(figures) - 2)  # the name of the phase gives way, figures never do
     return f"{start}{numbers.shorten(record['phase'], room):<{room}}  {figures}"
 
@@ -238,26 +245,28 @@ def _footer(stages: Stages, plan: Plan, detail: str) -> Text:
 
 def _metrics(metrics: dict[str, dict[str, float | None]], each: bool = False) -> Table:
     """each: figures of single targets too; else the report has them."""
-    splits = [split for split in metrics if metrics[split]]
-    table = table_of("metric", *splits, left=("metric",))
-    names = dict.fromkeys(name for split in splits for name in metrics[split])
-    for name in (name for name in names if each or "/" not in name):
-        table.add_row(Text(name), *(numbers.figure(metrics[split].get(name)) for split in splits))
+    there = {split: found for split, found in metrics.items() if found}
+    table = table_of("metric", *there, left=("metric",))
+    single = {name for found in there.values() for name in found if "/" in name and not each}
+    for name, cells in numbers.rows_of(there, without=single):
+        table.add_row(Text(name), *cells)
     return table
 
 
 def _phases(phases: Sequence[dict[str, Any]]) -> Table:
     columns = ("phase", "epochs", "trainable", "time", "a step", "memory", "frozen part", "ended by")
     table = table_of(*columns, left=("phase", "frozen part", "ended by"))
-    for phase in phases:
-        table.add_row(
-            Text(numbers.readable(phase["name"])),
-            numbers.epochs(phase["first_epoch"], phase["last_epoch"]),
-            numbers.count(phase["trainable_parameters"]),
-            numbers.duration(phase["seconds"]),
-            numbers.duration(phase["seconds_per_step"]),
-            numbers.memory(phase["peak_memory_bytes"]),
-            frozen.place(phase),
-            phase["ended_by"],
-        )
+    cells = zip(
+        (Text(numbers.readable(phase["name"])) for phase in phases),
+        (numbers.epochs(phase["first_epoch"], phase["last_epoch"]) for phase in phases),
+        (numbers.count(phase["trainable_parameters"]) for phase in phases),
+        numbers.durations(phase["seconds"] for phase in phases),
+        numbers.durations(phase["seconds_per_step"] for phase in phases),
+        numbers.memories(phase["peak_memory_bytes"] for phase in phases),
+        map(frozen.place, phases),
+        (phase["ended_by"] for phase in phases),
+        strict=True,
+    )
+    for row in cells:
+        table.add_row(*row)
     return table

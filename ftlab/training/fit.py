@@ -29,8 +29,10 @@ from ftlab.training import trainer as trainers
 from ftlab.training.caching import Caching
 from ftlab.training.distributed.ranks import EqualRanks
 from ftlab.training.finetuner import FineTuner
+from ftlab.training.monitor import monitor_sign
+from ftlab.training.phases import thaws
 from ftlab.training.phases.convex import ConvexFit
-from ftlab.training.phases.history import best_epoch, phase_records, unmeasured
+from ftlab.training.phases.history import best_epoch, losses, phase_records, unmeasured
 from ftlab.training.phases.rates import RatePlan
 from ftlab.training.phases.unfreezing import Unfreezing
 from ftlab.training.progress import EpochLines
@@ -193,8 +195,20 @@ class Fitted:
                 *recovered(tuner.recovery.events),
                 *(f"{text} ({count} times)" for text, count in undefined.items()),
                 *unmeasured(tuner.history, values, self.settings.monitor),
+                *thaws.warnings(self._judges(), parts.phases, ways(parts, self.settings.slower)),
             ],
         }
+
+    def _judges(self) -> list[thaws.Judge]:
+        """The monitored figure, then the task's objective where val defines it."""
+        task, history, samples = self.parts.task, self.finetuner.history, self.parts.spec.sizes.get("val", 0)
+        found = [
+            thaws.Judge(
+                name, losses(history, name, sign := monitor_sign(name, task)), sign, samples, task.scales.get(name)
+            )
+            for name in dict.fromkeys((self.settings.monitor, task.objective))
+        ]
+        return [found[0], *(one for one in found[1:] if best_epoch(one.losses) is not None)]
 
     def _halved(self, epoch: int, step: int) -> float:
         """What rollbacks have made of the rate by the optimizer step `step` of `epoch`."""
@@ -235,6 +249,17 @@ class Fitted:
             versions=report["versions"],
             config={**written.config, "data": None} if own_data else dict(written.config),
         )
+
+
+def ways(parts: Parts, slower: str) -> list[str]:
+    """What a run can still try where a thaw cost more than it brought."""
+    found = {
+        slower: True,
+        "rates=layer_decay": len(set(parts.rates.values())) == 1,
+        "schedule.warmup=1": parts.schedule.warmup < 1,
+        "augment=light": parts.preprocessing.pixels and not parts.augment.random,
+    }
+    return [way for way, is_new in found.items() if is_new]
 
 
 def weights_of(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class EpochLines(Callback):
     def _catch_up(self, module: FineTuner) -> None:
         """Lines of the epochs that have ended: Lightning calls a module's end of epoch after the callbacks'."""
         for record in module.history[self.printed :]:
-            self._say(epoch_line(record))
+            self._say(epoch_line(record, module.history[0]))
         self.printed = len(module.history)
 
     def _say(self, line: str) -> None:

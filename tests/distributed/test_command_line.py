@@ -52,6 +52,7 @@ def test_a_multirun_with_two_processes_a_job_runs_each_job_once(sweep):
     for job in ("0", "1"):
         assert (sweep / job / "report.json").is_file()
         assert "Traceback" not in (sweep / job / "process-1.log").read_text()
+        assert (sweep / job / "ftlab.log").read_text().count("\nepoch   1 ") == 1  # the first process writes
 
 
 def test_two_processes_of_the_command_line_equal_one(two, command, tmp_path):
@@ -74,7 +75,9 @@ def test_processes_that_torchrun_starts_are_one_run(two, tmp_path):
     command = [*start, "-m", "ftlab", *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("epoch   0") == 1  # one of them speaks
+    assert done.stdout.count("\nepoch   1 ") == 1  # one of them speaks
+    log = (tmp_path / "run" / "ftlab.log").read_text()
+    assert (log.count("\nepoch   1 "), log.count("ftlab train ")) == (1, 1)  # and the same one writes
     one, other = weights(two), weights(tmp_path / "run")
     assert all(torch.equal(one[k], other[k]) for k in one)
 

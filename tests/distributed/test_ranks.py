@@ -159,7 +159,7 @@ def test_the_naive_thaw_leaves_the_ranks_apart(tmp_path):
 
 
 def test_a_run_whose_ranks_drift_apart_is_ended_with_the_name_of_a_parameter(tmp_path):
-    with pytest.raises(multiprocessing.ProcessRaisedException, match=r"different weights after epoch 1, phase 'b'"):
+    with pytest.raises(multiprocessing.ProcessRaisedException, match=r"different weights after epoch 2, phase 'b'"):
         start(tmp_path / "run", world=2, naive=True)
 
 

@@ -85,7 +85,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["ftlab", "train", *SMALL, *DRAWN, *TWO]
     whole = begun(*words, f"hydra.run.dir={folder / 'whole'}")
     killed = begun(*words, f"hydra.run.dir={folder / 'killed'}")
-    assert stopped(killed, signal.SIGKILL, "epoch   1") == -signal.SIGKILL
+    assert stopped(killed, signal.SIGKILL, "epoch   2") == -signal.SIGKILL
     assert finished(whole) == 0
     return folder
 

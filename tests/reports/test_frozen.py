@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from ftlab.reports.frozen import line, place, rows, saved, signed
+from ftlab.reports.frozen import line, place, rows, saved
+from ftlab.reports.numbers import duration
 
 KEPT = {"train": "memory", "val": "memory", "why": "3.0 MiB in memory", "found": 0}
 DONE = {**KEPT, "bytes": 3 * 2**20, "seconds": 1.4, "computed": 568, "read": 1136, "seconds_per_sample": 0.01}
@@ -55,7 +56,7 @@ def test_a_phase_that_freezes_nothing_has_no_place(train: str, trainable: int, e
 def test_what_was_saved_is_less_what_was_spent() -> None:
     assert saved(DONE) == pytest.approx(1136 * 0.01 - 1.4)
     assert saved({**DONE, "read": 100}) == pytest.approx(-0.4)
-    assert (signed(-0.4), signed(0.4), signed(-61.0)) == ("-400 ms", "400 ms", "-1 min 01 s")
+    assert (duration(-0.4), duration(0.4), duration(-61.0)) == ("-400 ms", "400 ms", "-1 min 01 s")
 
 
 def test_rows_keep_the_numbers_of_their_phases() -> None:

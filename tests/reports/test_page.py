@@ -40,7 +40,7 @@ def test_the_page_shows_the_figures_of_the_report(report: dict[str, Any], worst:
     report["phases"][1]["seconds"] = 77
     page = Page(render(report, [*blocks_of(report), Gallery(worst)]))
     # accuracy val and test, a phase's time, epochs, memory, a rate of the plan, counts of the confusion matrix
-    for shown in ("0.9123", "0.9668", "1 min 17 s", "epoch 2-4", "412 MB", "1e-3", "118", "121"):
+    for shown in ("0.9123", "0.9668", "1 min 17 s", "epoch 3-5", "412 MB", "1e-3", "118", "121"):
         assert shown in page.words, shown
     text = " ".join(page.words)
     for shown in (
@@ -324,3 +324,14 @@ def test_the_ring_of_the_best_epoch_is_on_the_curve_of_what_was_monitored_or_now
     assert ringed()
     report["best"] |= {"monitor": "mae", "value": 12345.0}  # it would make the axis of the others useless
     assert not ringed()
+
+
+def test_epochs_count_from_1_on_the_page(report: dict[str, Any]) -> None:
+    report["history"], report["phases"] = report["history"][:2], report["phases"][:1]
+    report["best"] = {"epoch": 1, "phase": "head", "monitor": "loss", "value": 0.63}
+    drawn = curves_figure(report)
+    ticks = [str(number) for number in range(4) if f">{number}</text>" in drawn]
+    assert ticks == ["1", "2"]
+    points = re.findall(r'<use[^>]* x="([\d.]+)" y="([\d.]+)"', drawn)
+    assert max(map(points.count, points)) == 2  # the ring lies on a point of the curve
+    assert "The bundle holds epoch 2 (phase 1, head): val loss 0.6300." in " ".join(Page(render(report, [])).words)

@@ -50,7 +50,18 @@ def test_each_target_has_its_figures_and_its_picture(report: dict[str, Any]) -> 
     assert page.tags.count("svg") == 3 + 2  # plan, curves, rates; one a target
     table = page.words[page.words.index("Each target, test") :]
     cells = [word for word in table if word]
-    assert cells[1:11] == ["target", "r2", "mae", "angle", "-", "12.5", "<b>width</b>", "-", "13.5", "angle, test"]
+    assert cells[1:11] == [
+        "target",
+        "r2",
+        "mae",
+        "angle",
+        "-",
+        "12.5000",
+        "<b>width</b>",
+        "-",
+        "13.5000",
+        "angle, test",
+    ]
     assert "mae/angle" not in page.words  # the table of all splits holds the means
     assert "<b>width" not in text  # names are text
     assert "with the targets angle, " in " ".join(text.split())

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from ftlab.errors import UserError
-from ftlab.reports.sweep import best_job, collect, over_seeds, print_sweep, write_csv
+from ftlab.reports.jobs import collect, line, row_of
+from ftlab.reports.sweep import best, over_seeds, print_sweep, ranked, write_csv
 from tests.reports.conftest import dump
 
 SCORES = {("full", 0): 0.91, ("full", 1): 0.95, ("head_only", 0): 0.90, ("head_only", 1): None}
@@ -59,26 +60,39 @@ def test_jobs_are_in_the_order_of_their_numbers(report: dict[str, Any], tmp_path
 
 def test_the_best_job_depends_on_what_is_better(sweep: Path) -> None:
     rows = collect(sweep)
-    best = best_job(rows)
-    assert best is not None
-    assert best["job"] == "1"
-    lowest = best_job([{**row, "mode": "min"} for row in rows])
+    highest = best(rows)
+    assert highest is not None
+    assert highest["job"] == "1"
+    lowest = best([{**row, "mode": "min"} for row in rows])
     assert lowest is not None
     assert lowest["job"] == "2"
-    assert best_job([rows[0], {**rows[1], "name": "f1"}]) is None  # nothing to compare
+    assert best([rows[0], {**rows[1], "name": "f1"}]) is None  # nothing to compare
 
 
-def test_the_table_marks_the_best_job_and_lists_the_failed_one(sweep: Path) -> None:
+def test_the_best_job_is_first_and_those_without_a_value_are_last(sweep: Path) -> None:
+    rows = collect(sweep)
+    undefined = {**rows[0], "job": "9", "objective": None}
+    assert [row["job"] for row in ranked([undefined, *rows])] == ["1", "0", "2", "9", "3"]
+    downwards = [{**row, "mode": row["mode"] and "min"} for row in [undefined, *rows]]
+    assert [row["job"] for row in ranked(downwards)] == ["2", "0", "1", "9", "3"]
+    assert ranked([rows[2], {**rows[1], "name": "f1"}])[0] is rows[2]  # nothing to compare: as they were
+
+
+def test_the_best_comes_first_and_the_failed_job_is_listed(sweep: Path) -> None:
     console = Console(file=io.StringIO(), width=80)
     print_sweep(collect(sweep), console)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     cells = [line.split() for line in lines]
-    assert ["1", "strategy=full", "seed=1", "0.9500", "22.2", "s", "412", "MB", "259", "k", "best"] in cells
+    jobs = [line[0] for line in cells if line[:1] and line[0].isdecimal()]
+    assert jobs == ["1", "0", "2", "3"]  # by 0.95, 0.91, 0.90, and the failed one
+    assert ["1", "strategy=full", "seed=1", "0.9500", "22.2", "s", "412", "MB", "259", "k"] in cells
     assert ["3", "strategy=head_only", "seed=1", "-", "failed"] in cells
-    assert sum("best" in line for line in lines) == 1
-    assert "job 3 failed: loss is not finite at step 3" in lines
+    assert [line for line in cells if "best" in line] == [  # of the settings, by the mean over seeds
+        ["strategy=full", "0.9300", "±", "0.0283", "0.9200", "±", "0.0283", "2", "best"]
+    ]
+    assert "folder 3 failed: loss is not finite at step 3" in lines
     assert not any("data=digits" in line for line in lines)  # the same in every job
 
 
@@ -102,9 +116,9 @@ def undefined(sweep: Path, report: dict[str, Any]) -> Path:
 
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_an_undefined_objective_is_never_the_best(undefined: Path, mode: str) -> None:
-    best = best_job([{**row, "mode": mode} for row in collect(undefined)])
-    assert best is not None
-    assert best["job"] == {"max": "1", "min": "2"}[mode]
+    found = best([{**row, "mode": mode} for row in collect(undefined)])
+    assert found is not None
+    assert found["job"] == {"max": "1", "min": "2"}[mode]
 
 
 def test_an_undefined_objective_is_counted_apart_from_failures_and_in_no_mean(undefined: Path) -> None:
@@ -124,9 +138,9 @@ def test_the_table_says_which_objective_is_undefined(undefined: Path) -> None:
     assert isinstance(console.file, io.StringIO)
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
     assert "0 strategy=full seed=0 - 22.2 s 412 MB 259 k undefined" in lines
-    assert "warning: no accuracy in 1 of 3 jobs (0): in no mean, never the best" in lines
-    assert "warning: no accuracy on test in 2 of 3 jobs (0, 2): in no mean, never the best" in lines
-    assert "over seeds mean accuracy std test std seeds failed undefined" in lines
+    assert "warning: no accuracy in 1 of 3 jobs (folder 0): in no mean, never the best" in lines
+    assert "warning: no accuracy on test in 2 of 3 jobs (folder 0, 2): in no mean, never the best" in lines
+    assert "over seeds accuracy test seeds failed undefined" in lines
 
 
 def test_the_csv_files_hold_a_column_an_override(sweep: Path) -> None:
@@ -164,3 +178,59 @@ def test_a_folder_without_jobs_is_an_error_that_names_it(tmp_path: Path) -> None
         collect(tmp_path / "nowhere")
     with pytest.raises(UserError, match="No job in"):
         collect(tmp_path)
+
+
+def test_without_seeds_the_best_job_is_marked_and_all_that_equal_it(report: dict[str, Any], tmp_path: Path) -> None:
+    for number, score in enumerate((0.8, 0.9, 0.9)):
+        report["objective"] |= {"value": score, "split": "val"}
+        dump(tmp_path / str(number) / "report.json", report)
+        (tmp_path / str(number) / ".hydra").mkdir()
+        (tmp_path / str(number) / ".hydra" / "overrides.yaml").write_text(f"- optimizer.lr={number}\n- seed=3\n")
+    rows = collect(tmp_path)
+    assert over_seeds(rows) == []  # one seed tells of no spread
+    console = Console(file=io.StringIO(), width=80)
+    print_sweep(rows, console)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert [line.split()[0] for line in lines if line.rstrip().endswith("best")] == ["1", "2"]
+    assert "val accuracy" in lines[0]
+
+
+def test_a_split_of_its_own_is_a_seed_too(sweep: Path) -> None:
+    rows = [{**row, "overrides": {"lr": "1", "data.split_seed": row["job"]}} for row in collect(sweep)]
+    (group,) = over_seeds(rows)
+    assert group["overrides"] == {"lr": "1"}
+    assert group["mean"] == pytest.approx((0.91 + 0.95 + 0.90) / 3)
+
+
+def test_a_job_is_one_line_with_its_figure_time_and_warnings(sweep: Path, report: dict[str, Any]) -> None:
+    report["objective"] |= {"value": 0.953, "split": "val"}
+    report["warnings"] = ["phase 2 (top) cost more than it brought"]
+    dump(sweep / "0" / "report.json", report)
+    assert line(row_of(sweep / "0")) == "val accuracy 0.9530, 22.2 s, 2 warnings"  # one is of the data
+    failed = f"failed: loss is not finite at step 3; see {sweep / '3' / 'ftlab.log'}"
+    assert line(row_of(sweep / "3")) == failed
+
+
+def test_a_warning_of_several_jobs_is_told_once_with_their_folders(sweep: Path, report: dict[str, Any]) -> None:
+    for job, loss in (("0", 0.5), ("2", 0.75)):
+        report["warnings"] = [f"val loss was {loss:.4f} (epoch 1)"]
+        dump(sweep / job / "report.json", report)
+    console = Console(file=io.StringIO(), width=80)
+    print_sweep(collect(sweep), console)
+    assert isinstance(console.file, io.StringIO)
+    warned = [line for line in console.file.getvalue().splitlines() if line.startswith("warning: ")]
+    assert warned == [
+        "warning: 2 files are copies of others (in 3 of 4 jobs: folder 0, 1, 2)",
+        "warning: val loss was 0.5000 (epoch 1) (in 2 of 4 jobs: folder 0, 2)",
+    ]
+
+
+def test_settings_are_in_the_order_of_their_means(sweep: Path) -> None:
+    rows = [{**row, "mode": row["mode"] and "min"} for row in collect(sweep)]  # head_only, whose jobs came later, wins
+    console = Console(file=io.StringIO(), width=80)
+    print_sweep(rows, console)
+    assert isinstance(console.file, io.StringIO)
+    *_, first, second = console.file.getvalue().splitlines()
+    assert first.split() == ["strategy=head_only", "0.9000", "0.8900", "1", "1", "best"]
+    assert second.split() == ["strategy=full", "0.9300", "±", "0.0283", "0.9200", "±", "0.0283", "2"]

@@ -110,8 +110,8 @@ def test_the_summary_shows_metrics_phases_and_paths_that_exist(
     cells = [line.split() for line in lines]
     assert lines[0] == "accuracy 0.9753 (higher is better), 22.2 s"  # 1.5 + 20 + 0.75 s
     assert ["accuracy", "0.9753", "0.9668"] in cells
-    assert ["head", "0-1", "3.84", "k", "5.0", "s", "125", "ms", "-", "in", "memory", "epochs"] in cells
-    assert ["all", "5-7", "259", "k", "7.5", "s", "125", "ms", "412", "MB", "-", "epochs"] in cells
+    assert ["head", "1-2", "3.84", "k", "5.0", "s", "125", "ms", "-", "in", "memory", "epochs"] in cells
+    assert ["all", "6-8", "259", "k", "7.5", "s", "125", "ms", "412", "MB", "-", "epochs"] in cells
     assert ["report.html", str(tmp_path / "report.html")] in cells
     assert not any(line.startswith("bundle") for line in lines)
 
@@ -119,7 +119,7 @@ def test_the_summary_shows_metrics_phases_and_paths_that_exist(
 def test_the_longest_figures_of_a_phase_stay_on_one_line_of_80_characters(
     report: dict[str, Any], console: Console
 ) -> None:
-    report["phases"][0] |= {"name": "blocks.11", "first_epoch": 100, "last_epoch": 249, "trainable_parameters": 55_500}
+    report["phases"][0] |= {"name": "blocks.11", "first_epoch": 99, "last_epoch": 248, "trainable_parameters": 55_500}
     report["phases"][0] |= {"seconds": 7440, "peak_memory_bytes": 12.3e9, "ended_by": "patience"}
     report["phases"][0]["cache"]["train"] = "live"
     print_summary(report, console)
@@ -132,15 +132,15 @@ def test_a_run_without_a_cache_has_a_summary_too(report: dict[str, Any], console
     for phase in report["phases"]:
         phase["cache"] = None
     print_summary(report, console)
-    assert "head 0-1 3.84 k 5.0 s 125 ms - - epochs" in [" ".join(line.split()) for line in printed(console)]
+    assert "head 1-2 3.84 k 5.0 s 125 ms - - epochs" in [" ".join(line.split()) for line in printed(console)]
 
 
 def test_an_epoch_is_one_line_of_at_most_80_characters(report: dict[str, Any]) -> None:
-    line = epoch_line(report["history"][2])
-    # the fixture's curves at epoch 2: 0.8 ** 2, 0.9 * 0.49, 1 - 0.3 * 0.49
+    line = epoch_line(report["history"][2], report["history"][0])
+    # the fixture's curves at its epoch 2, which a person calls the third: 0.8 ** 2, 0.9 * 0.49, 1 - 0.3 * 0.49
     assert line.split() == [
         "epoch",
-        "2",
+        "3",
         "blocks.5",
         "train",
         "0.6400",
@@ -151,14 +151,14 @@ def test_an_epoch_is_one_line_of_at_most_80_characters(report: dict[str, Any]) -
         "2.5",
         "s",
     ]
-    longest = {**report["history"][2], "epoch": 999, "phase": "backbone/blocks.11 and all", "seconds": 3599.0}
+    longest = {**report["history"][2], "epoch": 998, "phase": "backbone/blocks.11 and all", "seconds": 3599.0}
     longest["train"], longest["val"] = {"loss": 12.34567}, {"loss": 12.34567, "a_very_long_metric": 0.5}
-    assert len(epoch_line(longest)) <= 80
+    assert len(epoch_line(longest, longest)) <= 80
 
 
 def test_an_epoch_without_val_is_a_line_too() -> None:
     record = {"epoch": 0, "phase": "head", "seconds": 0.04, "train": {"loss": None}}
-    assert epoch_line(record).split() == ["epoch", "0", "head", "train", "-", "40", "ms"]
+    assert epoch_line(record, record).split() == ["epoch", "1", "head", "train", "-", "40", "ms"]
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,47 @@ def test_an_epoch_without_val_is_a_line_too() -> None:
         (numbers.duration(59.97), "1 min 00 s"),
         (numbers.duration(7440), "2 h 04 min"),
         (numbers.memory(1.24e9), "1.24 GB"),
-        (numbers.figure(0.00004), "4e-05"),
+        (numbers.epochs(0, 3), "1-4"),
+        (numbers.epochs(4, 4), "5"),
+        (numbers.epochs(3, 2), "-"),
+        (numbers.figure(0.00004), "0.000040"),
         (numbers.shorten("abcdefghij", 5), "ab…ij"),
     ],
 )
 def test_figures_are_short_and_have_units(shown: str, expected: str) -> None:
     assert shown == expected
+
+
+def test_the_figures_of_a_column_have_the_same_number_of_digits() -> None:
+    assert numbers.figures([9.5728, 12.34567, None, 0.0]) == ["9.5728", "12.3457", "-", "0.0000"]
+    assert numbers.figures([0.904, 0.00004]) == ["0.904000", "0.000040"]  # two digits of the smallest
+    assert numbers.figures([2567.24, 0.3430072]) == ["2567.2400", "0.3430"]
+    assert numbers.figures([45231.1, 123456.7]) == ["45231", "123457"]
+    assert numbers.figures([1e-9, 0.5]) == ["1.000e-09", "5.000e-01"]
+    assert numbers.durations([0.035, 0.523]) == ["35 ms", "523 ms"]
+    assert numbers.durations([0.82, 1.7, None]) == ["0.82 s", "1.70 s", "-"]
+    assert numbers.durations([0.82, 65.0]) == ["820 ms", "1 min 05 s"]
+    assert numbers.memories([68e6, 1.24e9, None]) == ["0.07 GB", "1.24 GB", "-"]
+    assert numbers.percents([0.984, 0.0003, 1.0]) == ["98.400 %", "0.030 %", "100.000 %"]
+    assert numbers.spreads([(0.95, 0.0123), (0.9, None)]) == ["0.9500 ± 0.0123", "0.9000"]
+
+
+def test_lines_of_epochs_keep_the_digits_of_the_first(report: dict[str, Any]) -> None:
+    first, later = report["history"][0], report["history"][7]
+    later["train"]["loss"], later["val"]["loss"] = 0.00004, 12.5
+    assert " train 0.0000  val 12.5000 " in epoch_line(later, first)
+    first["train"]["loss"] = 0.00072
+    assert " train 0.00004  val 12.5000 " in epoch_line(later, first)
+
+
+def test_the_summary_says_which_epoch_the_bundle_holds_and_why(report: dict[str, Any], console: Console) -> None:
+    report["best"] = {"epoch": 3, "phase": "blocks.5", "monitor": "loss", "value": 0.21299}
+    print_summary(report, console)
+    assert "the bundle holds epoch 4 (phase 2, blocks.5): val loss 0.2130" in printed(console)
+
+
+def test_without_a_figure_of_val_the_bundle_holds_the_last_epoch(report: dict[str, Any], console: Console) -> None:
+    report["best"] = None
+    print_summary(report, console)
+    said = "the bundle holds epoch 8 (phase 3, all), the last: no figure of val chose among them"
+    assert said in printed(console)

@@ -107,7 +107,7 @@ def test_stop_names_step_phase_and_files_and_keeps_the_last_checkpoint(tmp_path,
     with pytest.raises(UserError) as caught:
         run.fit(poison)
     text = str(caught.value)
-    assert all(word in text for word in ("epoch 1", "step 2", "phase 'full'", "photos/", "on_nonfinite=skip|rollback"))
+    assert all(word in text for word in ("epoch 2", "step 3", "phase 'full'", "photos/", "on_nonfinite=skip|rollback"))
     assert ("loss is nan" in text) == (what == "loss")
     if what == "loss":
         assert all(f"photos/{i}.png" in text for i in poison.index[:3])
@@ -126,7 +126,7 @@ def test_a_bad_weight_never_gets_into_a_checkpoint(tmp_path):
             if trainer.current_epoch == 1 and trainer.is_last_batch:
                 pl_module.model.head.fc.weight.data[0, 0] = math.inf
 
-    with pytest.raises(UserError, match=r"a weight is not finite in epoch 1"):
+    with pytest.raises(UserError, match=r"a weight is not finite in epoch 2"):
         prepared(tmp_path, *FULL).fit(Overflow())
     assert len(read_checkpoint(tmp_path / "checkpoints" / LAST)["ftlab"]["history"]) == 1
 
@@ -254,7 +254,7 @@ def test_report_and_rates_tell_what_was_done(tmp_path, policy, words):
     report = Fitted(run.parts, settings, run.finetuner).report({})
     (warning,) = report["warnings"]
     assert warning.startswith(words)
-    assert all(word in warning for word in ("epoch 0, step 3", "photos/"))
+    assert all(word in warning for word in ("epoch 1, step 4", "photos/"))
     rates = dict(zip(report["rates"]["epoch"], report["rates"]["groups"]["head/fc"], strict=True))
     halved = [0.01] * 4 + [0.005] * 5 + [0.0025] * 6 if policy == "rollback" else [0.01] * 15
     assert list(rates.values()) == halved

@@ -126,7 +126,7 @@ def test_more_epochs_prolong_the_last_phase(whole, tmp_path):
     assert last(killed)["ftlab"]["phases"] == [3, 3, 14]  # as begun: 3, 3 and 2
     report = json.loads((killed / "report.json").read_text())
     assert report["resumed"] == [{"epoch": 4, "batch": 0, "processes": 1, "processes_before": 1}]
-    assert "interrupted; went on in epoch 4, batch 0" in report["warnings"]
+    assert "interrupted; went on in epoch 5, at its start" in report["warnings"]
     names = [record["phase"] for record in last(killed)["ftlab"]["history"]]
     assert names[:4] == [record["phase"] for record in last(whole)["ftlab"]["history"][:4]]
 
@@ -166,13 +166,15 @@ def test_a_folder_that_holds_a_run_is_not_used_again(whole):
 def test_a_finished_run_is_refused_where_no_epoch_is_left_and_stays_as_it_was(tmp_path):
     folder, words = tmp_path / "run", [*BASE, "strategy=head_only", "strategy.head_init=random"]
     train(ftlab.compose([*words, "trainer.max_epochs=2"]), folder, splits(), tiny_backbone())
-    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    log = folder / "ftlab.log"  # in which each attempt is written down
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file() and file != log}
     again = [*words, f"resume={folder}", "resume_allow=[trainer.max_epochs]"]
     for epochs in (1, 2):
         said = rf"2 epochs are done, and {epochs} are asked for; give trainer\.max_epochs above 2"
         with pytest.raises(ftlab.UserError, match=said):
             train(ftlab.compose([*again, f"trainer.max_epochs={epochs}"]), data=splits(), backbone=tiny_backbone())
-    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file() and file != log} == before
+    assert log.read_text().endswith("2 are asked for; give trainer.max_epochs above 2\n")
     report = train(ftlab.compose([*again, "trainer.max_epochs=3"]), data=splits(), backbone=tiny_backbone())
     assert len(report["history"]) == 3
     assert report["phases"][0]["cache"]["computed"] == 60  # train and val, each time anew

@@ -27,7 +27,7 @@ class EqualRanks(Callback):
         if apart:
             names = [name for name, _ in pl_module.model.named_parameters()]
             raise RuntimeError(
-                f"the ranks hold different weights after epoch {trainer.current_epoch}, phase "
+                f"the ranks hold different weights after epoch {trainer.current_epoch + 1}, phase "
                 f"'{pl_module.running.name}': {len(apart)} of {len(names)} parameters, the first is {names[apart[0]]}. "
                 "This is a defect of ftlab, not of your settings: please report it with config.yaml and this message."
             )

@@ -63,7 +63,8 @@ def warnings(events: Sequence[Event]) -> list[str]:
 def told(event: Event) -> str:
     """What was bad, where, and in which files."""
     names = f", in the batch of {', '.join(event['names'])}" if event["names"] else ""
-    return f"{event['what']} in epoch {event['epoch']}, step {event['step']}, phase '{event['phase']}'{names}"
+    where = f"epoch {event['epoch'] + 1}, step {event['step'] + 1}, phase '{event['phase']}'"  # a person counts from 1
+    return f"{event['what']} in {where}{names}"
 
 
 def norm(tensors: list[Tensor]) -> Tensor:

@@ -69,7 +69,9 @@ class Recovery(Callback):
     def _look_at_weights(self, trainer: Trainer, module: FineTuner) -> None:
         """A finite gradient times a huge rate can still spoil a weight; the ranks hold the same weights."""
         if not weights_are_finite(module.model):
-            self.act(trainer, module, "a weight is not finite", step=module.batches, places=[], may_skip=False)
+            self.act(
+                trainer, module, "a weight is not finite", step=max(0, module.batches - 1), places=[], may_skip=False
+            )
 
     # --- gradients, before the optimizer's step
 

@@ -117,3 +117,9 @@ def test_what_nothing_draws_is_refused_by_name_and_a_renderer_of_ones_own_is_fou
         html(Sky("blue"))
     html.register(Sky, lambda block: Markup("<hr title={}>").format(block.colour))
     assert html(Sky("blue")) == "<hr title=blue>"
+
+
+def test_the_figures_of_a_column_have_the_same_number_of_digits() -> None:
+    drawn = html(Table(["target", "mae", "count"], [["angle", 12.5, 3], ["width", 0.00004, 12], ["depth", None, 1]]))
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", drawn)
+    assert cells == ["angle", "12.500000", "3", "width", "0.000040", "12", "depth", "-", "1"]

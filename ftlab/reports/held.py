@@ -1,0 +1,23 @@
+"""Which weights a run has kept, in words."""
+
+from typing import Any
+
+from ftlab.reports import numbers
+
+
+def held(report: dict[str, Any]) -> str:
+    """The epoch and phase whose weights the bundle holds, and the figure that chose them.
+
+    The report has at least one epoch; what it counts from 0 is counted from 1 here.
+    """
+    best, last = report.get("best"), report["history"][-1]["epoch"]
+    epoch = last if best is None else best["epoch"]
+    place, phase = next(
+        (place, phase)
+        for place, phase in enumerate(report["phases"], start=1)
+        if phase["first_epoch"] <= epoch <= phase["last_epoch"]
+    )
+    where = f"the bundle holds epoch {epoch + 1} (phase {place}, {numbers.readable(phase['name'])})"
+    if best is None:
+        return f"{where}, the last: no figure of val chose among them"
+    return f"{where}: val {best['monitor']} {numbers.figure(best['value'])}"
