@@ -30,10 +30,10 @@ def figures(values: Iterable[float | None]) -> list[str]:
     """Losses or metrics of one column: four decimals, or more where these say nothing of the smallest; whole numbers
     where all are large; powers of ten where nothing else is readable."""
     column = list(values)
-    digits, large = _decimals(column, DECIMALS, 8), [abs(v) for v in column if v and math.isfinite(v)]
-    if large and (min(large) < 1e-7 or max(large) >= 1e12):
+    digits, sizes = _decimals(column, DECIMALS, 8), [abs(v) for v in column if v and math.isfinite(v)]
+    if sizes and (min(sizes) < 1e-7 or min(sizes) >= 1e7 or max(sizes) >= 1e12):
         return [NOTHING if value is None else f"{value:.3e}" for value in column]
-    digits = 0 if large and min(large) >= 1e4 else digits
+    digits = 0 if sizes and min(sizes) >= 1e4 else digits
     return [NOTHING if value is None else f"{value:.{digits}f}" for value in column]
 
 

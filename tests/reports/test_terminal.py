@@ -191,6 +191,7 @@ def test_the_figures_of_a_column_have_the_same_number_of_digits() -> None:
     assert numbers.figures([0.904, 0.00004]) == ["0.904000", "0.000040"]  # two digits of the smallest
     assert numbers.figures([2567.24, 0.3430072]) == ["2567.2400", "0.3430"]
     assert numbers.figures([45231.1, 123456.7]) == ["45231", "123457"]
+    assert numbers.figures([2.775e8, 0.5]) == ["277500000.0000", "0.5000"]
     assert numbers.figures([1e-9, 0.5]) == ["1.000e-09", "5.000e-01"]
     assert numbers.durations([0.035, 0.523]) == ["35 ms", "523 ms"]
     assert numbers.durations([0.82, 1.7, None]) == ["0.82 s", "1.70 s", "-"]
