@@ -25,11 +25,11 @@ from ftlab.inputs.images.transforms import mix
 from ftlab.resume import went_on
 from ftlab.run_settings import RunSettings
 from ftlab.tasks.base import Task
+from ftlab.tasks.monitor import monitor_sign
 from ftlab.training import trainer as trainers
 from ftlab.training.caching import Caching
 from ftlab.training.distributed.ranks import EqualRanks
 from ftlab.training.finetuner import FineTuner
-from ftlab.training.monitor import monitor_sign
 from ftlab.training.phases import thaws
 from ftlab.training.phases.convex import ConvexFit
 from ftlab.training.phases.history import best_epoch, losses, phase_records, unmeasured
