@@ -120,9 +120,10 @@ def value_of(settings: Mapping[str, Any], key: str) -> Any:
     return ((settings.get(group) or {}) if group else settings).get(name)
 
 
-def as_read(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`settings` of a run that goes on, with its data read as when it was begun."""
-    stored, found = begun_with(folder) if (folder / CONFIG).is_file() else {}, dict(settings)
+def as_read(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings`; of a run that goes on with its data read as when it was begun."""
+    folder, found = Path(settings["resume"] or ""), dict(settings)
+    stored = begun_with(folder) if settings["resume"] and (folder / CONFIG).is_file() else {}
     for key in OF_TABLES:
         value = value_of(stored, f"data.{key}")
         if value is not None and value_of(found, f"data.{key}") == AUTO:

@@ -57,9 +57,7 @@ def train(
     from ftlab.training.distributed.processes import rank
     from ftlab.training.trainer import check_devices
 
-    settings = with_own(plainly(config, resolve=True), data)
-    if settings["resume"]:
-        settings = as_read(Path(settings["resume"]), settings)
+    settings = as_read(with_own(plainly(config, resolve=True), data))
     check_devices(typed(settings).trainer)
     if rank():
         return run_in(Path(settings["resume"] or run_dir or "."), settings, data, backbone, None)
@@ -138,7 +136,7 @@ def plan(config: Config, data: Splits | None = None, backbone: Backbone | None =
     """
     from ftlab.training.trainer import check_devices
 
-    settings = with_own(plainly(config, resolve=True), data)
+    settings = as_read(with_own(plainly(config, resolve=True), data))
     tries = settings["cache"]["_target_"] != OFF
     folder, describe_only = Path(settings["resume"] or "."), backbone is None and not tries
     hold = looking(folder, settings)
@@ -156,7 +154,7 @@ def plan(config: Config, data: Splits | None = None, backbone: Backbone | None =
 
 def check(config: Config, data: Splits | None = None) -> int:
     """Print what is wrong with the data, a line a problem; 2 if a run with these settings would refuse them, else 0."""
-    settings = with_own(plainly(config, resolve=True), data)
+    settings = as_read(with_own(plainly(config, resolve=True), data))
     output = new_file(settings, "output") if settings["output"] else None
     folder = Path(settings["resume"] or ".")
 

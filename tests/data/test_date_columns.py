@@ -219,13 +219,14 @@ def test_a_nameless_column_that_holds_something_is_seen(tmp_path: Path) -> None:
 def test_a_run_of_before_goes_on_with_its_data_as_it_read_them(tmp_path: Path) -> None:
     data = {"_target_": "ftlab.data.table.Table", "file": "x.csv"}  # the address of then
     (tmp_path / "config.yaml").write_text(dumped({"data": data}))
-    now = {"data": {**data, **NEW}}
-    assert as_read(tmp_path, now)["data"] == {**data, "dates": "categories", "index": "keep"}
-    assert as_read(tmp_path, {"data": {**now["data"], "dates": "day_first"}})["data"]["dates"] == "day_first"
+    now = {"resume": str(tmp_path), "data": {**data, **NEW}}
+    assert as_read(now)["data"] == {**data, "dates": "categories", "index": "keep"}
+    assert as_read({**now, "resume": None}) == {**now, "resume": None}
+    assert as_read({**now, "data": {**now["data"], "dates": "day_first"}})["data"]["dates"] == "day_first"
     (tmp_path / "config.yaml").write_text(dumped(now))
-    assert as_read(tmp_path, now) == now
-    pictures = {"data": {"_target_": "ftlab.data.sources.digits.Digits"}}
-    assert as_read(tmp_path, pictures) == pictures
+    assert as_read(now) == now
+    pictures = {"resume": str(tmp_path), "data": {"_target_": "ftlab.data.sources.digits.Digits"}}
+    assert as_read(pictures) == pictures
 
 
 WORDS = ("data=table", "data.file=rows.csv", "task=regression", "data.target_columns=[price]", "backbone.width=8")
@@ -240,8 +241,8 @@ def write_seasons(folder: Path) -> None:
 
 def test_check_train_evaluate_and_predict_read_dates_alike(command: Command) -> None:
     write_seasons(Path())
-    checked = command("check", *[word for word in WORDS if word.startswith("data")])
-    assert checked.code == 0
+    checked = command("check", *WORDS)
+    assert checked.code == 0, checked.out
     for told in ("Unnamed: 0, which numbers the rows", "60 from 2024-01-01 to 2024-06-26, read day first"):
         assert told in " ".join(checked.out.split())
     ended = command("train", *WORDS, "trainer.max_epochs=2", "hydra.run.dir=run")
@@ -274,8 +275,10 @@ def test_a_run_of_before_is_prolonged_with_its_dates_as_categories(command: Comm
     report = json.loads(Path("run/report.json").read_text())
     report["config"]["data"] = {key: value for key, value in report["config"]["data"].items() if key not in NEW}
     Path("run/report.json").write_text(json.dumps(report))
-    ended = command("train", "resume=run", "trainer.max_epochs=3", "resume_allow=[trainer.max_epochs]")
-    assert ended.code == 0, ended.err
+    for mode in ("check", "plan", "train"):
+        ended = command(mode, "resume=run", "trainer.max_epochs=3", "resume_allow=[trainer.max_epochs]")
+        assert ended.code == 0, ended.err
+        assert "columns hold dates" not in ended.out
     stored = json.loads(Path("run/bundle/bundle.json").read_text())["preprocessing"]
     assert [one["name"] for one in stored["numbers"]] == ["Unnamed: 0"]
     assert [one["name"] for one in stored["categories"]] == ["when"]
