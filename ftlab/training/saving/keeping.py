@@ -16,7 +16,7 @@ from ftlab.training.saving.loading import IF_HOSTILE
 
 PHASES = "phase-*-best.ckpt"
 GOES_ON = {
-    "last": "trainer.max_epochs=N 'resume_allow=[trainer.max_epochs]' can prolong the run",
+    "last": "ftlab train resume={run} trainer.max_epochs=N 'resume_allow=[trainer.max_epochs]' prolongs the run",
     "best": "the run cannot be prolonged; backbone.weights={bundle} starts another one from its weights",
 }
 
@@ -35,7 +35,7 @@ def tidy(run: Path, keep: Keep) -> list[str]:
     freed = before - size(folder)
     if not gone and not freed:
         return []
-    goes_on = GOES_ON[keep].format(bundle=run / "bundle")
+    goes_on = GOES_ON[keep].format(run=run, bundle=run / "bundle")
     return [f"checkpoints: {gib(freed)} of {gib(before)} removed (checkpoint.keep={keep}); {goes_on}"]
 
 
