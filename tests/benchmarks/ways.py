@@ -176,7 +176,7 @@ def ftlab_settings(job: Job) -> dict[str, Any]:
     loading = {"batch_size": job.batch_size, "num_workers": 0}
     saving = {"every_n_steps": None, "every_minutes": None}
     said = {"backbone": {}, "head": {}, "task": {}, "strategy": {"_target_": "ftlab.strategies.phases.Phases"}}
-    run = {"seed": 0, "monitor": "loss", "resume": None}
+    run = {"seed": 0, "monitor": "loss", "resume": None, "optimizer": {"lr": job.lr}}
     return {**run, "trainer": trainer, "data": loading, "checkpoint": saving, **said}
 
 
