@@ -125,7 +125,7 @@ class CsvRows(Rows):
 
     def begin(self) -> None:
         self.stream = open(self.path, "x", encoding="utf8", errors="backslashreplace", newline="")  # noqa: SIM115
-        self.writer = csv.writer(self.stream, lineterminator="\n")
+        self.writer = csv.writer(LineFeeds(self.stream))
         self.headed = False
 
     def put(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -136,6 +136,16 @@ class CsvRows(Rows):
     def end(self) -> None:
         with self.stream:
             super().end()
+
+
+class LineFeeds:
+    """Ends rows by a line feed alone; told so, Python before 3.13 would not quote a carriage return in a cell."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, row: str) -> None:
+        self.stream.write(row.removesuffix("\r\n") + "\n")
 
 
 class ParquetRows(Rows):
@@ -156,13 +166,29 @@ class ParquetRows(Rows):
             kinds = [getattr(pyarrow, kind_of(values))() for values in cells]
             self.schema = pyarrow.schema(list(zip(columns, kinds, strict=True)))
             self.writer = parquet.ParquetWriter(self.stream, self.schema)
-        arrays = [pyarrow.array(values, field.type) for values, field in zip(cells, self.schema, strict=True)]
+        arrays = [self._array(field, values) for field, values in zip(self.schema, cells, strict=True)]
         self.writer.write_table(pyarrow.Table.from_arrays(arrays, schema=self.schema))
+
+    def _array(self, field: Any, values: Sequence[Any]) -> Any:
+        """Raises: UserError for values that are not of the column's type."""
+        import pyarrow
+
+        printable = [v.encode("utf8", "backslashreplace").decode() if isinstance(v, str) else v for v in values]
+        try:
+            return pyarrow.array(printable, field.type)
+        except (pyarrow.ArrowTypeError, pyarrow.ArrowInvalid) as error:
+            raise UserError(
+                f"output={self.path}: the column '{field.name}' is {field.type} in its first rows and not in later "
+                f"ones ({error}); name a {CSV} or {LINES} file"
+            ) from None
 
     def end(self) -> None:
         with self.stream:
-            super().end()
-            self.writer.close()
+            try:
+                super().end()
+            finally:
+                if self.writer is not None:
+                    self.writer.close()
 
 
 def kind_of(values: Sequence[Any]) -> str:

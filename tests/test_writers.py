@@ -188,6 +188,26 @@ def test_a_row_of_csv_is_there_at_once_and_nothing_is_overwritten(tmp_path: Path
         assert output.with_suffix(suffix).read_bytes() == before
 
 
+@pytest.mark.parametrize("suffix", READ)
+def test_names_of_any_characters_stay_one_cell(tmp_path: Path, suffix: str) -> None:
+    names = ["a\rb", 'c"d', "e\nf", "g,h", "i\udce4"]
+    writer = writer_of(tmp_path / f"t{suffix}", Regression(NUMBERS), {}, ["file"])
+    with writer.writing():
+        for name in names:
+            writer.add({"file": name}, *BROKEN)
+    assert READ[suffix](tmp_path / f"t{suffix}")["file"].tolist() == [*names[:-1], "i\\udce4"]
+
+
+def test_a_parquet_column_that_changes_its_type_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ParquetRows, "at_once", 2)
+    writer = ParquetRows(tmp_path / "t.parquet", ["row"], lambda record, prediction: record)
+    writer.begin()
+    for row in range(3):
+        writer.add({"row": row}, {"x": 1.5 if row == 2 else None}, row)
+    with pytest.raises(UserError, match="the column 'x' is string in its first rows"):
+        writer.end()
+
+
 def test_a_large_parquet_file_is_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ParquetRows, "at_once", 3)
     writer = ParquetRows(tmp_path / "t.parquet", ["row"], lambda record, prediction: record)

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 Order = Literal["year", "day", "month"]  # which of the three numbers of a date comes first
 ORDERS: tuple[Order, ...] = get_args(Order)
+YEARS = range(1800, 2200)  # in which numbers are taken for dates: 4711-03 is the code of an article
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 DAY = 86400 * 10**9  # ns
 NANOSECONDS = re.compile(r"[.,]\d{6}(\d{1,3})")  # what `datetime` drops of a fraction of a second
@@ -34,10 +35,14 @@ def date(text: str, order: Order) -> datetime | None:
 
 
 def orders(texts: Collection[str]) -> list[Order]:
-    """Those in which all texts are dates, the first one standing for others that make the same dates; [] for none."""
-    found = [order for order in ORDERS if texts and all(date(text, order) for text in texts)]
+    """Those in which all texts are dates of likely years; of several that make the same dates the first one."""
+    found = [order for order in ORDERS if texts and all(_is_likely(date(text, order)) for text in texts)]
     same = len(found) > 1 and all(date(text, found[0]) == date(text, found[1]) for text in texts)
     return found[:1] if same else found
+
+
+def _is_likely(moment: datetime | None) -> bool:
+    return moment is not None and moment.year in YEARS
 
 
 def nanoseconds(moment: datetime, text: str = "") -> int:

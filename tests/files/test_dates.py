@@ -42,6 +42,7 @@ def test_a_date_that_begins_with_its_year_has_one_reading(text: str) -> None:
         ("2024", []),
         ("soon", []),
         ("", []),
+        ("4711-03", []),  # an article
     ],
 )
 def test_the_orders_in_which_a_text_is_a_date(text: str, expected: list[str]) -> None:

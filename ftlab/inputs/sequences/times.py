@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ftlab.files.csv_file import CsvFile
-from ftlab.files.dates import DAY, date, nanoseconds
+from ftlab.files.dates import DAY, YEARS, date, nanoseconds
 from ftlab.files.numbers import MISSING, SIGNS, number
 from ftlab.files.paths import short
 from ftlab.problems import Fault
@@ -19,7 +19,6 @@ Time = int | float
 Cell = tuple[int, str]  # the line of the file, and what it holds there
 WHOLE = re.compile(r"[+-]?\d{1,20}")  # nanoseconds since 1970 have 19 digits
 LENGTHS = (6, 8, 10, 12, 14)  # of dates in digits alone: 202401, 20240131, 2024013112, ...
-YEARS = range(1800, 2200)  # of these; other digits are numbers
 SECOND = 10**9  # ns
 UNITS = (("days", DAY), ("hours", 3600 * SECOND), ("minutes", 60 * SECOND), ("seconds", SECOND))
 DATE, NUMBER = "a date such as 2024-01-31 or 2024-01-31T12:30:00", "a finite number"

@@ -35,7 +35,7 @@ def as_date(cell: Any, order: Order) -> datetime | None:
     text = str(cell).strip()
     if text.lower() in MISSING | SIGNS:
         return None
-    found = date(text, order) or (None if isinstance(cell, str) else date(text, "year"))
+    found = date(text, order) or date(text, "year")  # as other files write the same dates; no text is both
     if found is None:
         raise ValueError(f"'{short(text)}' is no date such as {EXAMPLES[order]}")
     return found
