@@ -79,12 +79,19 @@ class Predictor:
         return found if batch.frame is None else self.task.in_raw(found, batch.frame)
 
     def to_timm(self) -> torch.nn.Module:
-        """The same network as a plain timm model with a classifier. Raises: UserError for a head that timm lacks."""
+        """The same network as a plain timm model with a classifier; it knows its classes and how to prepare images.
+
+        Raises: UserError for a head that timm lacks.
+        """
         if not is_plain(self.model):
             raise UserError("to_timm: only a linear head on a timm backbone and its pooling is a plain timm model")
-        model = self.model.backbone.plain(self.task.num_outputs)
+        model: Any = self.model.backbone.plain(self.task.num_outputs)
         model.load_state_dict(tensors(self.model))
-        return model.eval()
+        told = self.model.backbone.described(self.task.num_outputs, self.classes or (), self.preprocessing.stored())
+        if told is not None:
+            known = {key: told[key] for key in ("num_classes", "label_names") if key in told}
+            model.pretrained_cfg = model.default_cfg = {**model.pretrained_cfg, **told["pretrained_cfg"], **known}
+        return model.eval()  # type: ignore[no-any-return]
 
 
 def load(

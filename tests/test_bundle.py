@@ -186,6 +186,10 @@ def test_what_timm_does_not_have_holds_no_config_and_gives_no_network(what: str,
 def test_to_timm_is_the_same_network(trained: Trained) -> None:
     predictor = load(trained[0] / "bundle", accelerator="cpu")
     torch.testing.assert_close(timm_probabilities(predictor.to_timm()), predictor.predictions({"images": inputs()}))
+    found, other = predictor.to_timm(), timm.create_model(f"local-dir:{trained[0] / 'bundle'}", pretrained=True)
+    configs = [json.dumps(timm.data.resolve_model_data_config(one)) for one in (found, other)]  # a list is a tuple
+    assert configs[0] == configs[1]
+    assert list(found.pretrained_cfg["label_names"]) == list(predictor.classes)  # type: ignore[index, arg-type]
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "tf_efficientnet_lite0", "convnext_atto"])
