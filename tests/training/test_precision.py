@@ -61,6 +61,7 @@ def test_a_step_in_bfloat16_on_kept_values_is_nearer_to_the_network_than_one_on_
     assert (on_kept - true).abs().max() <= (on_images - true).abs().max()
 
 
+@pytest.mark.slow  # bfloat16 is slow on most CPUs
 def test_the_default_network_keeps_values_in_mixed_precision_and_those_of_full_precision(
     command: Command, tmp_path: Path
 ) -> None:
