@@ -43,7 +43,7 @@ def differences(run: Run, other: Run) -> float:
     return max(float((a.float() - b.float()).abs().max()) for a, b in pairs)
 
 
-@pytest.mark.parametrize("cache", ["memory", "off"])
+@pytest.mark.parametrize("cache", ["memory", pytest.param("off", marks=pytest.mark.slow)])
 def test_compiled_steps_train_the_same_in_every_phase(tmp_path: Path, quick: list[int], cache: str) -> None:
     run = prepared(tmp_path / "on", *ON, f"cache={cache}", drop=0.0).fit()
     assert len(quick) == 3  # a graph a phase, whole
