@@ -55,11 +55,12 @@ def rows_of(
 
 
 def spreads(pairs: Sequence[tuple[float | None, float | None]]) -> list[str]:
-    """Means with their standard deviations, of one column: 0.9500 ± 0.0123; of one value without."""
-    shown = figures([value for pair in pairs for value in pair])
+    """Means with their standard deviations, of one column: 0.9500 ± 0.0123; of one value without. Each choose their
+    digits apart, so that a deviation that is hardly one leaves the means readable."""
+    means, deviations = figures(mean for mean, _ in pairs), figures(deviation for _, deviation in pairs)
     return [
         mean if deviation == NOTHING else f"{mean} ± {deviation}"
-        for mean, deviation in zip(shown[::2], shown[1::2], strict=True)
+        for mean, deviation in zip(means, deviations, strict=True)
     ]
 
 

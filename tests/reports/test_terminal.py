@@ -199,6 +199,8 @@ def test_the_figures_of_a_column_have_the_same_number_of_digits() -> None:
     assert numbers.memories([68e6, 1.24e9, None]) == ["0.07 GB", "1.24 GB", "-"]
     assert numbers.percents([0.984, 0.0003, 1.0]) == ["98.400 %", "0.030 %", "100.000 %"]
     assert numbers.spreads([(0.95, 0.0123), (0.9, None)]) == ["0.9500 ± 0.0123", "0.9000"]
+    assert numbers.spreads([(0.95, 1e-9), (0.9, 0.01)]) == ["0.9500 ± 1.000e-09", "0.9000 ± 1.000e-02"]
+    assert numbers.spreads([(1e-9, 0.01)]) == ["1.000e-09 ± 0.0100"]
 
 
 def test_lines_of_epochs_keep_the_digits_of_the_first(report: dict[str, Any]) -> None:
