@@ -90,26 +90,35 @@ def of_bundle(
         raise UserError("data=...: the bundle was trained on your own data, not an option's; say on which to evaluate")
     unchecked = {"check": "off", "on_error": "stop"}  # what bundles of before there were checks leave out
     asked = {**unchecked, **(node or {**(trained or {}), "split_from": None})}
-    seed = split_seed(trained or {}, description.config["seed"])
+    run_seed = description.config["seed"]
+    seed = split_seed(trained or {}, run_seed)
     same = bool(trained) and source(asked) == source(trained or {})
     if not same and not asked.get("split_from"):
-        return _measured(_of_others(asked, split or ALL, seed, trusted_modules), kept, folder)
+        told = _told_seed(asked, trained or {}, run_seed)
+        return _measured(_of_others(asked, split or ALL, seed, told, trusted_modules), kept, folder)
     own = same and not asked.get("split_from")
     hold = Hold(f"bundle={folder}", kept) if own else FRESH
     found = surveyed(asked, seed, trusted_modules=trusted_modules, hold=hold)
     return _measured(_Read(_told(asked), found, split or "test", own, root=asked.get("root")), kept, folder)
 
 
-def _of_others(asked: Mapping[str, Any], split: str, seed: int, trusted_modules: Sequence[str]) -> _Read:
+def _of_others(asked: Mapping[str, Any], split: str, seed: int, told: str, trusted_modules: Sequence[str]) -> _Read:
+    """told: what a person calls the seed."""
     reading = _shared(asked, split)
     found = surveyed(reading.node, seed, trusted_modules=trusted_modules, learned=False)
     said = reading.said
     if split in found.drawn and reading.node is asked:
-        own = asked.get("split_seed")
-        by = f"the run's seed {seed}" if own is None else f"data.split_seed={own}"
-        said = (*said, f"split={split} is drawn by {by}; split={ALL} measures all samples")
+        said = (*said, f"split={split} is drawn by {told}; split={ALL} measures all samples")
     found = replace(found, said=(*found.said, *said))
     return _Read(_told(asked), found, split, False, reading.first, asked.get("root"))
+
+
+def _told_seed(asked: Mapping[str, Any], trained: Mapping[str, Any], run_seed: int) -> str:
+    """The key that the seed of a split comes from: one that is asked for, the run's own of splits, or the run's."""
+    for whose, node in (("", asked), ("the run's ", trained)):
+        if node.get("split_seed") is not None:
+            return f"{whose}data.split_seed={node['split_seed']}"
+    return f"the run's seed {run_seed}"
 
 
 def _measured(read: _Read, kept: record.Membership | None, folder: Path) -> Measured:

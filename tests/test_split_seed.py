@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from ftlab.assembly import _data
+from ftlab.bundle import Description
 from ftlab.composition import compose
 from ftlab.config import plainly
 from ftlab.data.base import Splits
 from ftlab.data.membership import record
+from ftlab.earlier import Measured, of_bundle
 from ftlab.survey import FRESH, problems_of, surveyed
 from tests.conftest import Command
 from tests.test_kept_split import NOISE, SHORT, write_noise
@@ -100,3 +102,27 @@ def test_a_run_its_bundle_and_one_that_goes_on_know_it(command: Command) -> None
     assert refused.code == 2
     assert "data.split_seed (5 -> 6)" in refused.err
     assert command("train", "resume=run", *more).code == 0
+
+
+@pytest.mark.parametrize(
+    ("trained", "asked", "told"),
+    [
+        ([], [], "the run's seed 3"),
+        (["data.split_seed=7"], [], "the run's data.split_seed=7"),
+        (["data.split_seed=7"], ["data.split_seed=5"], "data.split_seed=5"),
+    ],
+)
+def test_an_evaluation_names_the_key_that_the_seed_of_its_split_came_from(
+    here: Path, trained: list[str], asked: list[str], told: str
+) -> None:
+    (here / "other.csv").write_text((here / "noise.csv").read_text())
+    found = measured(here, [*NOISE, "seed=3", *trained], [*NOISE, "data.file=other.csv", *asked], "test")
+    assert f"split=test is drawn by {told}; split=all measures all samples" in found.said
+
+
+def measured(folder: Path, trained: list[str], asked: list[str] | None, split: str | None = None) -> Measured:
+    """What a bundle of a run of `trained` measures; None: of the run's own data."""
+    config = settings(*trained)
+    nothing: dict[str, Any] = {}
+    bundle = Description("", nothing, nothing, nothing, nothing, nothing, 1, nothing, {}, config)
+    return of_bundle(settings(*asked)["data"] if asked else None, None, split, folder, bundle, ())
