@@ -21,6 +21,7 @@ class Problem:
     count: int
     examples: tuple[str, ...] = ()  # at most EXAMPLES, printable
     advice: str = ""
+    learning: bool = False  # of how one learns from the data, which a bundle that they measure has decided
 
     @property
     def text(self) -> str:
@@ -40,10 +41,12 @@ class Fault:
     split: str = ""  # empty where it was left out before the data was split
 
 
-def problem(kind: str, severity: Severity, names: Iterable[str], advice: str = "") -> list[Problem]:
+def problem(
+    kind: str, severity: Severity, names: Iterable[str], advice: str = "", learning: bool = False
+) -> list[Problem]:
     """The problem of all `names`; none for none."""
     found = list(names)
-    return [Problem(kind, severity, len(found), tuple(found[:EXAMPLES]), advice)] if found else []
+    return [Problem(kind, severity, len(found), tuple(found[:EXAMPLES]), advice, learning)] if found else []
 
 
 def of_faults(faults: Sequence[Fault]) -> list[Problem]:

@@ -120,6 +120,20 @@ def test_an_evaluation_names_the_key_that_the_seed_of_its_split_came_from(
     assert f"split=test is drawn by {told}; split=all measures all samples" in found.said
 
 
+def test_a_measured_table_is_not_told_how_its_columns_would_be_learned(here: Path) -> None:
+    days = [f"2024-01-{day:02d}" for day in range(1, 31)]
+    rows = [f"{place},{day},{'soon' if place == 0 else day},,{place}" for place, day in enumerate(days)]
+    (here / "days.csv").write_text("\n".join(["Unnamed: 0,when,late,empty,y", *rows]) + "\n")
+    words = ["data=table", "data.file=days.csv", "data.target_columns=[y]", "task=regression"]
+    told = {one.text for one in problems_of(settings(*words)["data"], 0).problems}
+    advised = ("data.dates=categories", "mend the other cells", "data.index=keep", "leave them out by data.columns")
+    learning = {text for text in told if any(words in text for words in advised)}
+    assert len(learning) == 4
+    said = {text for text in measured(here, words, None).said if text in told}
+    assert not said & learning
+    assert any("columns are empty in all rows" in text for text in said)  # what is so of any data is still told
+
+
 def measured(folder: Path, trained: list[str], asked: list[str] | None, split: str | None = None) -> Measured:
     """What a bundle of a run of `trained` measures; None: of the run's own data."""
     config = settings(*trained)

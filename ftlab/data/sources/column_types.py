@@ -53,7 +53,7 @@ def naming(columns: Mapping[str, Sequence[str]], numbers: Sequence[str]) -> list
     """Columns, by name their n cells, that are hardly ever the same, or that number the rows."""
     alike = [name for name, cells in columns.items() if (_counts(cells) if name in numbers else _differ(cells))]
     advice = "if they are names or numbers of the rows, leave them out by data.columns"
-    return problem("columns have another value in nearly each row", "warning", alike, advice)
+    return problem("columns have another value in nearly each row", "warning", alike, advice, learning=True)
 
 
 def _differ(cells: Sequence[str]) -> bool:

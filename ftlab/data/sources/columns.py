@@ -93,10 +93,11 @@ def sort(
                     signs.append(f"'{cell.strip()}' in {file.row(line)}, column {name}")
     advice = "mend the other cells, or name the columns of categories by data.categorical_columns"
     found.dates = of_dates.orders
+    taken = "columns hold numbers in most rows, and are taken for categories"
     found.problems = [
         *of_dates.problems(),
         *problem("columns are empty in all rows", "warning", empty, "left out"),
-        *problem("columns hold numbers in most rows, and are taken for categories", "warning", like, advice),
+        *problem(taken, "warning", like, advice, learning=True),
         *problem("cells of columns of numbers hold a sign", "warning", signs, "taken as missing"),
     ]
     return found

@@ -44,9 +44,10 @@ class FoundDates:
     def problems(self) -> list[Problem]:
         become = "they become numbers (days, year, month, weekday, hour); data.dates=categories leaves them as they are"
         advice = "mend the other cells, so that they become numbers"
+        like = "columns hold dates in most rows, and are taken for categories"
         return [
-            *problem("columns hold dates", "warning", self.told, become),
-            *problem("columns hold dates in most rows, and are taken for categories", "warning", self.like, advice),
+            *problem("columns hold dates", "warning", self.told, become, learning=True),
+            *problem(like, "warning", self.like, advice, learning=True),
         ]
 
 

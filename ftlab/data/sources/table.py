@@ -157,7 +157,7 @@ class _Reading:
             raise self.file.error("all columns that the network could see are empty")
         left_out = [f"{name}, which numbers the rows and is left out" for name in index]
         problems = [
-            *problem("columns have no name", "warning", left_out, "data.index=keep keeps them"),
+            *problem("columns have no name", "warning", left_out, "data.index=keep keeps them", learning=True),
             *found.problems,
             *naming(texts, numbers),
         ]
