@@ -45,6 +45,16 @@ def best(rows: Sequence[dict[str, Any]], key: str = "objective") -> dict[str, An
     return ranked(rows, key)[0] if _mode(rows, key) else None
 
 
+def by_mean(spread: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The settings with the most seeds that gave a figure, the best first; the others, which are never the best, as
+    their mean may be that of a lucky seed."""
+    most = max(group["seeds"] for group in spread)
+    if _mode(spread, "mean") is None:  # there is no best
+        return list(spread), []
+    whole, fewer = ([g for g in spread if (g["seeds"] == most) is full] for full in (True, False))
+    return ranked(whole, "mean"), ranked(fewer, "mean")
+
+
 def _mode(rows: Sequence[dict[str, Any]], key: str) -> str | None:
     """max or min, which way all that have a value are better; None where there is none, or not one."""
     found = {(row["name"], row["mode"]) for row in rows if row[key] is not None}
@@ -70,15 +80,16 @@ def print_sweep(rows: Sequence[dict[str, Any]], console: Console) -> None:
     """All jobs as a table, the best first; the errors of failed jobs and all warnings; where seeds differ, the settings
     with mean and spread over these, and then the best is the best of them: a lucky seed is no better setting."""
     varied, objective, spread = _varied(rows), objective_of(rows), over_seeds(rows)
+    keys = [key for key in varied if key not in SEEDS]
     console.print(_job_table(ranked(rows), varied, objective, None if spread else best(rows)))
     for row in rows:
         if row["error"] is not None:
             console.print(Text(f"folder {row['job']} failed: {short_error(row['error'])}", style="red"), soft_wrap=True)
-    for text in (*_undefined(rows, objective), *_warned(rows)):
+    for text in (*_undefined(rows, objective), *_lucky(spread, keys), *_warned(rows)):
         console.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)
     if spread:
         console.print()
-        console.print(_spread_table(spread, [key for key in varied if key not in SEEDS], objective))
+        console.print(_spread_table(spread, keys, objective))
 
 
 def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -137,6 +148,19 @@ def _mark(value: float | None, is_best: bool) -> Text:
     return Text("undefined", style="yellow") if value is None else Text("best" * is_best)
 
 
+def _lucky(spread: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[str]:
+    """What is to be said of settings whose mean is better than that of the best, but of fewer seeds."""
+    whole, fewer = by_mean(spread) if spread else ([], [])
+    if not fewer:
+        return []
+    better = [group for group in fewer if group["mean"] is not None and ranked([whole[0], group], "mean")[0] is group]
+    return [
+        f"{_settings(group['overrides'], keys)} has a better mean, but of {group['seeds']} of "
+        f"{numbers.plural(whole[0]['seeds'], 'seed')}: not the best"
+        for group in better
+    ]
+
+
 def _warned(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Each warning of the jobs once, with the folders it is from; those that differ in their figures are one."""
     found: dict[str, tuple[str, list[str]]] = {}
@@ -182,11 +206,12 @@ def _spread_table(spread: Sequence[dict[str, Any]], keys: Sequence[str], objecti
     lost = ("failed", *(("undefined",) if any(group["undefined"] for group in spread) else ()))
     left = ("over seeds", "")
     table = table_of("over seeds", objective, *(["test"] if tested else []), "seeds", *lost, "", left=left)
-    ordered, first = ranked(spread, "mean"), best(spread, "mean") if len(spread) > 1 else None
+    whole, fewer = by_mean(spread)
+    ordered, first = [*whole, *fewer], best(whole, "mean") if len(spread) > 1 else None
     means = numbers.spreads([(group["mean"], group["std"]) for group in ordered])
     tests = numbers.spreads([(group["test_mean"], group["test_std"]) for group in ordered])
     for group, mean, test in zip(ordered, means, tests, strict=True):
-        is_best = first is not None and group["mean"] == first["mean"]
+        is_best = first is not None and all(group[key] == first[key] for key in ("seeds", "mean"))
         table.add_row(
             _settings(group["overrides"], keys),
             mean,

@@ -226,11 +226,45 @@ def test_a_warning_of_several_jobs_is_told_once_with_their_folders(sweep: Path, 
     ]
 
 
-def test_settings_are_in_the_order_of_their_means(sweep: Path) -> None:
-    rows = [{**row, "mode": row["mode"] and "min"} for row in collect(sweep)]  # head_only, whose jobs came later, wins
-    console = Console(file=io.StringIO(), width=80)
+def seeded(rows: list[dict[str, Any]], **figures: list[float | None]) -> list[dict[str, Any]]:
+    """Rows of settings over seeds: a figure for each seed, None where it failed."""
+    ended, failed = rows[0], rows[3]
+    return [
+        {**(failed if figure is None else ended), "job": f"{lr}{seed}", "overrides": {"lr": lr, "seed": str(seed)},
+         **({} if figure is None else {"objective": figure, "test": None, "warnings": []})}
+        for lr, found in figures.items()
+        for seed, figure in enumerate(found)
+    ]  # fmt: skip
+
+
+def shown(rows: list[dict[str, Any]]) -> list[str]:
+    console = Console(file=io.StringIO(), width=100)
     print_sweep(rows, console)
     assert isinstance(console.file, io.StringIO)
-    *_, first, second = console.file.getvalue().splitlines()
-    assert first.split() == ["strategy=head_only", "0.9000", "0.8900", "1", "1", "best"]
-    assert second.split() == ["strategy=full", "0.9300", "±", "0.0283", "0.9200", "±", "0.0283", "2"]
+    return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+
+
+def test_settings_are_in_the_order_of_their_means(sweep: Path) -> None:
+    rows = seeded(collect(sweep), low=[0.5, 0.6], high=[0.8, 0.9])
+    assert [line.split()[0] for line in shown(rows)[-2:]] == ["lr=high", "lr=low"]
+    downwards = shown([{**row, "mode": "min"} for row in rows])[-2:]
+    assert [line.split()[0] for line in downwards] == ["lr=low", "lr=high"]
+    assert [line.endswith("best") for line in downwards] == [True, False]
+
+
+@pytest.mark.parametrize(("mode", "lucky"), [("max", 0.95), ("min", 0.92)])
+def test_a_setting_of_which_most_seeds_failed_is_never_the_best_and_that_is_said(
+    sweep: Path, mode: str, lucky: float
+) -> None:
+    rows = seeded(collect(sweep), large=[lucky, None, None], small=[0.93, 0.94, 0.945], none=[None, None, None])
+    lines = shown([{**row, "mode": row["mode"] and mode} for row in rows])
+    mean, std = statistics.fmean([0.93, 0.94, 0.945]), statistics.stdev([0.93, 0.94, 0.945])
+    assert lines[-3:] == [f"lr=small {mean:.4f} ± {std:.4f} 3 best", f"lr=large {lucky:.4f} 1 2", "lr=none - 0 3"]
+    assert "warning: lr=large has a better mean, but of 1 of 3 seeds: not the best" in lines
+    assert sum("better mean" in line for line in lines) == 1
+
+
+def test_fewer_seeds_with_no_better_mean_are_not_spoken_of(sweep: Path) -> None:
+    lines = shown(seeded(collect(sweep), large=[0.93, None], small=[0.93, 0.93]))
+    assert [line.endswith("best") for line in lines[-2:]] == [True, False]
+    assert not any("better mean" in line for line in lines)
