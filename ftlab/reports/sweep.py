@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -19,7 +20,7 @@ from ftlab.reports.jobs import FIGURES, objective_of, short_error
 from ftlab.reports.terminal import table_of
 
 SEEDS = ("seed", "data.split_seed")  # jobs that differ in these alone are one setting, tried several times
-FIGURE = re.compile(r"\d[\d.,]*")
+FIGURE = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 
 
 def ranked(rows: Sequence[dict[str, Any]], key: str = "objective") -> list[dict[str, Any]]:
@@ -162,12 +163,21 @@ def _lucky(spread: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[str]:
 
 
 def _warned(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Each warning of the jobs once, with the folders it is from; those that differ in their figures are one."""
-    found: dict[str, tuple[str, list[str]]] = {}
+    """Each warning of the jobs once, with the folders it is from; of those that differ in their figures alone one, with
+    a # for each that differs."""
+    found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     for row in rows:
         for text in row["warnings"] or ():
-            found.setdefault(FIGURE.sub("#", text), (numbers.readable(text), []))[1].append(row["job"])
-    return [f"{text} (in {len(jobs)} of {len(rows)} jobs: folder {shorten(jobs)})" for text, jobs in found.values()]
+            found.setdefault(tuple(FIGURE.split(text)), []).append((row["job"], text))
+    told = [(_merged([text for _, text in one]), list(dict.fromkeys(job for job, _ in one))) for one in found.values()]
+    return [f"{text} (in {len(jobs)} of {len(rows)} jobs: folder {shorten(jobs)})" for text, jobs in told]
+
+
+def _merged(texts: Sequence[str]) -> str:
+    """The one text of several that differ in their figures alone."""
+    columns = zip(*map(FIGURE.findall, texts), strict=True)
+    shown = [figures[0] if len(set(figures)) == 1 else "#" for figures in columns]
+    return numbers.readable("".join(chain.from_iterable(zip(FIGURE.split(texts[0]), [*shown, ""], strict=True))))
 
 
 def _undefined(rows: Sequence[dict[str, Any]], objective: str) -> list[str]:

@@ -222,7 +222,17 @@ def test_a_warning_of_several_jobs_is_told_once_with_their_folders(sweep: Path, 
     warned = [line for line in console.file.getvalue().splitlines() if line.startswith("warning: ")]
     assert warned == [
         "warning: 2 files are copies of others (in 3 of 4 jobs: folder 0, 1, 2)",
-        "warning: val loss was 0.5000 (epoch 1) (in 2 of 4 jobs: folder 0, 2)",
+        "warning: val loss was # (epoch 1) (in 2 of 4 jobs: folder 0, 2)",
+    ]
+
+
+def test_numbers_that_differ_between_the_warnings_of_jobs_are_not_those_of_one(sweep: Path) -> None:
+    said = {"0": ["class 3, of 10, has 1 training sample", "lr 1e-05: low"], "1": ["lr 2e-05: low"],
+            "2": ["class 7, of 10, has 1 training sample", "class 8, of 10, has 1 training sample"]}  # fmt: skip
+    rows = [{**row, "warnings": said.get(row["job"])} for row in collect(sweep)]
+    assert [line for line in shown(rows) if line.startswith("warning: ")] == [
+        "warning: class #, of 10, has 1 training sample (in 2 of 4 jobs: folder 0, 2)",
+        "warning: lr #: low (in 2 of 4 jobs: folder 0, 1)",
     ]
 
 
