@@ -16,6 +16,7 @@ from ftlab.errors import UserError
 
 FILE = "ftlab.log"  # Hydra, which names it after hydra.job.name, adds what libraries log
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
+BLANKS = re.compile(r" +(?=\n)")  # with which tables fill their lines
 
 
 class Shown:
@@ -41,7 +42,7 @@ class Shown:
     def _note(self, line: str) -> None:
         plain = COLOUR.sub("", line)
         if "\r" not in plain and "\x1b" not in plain:
-            self.log.write(f"{plain}\n")
+            self.log.write(BLANKS.sub("", f"{plain}\n"))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.rich_proxied_file, name)
@@ -53,12 +54,15 @@ class LoggedConsole(Console):
     def __init__(self, terminal: IO[str], log: IO[str]) -> None:
         super().__init__(file=terminal)
         plain: dict[str, Any] = {"force_terminal": False, "color_system": None, "force_jupyter": False}
+        self.kept = log
         self.log_console = Console(file=log, width=self.width, **plain)
 
     def print(self, *objects: Any, **how: Any) -> None:
         super().print(*objects, **how)
         if not objects or not all(isinstance(one, Control | NewLine) for one in objects):
-            self.log_console.print(*objects, **how)
+            with self.log_console.capture() as printed:
+                self.log_console.print(*objects, **how)
+            self.kept.write(BLANKS.sub("", printed.get()))
 
 
 @contextmanager

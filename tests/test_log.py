@@ -41,6 +41,18 @@ def test_whatever_way_a_line_comes_to_the_terminal_it_is_in_the_log(
     assert "the plan" in lines(tmp_path)
 
 
+def test_the_blanks_that_fill_a_line_are_not_in_the_log(tmp_path: Path) -> None:
+    table = Table.grid("key", "value", padding=(0, 2))
+    for value in ("long and longer", "short"):
+        table.add_row("data", value)
+    with logged(tmp_path, "") as console:
+        console.print(table)
+        console.print("begun ", end="")
+        console.print("and ended")
+        print("  a line of another  ")
+    assert lines(tmp_path) == ["data  long and longer", "data  short", "begun and ended", "  a line of another"]
+
+
 def test_warnings_and_other_lines_of_standard_error_are_in_it_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

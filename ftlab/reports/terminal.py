@@ -1,12 +1,13 @@
 """What a person reads in the terminal: the plan before a run, a line an epoch, the result after it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -142,13 +143,29 @@ def epoch_line(record: dict[str, Any], first: dict[str, Any], metric: str | None
 
 
 class CalmTable(Table):
-    """Where the terminal is not UTF-8, a cell is measured as it will be printed, so that columns stay in line."""
+    """Lines end where their text ends. Where the terminal is not UTF-8, a cell is measured as it will be printed, so
+    that columns stay in line."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in Segment.split_lines(cast(Iterable[Segment], super().__rich_console__(console, options))):
+            yield from _unfilled(line)
+            yield Segment.line()
 
     def add_row(self, *cells: Any, **how: Any) -> None:
         super().add_row(*(Cell(cell) if isinstance(cell, Text) else cell for cell in cells), **how)
 
     def add_column(self, header: Any = "", *rest: Any, **how: Any) -> None:
         super().add_column(Cell(header) if isinstance(header, Text) else header, *rest, **how)
+
+
+def _unfilled(line: Sequence[Segment]) -> list[Segment]:
+    """Without the blanks at its end, which a column's width has added."""
+    kept = list(line)
+    while kept and not kept[-1].text.rstrip(" "):
+        kept.pop()
+    if kept:
+        kept[-1] = Segment(kept[-1].text.rstrip(" "), kept[-1].style)
+    return kept
 
 
 class Cell:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from ftlab.errors import UserError
 from ftlab.reports import numbers
-from ftlab.reports.terminal import epoch_line, print_plan, print_summary
+from ftlab.reports.terminal import epoch_line, print_facts, print_plan, print_summary
 from tests.reports.conftest import planned
 
 Deep = tuple[list[dict[str, Any]], list[dict[str, Any]]]
@@ -33,6 +33,15 @@ def test_the_plan_shows_each_stage_in_each_phase(report: dict[str, Any], console
     assert ["head/fc", "3.84", "k", "1e-3", "1e-3", "1e-3"] in cells
     assert " ".join(cells[-1]).startswith(numbers.count(total))
     assert cells[-1][-3:] == ["weight", "decay", "0.01"]
+
+
+def test_no_line_ends_in_blanks(report: dict[str, Any], console: Console) -> None:
+    facts = {"data": "digits, 1,257 samples", "seed": "0", "device": "cpu"}
+    print_facts(facts, console)
+    assert printed(console) == ["data    digits, 1,257 samples", "seed    0", "device  cpu", ""]
+    print_plan(report["stages"], report["plan"], console)
+    print_summary(report, console)
+    assert [line for line in printed(console) if line != line.rstrip(" ")] == []
 
 
 def test_detail_layers_gives_each_stage_a_row_of_its_own(report: dict[str, Any], console: Console) -> None:
