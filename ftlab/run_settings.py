@@ -70,7 +70,7 @@ class RunSettings:
     on_nonfinite: Literal["stop", "skip", "rollback"]
     compile: str  # on, off, or auto until it is chosen
     resumes: bool
-    slower: str  # a lower rate of what thaws, as one types it
+    slower: str  # a lower rate of what thaws, as one types it; empty where no key says the rate
     checkpointing: bool  # of the backbone; also true where it knows none, so that nobody advises it
     trainer: TrainerSettings
     loading: LoadingSettings
@@ -102,7 +102,9 @@ def typed(config: Mapping[str, Any]) -> RunSettings:
 
 
 def _slower(config: Mapping[str, Any]) -> str:
-    """A fifth: enough to be another rate, and not none."""
-    group, key = ("strategy", "rate") if "rate" in config["strategy"] else ("optimizer", "lr")
-    rate = config[group][key]
-    return f"{group}.{key}={rate / 5:g} instead of {rate:g}"
+    """A fifth: enough to be another rate, and not none. An option of the user's own may have neither key."""
+    for group, key in (("strategy", "rate"), ("optimizer", "lr")):
+        rate = config[group].get(key)
+        if isinstance(rate, int | float):
+            return f"{group}.{key}={rate / 5:g} instead of {rate:g}"
+    return ""

@@ -254,7 +254,7 @@ class Fitted:
 def ways(parts: Parts, slower: str) -> list[str]:
     """What a run can still try where a thaw cost more than it brought."""
     found = {
-        slower: True,
+        slower: bool(slower),
         "rates=layer_decay": len(set(parts.rates.values())) == 1,
         "schedule.warmup=1": parts.schedule.warmup < 1,
         "augment=light": parts.preprocessing.pixels and not parts.augment.random,

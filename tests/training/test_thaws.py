@@ -1,11 +1,17 @@
 """Whether a thaw was worth it, judged by the figures of val."""
 
 import math
+from typing import Any
 
 import pytest
+from torch.optim import SGD
 
+from ftlab.optimizers import OptimizerSettings
+from ftlab.run_settings import typed
 from ftlab.strategies.base import Phase, spans
+from ftlab.training.fit import ways
 from ftlab.training.phases.thaws import Judge, Lost, lost, warnings
+from tests.training.tiny import parts_of
 
 HEAD, TOP, ALL = {"head/fc": 1.0}, {"head/fc": 1.0, "b/top": 1.0}, {"head/fc": 1.0, "b/top": 1.0, "b/stem": 1.0}
 PHASES = [Phase("head", 1, HEAD), Phase("top", 2, TOP), Phase("all", 2, ALL)]
@@ -112,3 +118,22 @@ def test_it_names_the_figure_by_which_another_epoch_was_better() -> None:
     )
     same = [judges[0], accuracy(0.7, 0.7001, 0.7, 0.7, 0.7)]
     assert "by accuracy" not in warnings(same, PHASES, [])[0]
+
+
+def own(speed: float) -> OptimizerSettings:
+    """An optimizer of one's own, whose key is no `lr`."""
+    return OptimizerSettings(SGD, speed, 0.0, False, {})
+
+
+def test_a_lower_rate_is_advised_by_the_key_that_says_it_and_not_where_none_does() -> None:
+    mine: dict[str, Any] = {"trusted_modules": [__name__], "optimizer": {"_target_": f"{__name__}.own", "speed": 0.1}}
+    slower = {
+        ("strategy=lp_ft",): "strategy.rate=0.1 instead of 0.5",
+        ("strategy=full",): "optimizer.lr=0.002 instead of 0.01",
+    }
+    for words, said in slower.items():
+        assert parts_of(*words)[1].slower == said
+    parts, settings, _ = parts_of("strategy=full", **mine)
+    assert parts.optimizer.lr == 0.1
+    assert ways(parts, settings.slower) == ["rates=layer_decay", "schedule.warmup=1", "augment=light"]
+    assert typed({**settings.written.config, "strategy": {"_target_": "mine.rated.Rated", "rate": None}}).slower == ""
