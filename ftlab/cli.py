@@ -21,6 +21,7 @@ from ftlab.modes import MODES, OF_TRAIN, listing, usage
 from ftlab.streams import make_printable
 
 # .hydra/ is written by the first process of a new run only; where one goes on, by ftlab.run, once nothing is refused.
+RUN_DIR = "hydra.run.dir"
 SILENT = "hydra.output_subdir=null"
 OTHERS = (SILENT, "hydra/job_logging=stdout")  # processes that torchrun or srun has started beside the first: no log
 
@@ -79,7 +80,6 @@ def _mode(mode: str, words: list[str]) -> int:
     from ftlab.composition import prepare
     from ftlab.overrides import quote
     from ftlab.resume import check_same, is_auto, is_done, replayed
-    from ftlab.starting import fresh, move_aside, never_saved, no_trace
     from ftlab.training.distributed.processes import rank
 
     multirun = args.multirun or "hydra.mode=MULTIRUN" in args.overrides
@@ -90,19 +90,16 @@ def _mode(mode: str, words: list[str]) -> int:
     if resumed and multirun:
         raise UserError("resume=...: goes on with one run; a multirun begins new ones")
     prepared = prepare(overrides, mode, args.config_dir, args.config_name, multirun=multirun, missing_ok=show)
-    flags = [word for word in words if word not in args.overrides]
-    line = [*flags, *prepared.lines]
+    line = [*(word for word in words if word not in args.overrides), *prepared.lines]  # flags first
     if show or mode not in OF_TRAIN:
         return _hydra(mode, line)
     # ${now:...} is read once, here: the folder that is checked is the folder that is used.
-    key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
+    key = "hydra.sweep.dir" if multirun else RUN_DIR
     folder = Path(prepared.folder(key))
     if resumed:
         settings = prepared.settings() if mode == "train" else _as_train(mode, overrides, args)
         if is_auto(args.overrides) and is_done(folder, settings):
-            if not rank():
-                print(f"{folder}: the run is finished, with these settings; nothing is left to do")
-            return 0
+            return _done(folder, mode)
         check_same(folder, settings)
     if mode != "train":  # they leave nothing in the folder of the run, and do not make it
         return _hydra(mode, [*line, "hydra.run.dir=.", SILENT])
@@ -113,17 +110,22 @@ def _mode(mode: str, words: list[str]) -> int:
         return _go_on(folder, line)
     if rank():
         return _hydra(mode, [*line, *OTHERS])
-    if is_auto(args.overrides) and never_saved(folder):
+    return _start(folder, key, line, again=is_auto(args.overrides))
+
+
+def _start(folder: Path, key: str, line: list[str], again: bool) -> int:
+    """A new run, or several, in the folder that `key` names; again: where one may have ended before."""
+    from ftlab.starting import fresh, move_aside, never_saved, no_trace
+
+    if again and never_saved(folder):
         print(f"{folder}: a run ended there before its first checkpoint; it is now in {move_aside(folder)}")
     with no_trace(key, fresh(key, folder)):
-        return _start(folder, multirun, line)
+        code = _hydra("train", line)
+        return _said(code, folder) if key == RUN_DIR else _summed_up(code, folder)
 
 
-def _start(folder: Path, multirun: bool, line: list[str]) -> int:
-    """A new run, or several, in the folder."""
-    code = _hydra("train", line)
-    if not multirun:
-        return _said(code, folder)
+def _summed_up(code: int, folder: Path) -> int:
+    """The code of a multirun, whose jobs are shown in one table."""
     from ftlab.starting import SWEEP
     from ftlab.sweep import finish
 
@@ -141,6 +143,20 @@ def _as_train(mode: str, overrides: Sequence[str], args: Namespace) -> dict[str,
     own = keys(mode) - keys("train")
     words = [text for text in overrides if text.lstrip("+").partition("=")[0] not in own]
     return prepare(words, "train", args.config_dir, args.config_name).settings()
+
+
+def _done(folder: Path, mode: str) -> int:
+    """Of a finished run nothing is left to do, but what it was killed before."""
+    from rich.console import Console
+
+    from ftlab.finishing import make_up
+    from ftlab.training.distributed.processes import rank
+
+    if not rank():
+        print(f"{folder}: the run is finished, with these settings; nothing is left to do")
+        if mode == "train":
+            make_up(folder, Console())
+    return 0
 
 
 def _go_on(folder: Path, line: list[str]) -> int:

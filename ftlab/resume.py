@@ -9,6 +9,7 @@ from ftlab.errors import UserError
 from ftlab.files.writing import read_json
 from ftlab.overrides import quote
 from ftlab.settings import TYPES, accepts
+from ftlab.strategies.base import Phase, is_over, prolonged_by
 from ftlab.yaml_text import loaded
 
 LAST = "checkpoints/last.ckpt"  # inside a run's folder
@@ -83,13 +84,19 @@ def shown(changed: Mapping[str, str]) -> str:
     return ", ".join(f"{key} ({change})" for key, change in list(changed.items())[:4]) + more
 
 
-def check_epochs(folder: Path, planned: int, done: int) -> None:
+def check_epochs(folder: Path, phases: Sequence[Phase], losses: Sequence[float | None]) -> None:
     """Raises: UserError for fewer epochs than are done, or for a finished run that gets no more of them."""
-    if planned < done or (planned == done and is_finished(folder)):
-        raise UserError(
-            f"resume={folder}: {done} epochs are done, and {planned} are asked for; "
-            f"give trainer.max_epochs above {done}"
-        )
+    planned, done = sum(phase.epochs for phase in phases), len(losses)
+    lacking = prolonged_by(phases, losses) if is_over(phases, losses) and is_finished(folder) else []
+    said = []
+    if planned < done or "trainer.max_epochs" in lacking:
+        more = f"give trainer.max_epochs above {max(planned, done)}"
+        said += [f"{done} epochs are done, and {planned} are asked for; {more}"]
+    if "early_stopping.patience" in lacking:
+        more = "give early_stopping.patience=N above that 'resume_allow=[early_stopping.patience]'"
+        said += [f"after {done} epochs the last phase is at the end of its patience of {phases[-1].patience}; {more}"]
+    if said:
+        raise UserError(f"resume={folder}: {'; '.join(said)}")
 
 
 def went_on(at: Mapping[str, int]) -> str:

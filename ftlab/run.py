@@ -19,23 +19,24 @@ from ftlab.assembly import Parts, assemble, check_kind, put_together
 from ftlab.backbones.base import Backbone
 from ftlab.cache.decoded import Decoded
 from ftlab.config import options, plainly, shipped
+from ftlab.continuing import going_on
 from ftlab.data.base import DataSpec, Splits
 from ftlab.data.membership import record
 from ftlab.data.membership.holding import Hold
 from ftlab.data.module import DataModule
 from ftlab.disk import clear_errors, locked
-from ftlab.earlier import check_classes, of_bundle, of_run
+from ftlab.earlier import of_bundle, of_run
 from ftlab.errors import UserError
 from ftlab.files.dialect import dialect
 from ftlab.files.writing import write_json, write_text
+from ftlab.finishing import finish, leave, say
 from ftlab.log import logged
 from ftlab.planning import show_estimates, show_plan, show_surgery
-from ftlab.reports.terminal import print_evaluation, print_problems, print_summary
-from ftlab.resume import as_read, check_epochs
+from ftlab.reports.terminal import print_evaluation, print_problems
+from ftlab.resume import as_read
 from ftlab.run_settings import RunSettings, typed
 from ftlab.starting import folder_of, no_trace, open_folder
 from ftlab.strategies import phases as phase_files
-from ftlab.strategies.base import prolonged
 from ftlab.survey import loading_keys, problems_of
 from ftlab.yaml_text import dumped
 
@@ -75,58 +76,40 @@ def run_in(
     folder: Path, settings: Config, data: Splits | None, backbone: Backbone | None, terminal: Console | None
 ) -> Report:
     """The run itself, in a folder that is its own; only the main process has a terminal, and writes."""
-    from ftlab.reports.hparams import write_hparams
-    from ftlab.reports.page import write_page
     from ftlab.training.distributed.processes import together
     from ftlab.training.fit import fit
-    from ftlab.training.saving.keeping import tidy
-    from ftlab.training.trials.automatic import chosen
 
     started, clock = datetime.now(UTC), time.perf_counter()
     is_main, console = terminal is not None, terminal or Console(quiet=True)
     parts = going_on(folder, settings, assemble(settings, data, backbone, hold=of_run(folder, settings, is_main)))
-    show_plan(parts, console, settings["plan"]["detail"])
-    show_surgery(parts, console)
-    settings, automatic = chosen(parts, settings, folder, partial(loaders, parts))
-    for line in automatic:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    settings, automatic = settled(parts, settings, folder, console)
     if is_main:
-        write_config(folder, settings)
-        if parts.membership is not None:
-            record.write(folder, parts.membership)
-    epochs = sum(phase.epochs for phase in parts.phases)
-    given = typed(settings)
-    decoded = Decoded(parts.cache, parts.preprocessing, settings["data"]["num_workers"], epochs)
+        write_config(folder, settings, parts)
+    given, own = typed(settings), {"own_data": data is not None, "own_backbone": backbone is not None}
+    decoded = decoded_for(parts, settings)
     make_data = partial(loaders, parts, given, decoded=decoded)
     setup = time.perf_counter() - clock
 
     with decoded:
-        with together(given.trainer, folder, own_parts=data is not None or backbone is not None):
+        with together(given.trainer, folder, own_parts=any(own.values())):
             fitted = fit(parts, given, make_data, folder, console)
         if not is_main:
             return {}
         judged = time.perf_counter()
         evaluations = fitted.evaluate(make_data())
         images, told = decoded.report(), decoded.told()
-    seconds = {"setup": setup, "train": judged - clock - setup, "evaluate": time.perf_counter() - judged}
     report = {
         "started": started.isoformat(timespec="seconds"),
         "run_dir": str(folder),
         "command": command("train"),
-        "seconds": seconds,
+        "seconds": {"setup": setup, "train": judged - clock - setup, "evaluate": time.perf_counter() - judged},
         "automatic": automatic,
         **fitted.report(evaluations),
         "images": images,
         "config": settings,
     }
-    description = fitted.description(report, own_backbone=backbone is not None, own_data=data is not None)
-    bundles.save(folder / "bundle", parts.model, description, parts.membership)
-    write_page(report, fitted.blocks(report, evaluations, make_data()), parts.task.scales, folder / "report.html")
-    write_hparams(report, folder / "tensorboard")
-    write_json(folder / "report.json", report)  # last: it says that the run is finished
-    print_summary(report, console)
-    for line in (*filter(None, [told]), *tidy(folder, given.checkpoint.keep)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    leave(folder, report, fitted, evaluations, make_data(), own)
+    finish(folder, report, [told] if told else [], console)
     return report
 
 
@@ -241,35 +224,33 @@ def with_own(settings: Config, data: Splits | None) -> Config:
     return {**settings, "data": {**options("data")["own"], **changed}}
 
 
-def going_on(folder: Path, settings: Config, parts: Parts) -> Parts:
-    """The parts, with the phases of the run in the folder where it is to be resumed.
-
-    Raises: UserError where its outputs mean other classes, or no epoch is left to train.
-    """
-    if not settings["resume"]:
-        return parts
-    before = begun(folder)
-    check_classes(folder, before.get("classes"), parts.spec.target.classes, parts.preprocessing.pixels)
-    phases = prolonged(parts.phases, before["phases"])
-    check_epochs(folder, sum(phase.epochs for phase in phases), len(before["history"]))
-    return replace(parts, phases=phases)
-
-
 def looking(folder: Path, settings: Config) -> Hold:
     """What data are held against by what leaves no run."""
     return replace(of_run(folder, settings, is_main=True), records=False)
 
 
-def begun(folder: Path) -> Report:
-    """What the newest checkpoint of a run says: {history, epoch, phases}."""
-    from ftlab.training.saving.checkpoints import newest, state
+def settled(parts: Parts, settings: Config, folder: Path, console: Console) -> tuple[Config, list[str]]:
+    """Show the plan, then the settings with what was `auto` as it was chosen, and the lines that say so."""
+    from ftlab.training.trials.automatic import chosen
 
-    return state(newest(folder / "checkpoints"))
+    show_plan(parts, console, settings["plan"]["detail"])
+    show_surgery(parts, console)
+    settings, automatic = chosen(parts, settings, folder, partial(loaders, parts))
+    say(automatic, console)
+    return settings, automatic
 
 
-def write_config(folder: Path, settings: Config) -> None:
-    """What the run does; for one that goes on also what was typed, which Hydra itself writes when a run begins."""
+def decoded_for(parts: Parts, settings: Config) -> Decoded:
+    epochs = sum(phase.epochs for phase in parts.phases)
+    return Decoded(parts.cache, parts.preprocessing, settings["data"]["num_workers"], epochs)
+
+
+def write_config(folder: Path, settings: Config, parts: Parts) -> None:
+    """What the run does, and which sample is in which split; for one that goes on also what was typed, which Hydra
+    itself writes when a run begins."""
     write_text(folder / "config.yaml", dumped(dict(settings)))
+    if parts.membership is not None:
+        record.write(folder, parts.membership)
     if settings["resume"] and HydraConfig.initialized():
         (folder / ".hydra").mkdir(exist_ok=True)
         write_text(folder / ".hydra" / "overrides.yaml", dumped(list(HydraConfig.get().overrides.task)))

@@ -105,6 +105,16 @@ def is_over(phases: Sequence[Phase], losses: Sequence[float | None]) -> bool:
     return len(found) == len(phases) and found[-1].ended_by is not None
 
 
+def prolonged_by(phases: Sequence[Phase], losses: Sequence[float | None]) -> list[str]:
+    """The keys that a run which is over needs more of to go on; the patience of the run is that of its last phase."""
+    longer = [*phases[:-1], replace(phases[-1], epochs=phases[-1].epochs + 1)]
+    more = {
+        "trainer.max_epochs": spans(phases, losses)[-1].ended_by == "epochs",
+        "early_stopping.patience": is_over(longer, losses),
+    }
+    return [key for key, is_needed in more.items() if is_needed]
+
+
 def current(phases: Sequence[Phase], losses: Sequence[float | None]) -> Span:
     """The phase of the epoch that comes after `losses`; after the end, the last one."""
     return spans(phases, losses)[-1]

@@ -24,6 +24,7 @@ from ftlab.evaluation import Evaluation, evaluate, results, section
 from ftlab.inputs.images.transforms import mix
 from ftlab.resume import went_on
 from ftlab.run_settings import RunSettings
+from ftlab.strategies.base import prolonged_by
 from ftlab.tasks.base import Task
 from ftlab.tasks.monitor import monitor_sign
 from ftlab.training import trainer as trainers
@@ -36,7 +37,8 @@ from ftlab.training.phases.history import best_epoch, losses, phase_records, unm
 from ftlab.training.phases.rates import RatePlan
 from ftlab.training.phases.unfreezing import Unfreezing
 from ftlab.training.progress import EpochLines
-from ftlab.training.saving.checkpoints import BEST, Checkpoints, newest
+from ftlab.training.saving.checkpoints import Checkpoints, newest
+from ftlab.training.saving.files import BEST
 from ftlab.training.saving.interruptions import Interruptions
 from ftlab.training.saving.loading import read_checkpoint
 from ftlab.training.saving.nonfinite import factor
@@ -179,6 +181,7 @@ class Fitted:
             "history": tuner.history,
             "rates": tuner.plan.curve(values, factor=self._halved),
             "best": self._best(values),
+            "prolonged_by": prolonged_by(parts.phases, values),
             "data": {
                 "name": parts.spec.name,
                 "sizes": dict(parts.spec.sizes),

@@ -36,7 +36,7 @@ from ftlab.strategies.phases import Phases
 from ftlab.targets.classes import Classes
 from ftlab.tasks.classification import Classification
 from ftlab.training import fit
-from ftlab.training.saving.checkpoints import LAST
+from ftlab.training.saving.files import LAST
 from tests.training.tiny import CLASSES, PREPROCESSING, Block, pictures
 
 BLOCKS = ("stem", "middle", "top")

@@ -23,7 +23,7 @@ from ftlab.disk import LOCK, clear_errors, locked, writable
 from ftlab.errors import UserError
 from ftlab.pickles import save
 from ftlab.run import train
-from ftlab.training.saving.checkpoints import LAST
+from ftlab.training.saving.files import LAST
 from ftlab.training.saving.loading import read_checkpoint
 from tests.conftest import ROOT
 from tests.data.pictures import write_classes

@@ -1,9 +1,23 @@
 """Where a run stands, as pure functions of hand-made histories."""
 
+from dataclasses import replace
+
 import pytest
 
 from ftlab.errors import UserError
-from ftlab.strategies.base import Phase, Span, Thaw, check, current, is_over, share, spans, thaw, with_early_stopping
+from ftlab.strategies.base import (
+    Phase,
+    Span,
+    Thaw,
+    check,
+    current,
+    is_over,
+    prolonged_by,
+    share,
+    spans,
+    thaw,
+    with_early_stopping,
+)
 
 STAGES = ("b/stem", "b/top", "head/fc")
 
@@ -151,3 +165,12 @@ def test_shares_always_sum_to_the_epochs_with_at_least_one_each() -> None:
 def test_fewer_epochs_than_phases_are_an_error_that_says_how_many_are_needed() -> None:
     with pytest.raises(UserError, match=r"trainer.max_epochs=2.*3 phases.*at least 3.*strategy.groups"):
         share(2, ["a", "b", "c"])
+
+
+def test_a_run_that_is_over_goes_on_by_more_of_what_has_ended_it() -> None:
+    phases = [Phase("a", 2, {"head/fc": 1.0}), Phase("b", 3, {"head/fc": 1.0}, patience=2)]
+    falling = [5.0, 4.0, 3.0, 2.0, 1.0]
+    assert prolonged_by(phases, falling) == ["trainer.max_epochs"]
+    assert prolonged_by(phases, [*falling[:3], 3.0, 3.0]) == ["trainer.max_epochs", "early_stopping.patience"]
+    longer = [phases[0], replace(phases[1], epochs=4)]
+    assert prolonged_by(longer, [*falling[:3], 3.0, 3.0]) == ["early_stopping.patience"]

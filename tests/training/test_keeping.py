@@ -1,16 +1,23 @@
 """checkpoint.keep: what stays of a run's checkpoints, and what it can still do with them."""
 
 import json
+import shutil
+from io import StringIO
 from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
 import ftlab
 from ftlab.backbones import weights
+from ftlab.cli import main
+from ftlab.disk import locked
 from ftlab.errors import UserError
+from ftlab.finishing import finish, tidy_up
+from ftlab.resume import is_finished
 from ftlab.strategies.base import Phase, current
 from ftlab.training.saving.checkpoints import passed
 from ftlab.training.saving.loading import read_checkpoint
@@ -21,6 +28,9 @@ from tests.training.tiny import prepared
 WORDS = [*NOISE, "strategy=progressive", "trainer.max_epochs=6", "backbone.width=8", "compile=off"]
 HASTY = "optimizer.lr=0.3"  # the best epoch is not the last one
 MORE = ["trainer.max_epochs=8", "resume_allow=[trainer.max_epochs]"]
+IMPATIENT = [*NOISE, "strategy=lp_ft", "strategy.groups=1", "strategy.head_share=0.6", "strategy.head_init=random",
+             "strategy.patience=1", "strategy.min_delta=5", "strategy.restore_best=true", "trainer.max_epochs=12",
+             "optimizer.lr=0.3", "schedule=constant", "compile=off"]  # fmt: skip
 KEEPS = ("all", "last", "best")
 
 
@@ -106,7 +116,7 @@ def test_a_run_drops_the_best_weights_of_phases_that_have_passed(tmp_path: Path,
 
 def test_the_best_weights_of_a_phase_go_when_neither_of_two_checkpoints_can_ask_for_them() -> None:
     for patience, epochs in product((None, 1), (1, 2, 3)):
-        phases = [Phase(name, epochs, {"head/fc": 1.0}, patience=patience) for name in "abc"]
+        phases = [Phase(name, epochs, {"head/fc": 1.0}, patience, start="best") for name in "abc"]
         for losses in product((1.0, 2.0), repeat=3 * epochs):
             for done in range(1, len(losses) + 1):
                 gone = set(passed(phases, losses[:done]))
@@ -118,3 +128,83 @@ def test_the_best_weights_of_a_phase_go_when_neither_of_two_checkpoints_can_ask_
                 assert not gone & needed
                 first = min(needed)
                 assert gone == set(range(first)) or first < 0
+
+
+@pytest.fixture(scope="module")
+def impatient(runs: Path) -> Path:
+    """A run of which both phases ended by their patience."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(runs)
+        ftlab.train(ftlab.compose(IMPATIENT), "impatient")
+    close_handlers()
+    report = json.loads((runs / "impatient/report.json").read_text())
+    assert [phase["ended_by"] for phase in report["phases"]] == ["plateau", "plateau"]
+    return runs / "impatient"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trainer.max_epochs=14", "resume_allow=[trainer.max_epochs]"],
+         r"after \d epochs the last phase is at the end of its patience of 1; give early_stopping.patience=N"),
+    ],
+)  # fmt: skip
+def test_what_a_finished_run_cannot_do_is_refused_before_anything_is_written(
+    words: list[str], said: str, impatient: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(impatient.parent)
+    before = (impatient / "config.yaml").read_bytes()
+    with pytest.raises(UserError, match=said):
+        ftlab.train(ftlab.compose([*IMPATIENT, "resume=impatient", *words]))
+    assert (impatient / "config.yaml").read_bytes() == before
+    assert is_finished(impatient)
+
+
+def test_it_is_said_how_a_run_gets_more_epochs(impatient: Path) -> None:
+    said = "resume=impatient early_stopping.patience=N 'resume_allow=[early_stopping.patience]' prolongs the run"
+    assert said in (impatient / "ftlab.log").read_text()
+
+
+# What fails when a run has its report, or is not done any more
+
+
+@pytest.fixture
+def killed(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a run that keeps its best weights, killed after its report."""
+    monkeypatch.chdir(runs)
+    folder = Path("killed")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree("best", folder)
+    for name in ("last", "previous", "phase-1-head-best"):
+        shutil.copyfile("all/checkpoints/best.ckpt", folder / f"checkpoints/{name}.ckpt")
+    return folder
+
+
+def test_what_a_run_was_killed_before_is_made_up_for_when_it_is_started_again(
+    killed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = ["train", *WORDS, HASTY, "checkpoint.keep=best", "resume=auto", f"hydra.run.dir={killed}"]
+    before = there(killed)
+    with locked(killed):  # by another process that does the same
+        assert main(again) == 0
+    assert "another run is working in this folder" in capsys.readouterr().out
+    assert there(killed) == before
+    assert main(again) == 0
+    assert "nothing is left to do\ncheckpoints: " in capsys.readouterr().out
+    assert there(killed) == there(Path("best"))
+
+
+def test_what_fails_after_the_report_is_a_warning(killed: Path) -> None:
+    report = json.loads((killed / "report.json").read_text())
+    (killed / "checkpoints/best.ckpt").write_bytes(b"no checkpoint")
+    shutil.rmtree(killed / "tensorboard")
+    (killed / "tensorboard").touch()
+    console = Console(file=StringIO())
+    finish(killed, report, [], console)
+    (killed / "checkpoints/best.partial").mkdir()  # cannot be removed as a file
+    tidy_up(killed, report, console)
+    assert isinstance(console.file, StringIO)
+    lines = [line for line in console.file.getvalue().splitlines() if line.startswith("warning: ")]
+    assert [line.split(": ")[1] for line in lines[-3:]] == ["tensorboard", "checkpoints", "checkpoints"]
+    assert "best.ckpt: truncated or not a checkpoint" in lines[-2]
+    assert "best.partial" in lines[-1]

@@ -14,7 +14,7 @@ from ftlab.batch import Batch
 from ftlab.data.base import Splits
 from ftlab.errors import UserError
 from ftlab.targets.classes import Classes
-from ftlab.training.saving.checkpoints import LAST
+from ftlab.training.saving.files import LAST
 from ftlab.training.saving.loading import read_checkpoint
 from ftlab.training.saving.nonfinite import ROLLBACKS, SKIPS_IN_A_ROW, decide, factor, norm, weights_are_finite
 from tests.training.test_resume import assert_equal

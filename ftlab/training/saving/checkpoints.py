@@ -24,12 +24,12 @@ from ftlab.run_settings import Keep
 from ftlab.strategies.base import Phase, current, spans
 from ftlab.training.finetuner import STATE, FineTuner
 from ftlab.training.phases.history import best_epoch
+from ftlab.training.saving.files import BEST, LAST, PREVIOUS
 from ftlab.training.saving.frozen_part import FrozenPart, untrained
 from ftlab.training.saving.interruptions import Interruptions
 from ftlab.training.saving.loading import read_checkpoint
 from ftlab.training.saving.nonfinite import weights_are_finite
 
-LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 GO_ON, SAVE, STOP = 0, 1, 2  # what is to be done after a step; with several ranks the highest wins
 
 

@@ -4,39 +4,37 @@ While a run trains, it may have to go back to the checkpoint before the last; on
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ftlab import pickles
 from ftlab.cache.decide import gib
 from ftlab.disk import flush
 from ftlab.pickles import FROZEN, FROZEN_PART
-from ftlab.run_settings import Keep
-from ftlab.training.saving.checkpoints import BEST, LAST, PREVIOUS
+from ftlab.training.saving.files import BEST, LAST, LIGHTER, kept, superfluous
 from ftlab.training.saving.loading import IF_HOSTILE
 
-PHASES = "phase-*-best.ckpt"
 GOES_ON = {
-    "last": "ftlab train resume={run} trainer.max_epochs=N 'resume_allow=[trainer.max_epochs]' prolongs the run",
+    "last": "ftlab train resume={run} {more} 'resume_allow=[{keys}]' prolongs the run",
     "best": "the run cannot be prolonged; backbone.weights={bundle} starts another one from its weights",
 }
 
 
-def tidy(run: Path, keep: Keep) -> list[str]:
-    """Remove from the folder of a finished run what `keep` does not name; a line that says so, if anything went."""
-    folder = run / "checkpoints"
+def tidy(run: Path, report: Mapping[str, Any]) -> list[str]:
+    """Remove from the folder of a finished run what its `keep` does not name; a line that says so, if anything went."""
+    folder, keep = run / "checkpoints", kept(report)
+    gone = superfluous(folder, keep)
+    if not gone:
+        return []
     before = size(folder)
-    gone = [] if keep == "all" else [folder / PREVIOUS, *sorted(folder.glob(PHASES))]
-    gone += [folder / LAST] if keep == "best" else []
-    gone = [path for path in gone if path.exists()]
     for path in gone:
         path.unlink()
-    if keep != "all":
-        lighten(folder)
-    freed = before - size(folder)
-    if not gone and not freed:
-        return []
-    goes_on = GOES_ON[keep].format(run=run, bundle=run / "bundle")
-    return [f"checkpoints: {gib(freed)} of {gib(before)} removed (checkpoint.keep={keep}); {goes_on}"]
+    lighten(folder)
+    keys = report["prolonged_by"]
+    more = {"more": " ".join(f"{key}=N" for key in keys), "keys": ",".join(keys)}
+    goes_on = GOES_ON[keep].format(run=run, bundle=run / "bundle", **more)
+    return [f"checkpoints: {gib(before - size(folder))} of {gib(before)} removed (checkpoint.keep={keep}); {goes_on}"]
 
 
 def lighten(folder: Path) -> None:
@@ -45,10 +43,13 @@ def lighten(folder: Path) -> None:
     if best.exists() and not (last.exists() and last.samefile(best)):
         saved = read(best)
         if saved["optimizer_states"]:
-            partial = best.with_suffix(".partial")
-            pickles.save({**saved, "optimizer_states": []}, partial)
-            flush(partial)
-            os.replace(partial, best)
+            partial = folder / LIGHTER
+            try:
+                pickles.save({**saved, "optimizer_states": []}, partial)
+                flush(partial)
+                os.replace(partial, best)
+            finally:
+                partial.unlink(missing_ok=True)
     if not any(FROZEN_PART in read(path) for path in folder.glob("*.ckpt")):
         (folder / FROZEN).unlink(missing_ok=True)
 

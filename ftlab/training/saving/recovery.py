@@ -14,7 +14,7 @@ from torch import Tensor
 from ftlab.errors import UserError
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.phases.unfreezing import Unfreezing
-from ftlab.training.saving.checkpoints import LAST
+from ftlab.training.saving.files import LAST
 from ftlab.training.saving.loading import read_checkpoint
 from ftlab.training.saving.nonfinite import (
     ROLLBACKS,

@@ -1,0 +1,30 @@
+"""The phases of a run that goes on, and what would keep them from being run: all of it before anything is written."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ftlab.assembly import Parts
+from ftlab.earlier import check_classes
+from ftlab.resume import check_epochs
+from ftlab.strategies.base import prolonged
+from ftlab.tasks.monitor import monitor_sign
+
+
+def going_on(folder: Path, settings: Mapping[str, Any], parts: Parts) -> Parts:
+    """The parts, with the phases of the run in the folder where it is to be resumed.
+
+    Raises: UserError where its outputs mean other classes, or no epoch is left to train.
+    """
+    from ftlab.training.phases.history import losses
+    from ftlab.training.saving.checkpoints import newest, state
+
+    if not settings["resume"]:
+        return parts
+    before, monitor = state(newest(folder / "checkpoints")), settings["monitor"]
+    check_classes(folder, before.get("classes"), parts.spec.target.classes, parts.preprocessing.pixels)
+    phases = prolonged(parts.phases, before["phases"])
+    values = losses(before["history"], monitor, monitor_sign(monitor, parts.task))
+    check_epochs(folder, phases, values)
+    return replace(parts, phases=phases)
