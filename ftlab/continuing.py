@@ -15,10 +15,11 @@ from ftlab.tasks.monitor import monitor_sign
 def going_on(folder: Path, settings: Mapping[str, Any], parts: Parts) -> Parts:
     """The parts, with the phases of the run in the folder where it is to be resumed.
 
-    Raises: UserError where its outputs mean other classes, or no epoch is left to train.
+    Raises: UserError where its outputs mean other classes, no epoch is left to train, or weights are gone that the
+    phases go back to.
     """
     from ftlab.training.phases.history import losses
-    from ftlab.training.saving.checkpoints import newest, state
+    from ftlab.training.saving.checkpoints import check_best, newest, state
 
     if not settings["resume"]:
         return parts
@@ -27,4 +28,5 @@ def going_on(folder: Path, settings: Mapping[str, Any], parts: Parts) -> Parts:
     phases = prolonged(parts.phases, before["phases"])
     values = losses(before["history"], monitor, monitor_sign(monitor, parts.task))
     check_epochs(folder, phases, values)
+    check_best(folder, phases, values)
     return replace(parts, phases=phases)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from io import StringIO
 from itertools import product
 from pathlib import Path
@@ -19,7 +20,7 @@ from ftlab.errors import UserError
 from ftlab.finishing import finish, tidy_up
 from ftlab.resume import is_finished
 from ftlab.strategies.base import Phase, current
-from ftlab.training.saving.checkpoints import passed
+from ftlab.training.saving.checkpoints import asked_for, passed
 from ftlab.training.saving.loading import read_checkpoint
 from tests.conftest import Command, close_handlers
 from tests.test_kept_split import NOISE, write_noise
@@ -125,9 +126,20 @@ def test_the_best_weights_of_a_phase_go_when_neither_of_two_checkpoints_can_ask_
                     span = current(phases, known)
                     begins = span.first_epoch == len(known)
                     needed |= {span.phase - 1} if begins else {span.phase}
+                    assert asked_for(phases, known) in {None, *needed}
                 assert not gone & needed
                 first = min(needed)
                 assert gone == set(range(first)) or first < 0
+
+
+def test_weights_are_asked_for_where_a_phase_begins_with_the_best_of_the_one_before() -> None:
+    phases = [Phase(name, 3, {"head/fc": 1.0}, start="best") for name in "ab"]
+    assert asked_for(phases, []) is None
+    assert asked_for(phases, [1.0, 2.0]) == 0  # one more epoch, which need not be better
+    assert asked_for(phases, [1.0, 2.0, 3.0]) == 0
+    assert asked_for(phases, [3.0, 2.0, 1.0]) is None  # the weights are there as they are
+    assert asked_for(phases, [1.0, 2.0, 3.0, 1.0]) is None  # no phase follows
+    assert asked_for([replace(phase, start="current") for phase in phases], [1.0, 2.0, 3.0]) is None
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +157,8 @@ def impatient(runs: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["strategy.patience=null", "resume_allow=[strategy.patience]"],
+         "phase '.*' would begin with the best weights of phase 'head'.* strategy.restore_best=false"),
         (["trainer.max_epochs=14", "resume_allow=[trainer.max_epochs]"],
          r"after \d epochs the last phase is at the end of its patience of 1; give early_stopping.patience=N"),
     ],

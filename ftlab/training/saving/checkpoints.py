@@ -46,6 +46,31 @@ def passed(phases: Sequence[Phase], losses: Sequence[float | None]) -> range:
     return range(span.phase - (span.first_epoch == len(before)))
 
 
+def asked_for(phases: Sequence[Phase], losses: Sequence[float | None]) -> int | None:
+    """The phase of whose best weights, as far as it has come, the next one may have to begin; None where none does."""
+    span = current(phases, losses)
+    begins = span.first_epoch == len(losses)  # a phase, with the coming epoch
+    phase, following = span.phase - begins, phases[span.phase + 1 - begins :][:1]
+    if phase < 0 or not following or following[0].start != "best":
+        return None
+    first = spans(phases, losses)[phase].first_epoch
+    return None if begins and best_epoch(losses, first) == len(losses) - 1 else phase
+
+
+def check_best(run: Path, phases: Sequence[Phase], losses: Sequence[float | None]) -> None:
+    """Raises: UserError if the best weights of a phase are gone, and the run that goes on asks for them: its phases
+    have others ends than those it was begun with."""
+    phase = asked_for(phases, losses)
+    if phase is None or phase_file(run / "checkpoints", phase, phases[phase].name).exists():
+        return
+    raise UserError(
+        f"resume={run}: phase '{phases[phase + 1].name}' would begin with the best weights of phase "
+        f"'{phases[phase].name}', which ended elsewhere before, and they are not kept (only checkpoint.keep=all keeps "
+        "those of each phase); leave the phases as they were, or set strategy.restore_best=false (in a file of phases: "
+        "start: current) and allow that too in resume_allow"
+    )
+
+
 class Checkpoints(Checkpoint):
     """Saves after each epoch, when the history has its record (Lightning calls Checkpoint callbacks last), and within
     long ones every so many steps or minutes."""
