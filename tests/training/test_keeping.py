@@ -21,6 +21,7 @@ from ftlab.finishing import finish, tidy_up
 from ftlab.resume import is_finished
 from ftlab.strategies.base import Phase, current
 from ftlab.training.saving.checkpoints import asked_for, passed
+from ftlab.training.saving.keeping import tidy
 from ftlab.training.saving.loading import read_checkpoint
 from tests.conftest import Command, close_handlers
 from tests.test_kept_split import NOISE, write_noise
@@ -210,6 +211,9 @@ def test_what_a_run_was_killed_before_is_made_up_for_when_it_is_started_again(
 
 def test_what_fails_after_the_report_is_a_warning(killed: Path) -> None:
     report = json.loads((killed / "report.json").read_text())
+    del report["prolonged_by"]  # of a run of an earlier version
+    assert "checkpoints: " in tidy(killed, report)[0]
+    shutil.copyfile("all/checkpoints/best.ckpt", killed / "checkpoints/last.ckpt")
     (killed / "checkpoints/best.ckpt").write_bytes(b"no checkpoint")
     shutil.rmtree(killed / "tensorboard")
     (killed / "tensorboard").touch()

@@ -31,7 +31,7 @@ def tidy(run: Path, report: Mapping[str, Any]) -> list[str]:
     for path in gone:
         path.unlink()
     lighten(folder)
-    keys = report["prolonged_by"]
+    keys = report.get("prolonged_by", ["trainer.max_epochs"])  # of runs of earlier versions
     more = {"more": " ".join(f"{key}=N" for key in keys), "keys": ",".join(keys)}
     goes_on = GOES_ON[keep].format(run=run, bundle=run / "bundle", **more)
     return [f"checkpoints: {gib(before - size(folder))} of {gib(before)} removed (checkpoint.keep={keep}); {goes_on}"]
