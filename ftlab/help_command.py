@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ftlab.config import conf_dir
 from ftlab.errors import UserError
+from ftlab.modes import MODES
 
 MANUAL = Path(__file__).parent / "manual"
 LINE = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?P<value>.*?)(?:\s+#\s*(?P<comment>.*))?$")
@@ -40,6 +41,9 @@ def help_of(words: Sequence[str]) -> int:
     if asked in pages():
         show((MANUAL / f"{asked}.md").read_text(encoding="utf8"))
         return 0
+    if asked in MODES:
+        print(of_mode(asked))
+        return 0
     found = keys_like(asked, list(keys()))
     if not found:
         known = {*pages(), *(key.name for key in keys()), *(key.name.rpartition(".")[2] for key in keys())}
@@ -47,6 +51,13 @@ def help_of(words: Sequence[str]) -> int:
         raise UserError(f"ftlab help {asked}: no page and no key. {near}Pages: {', '.join(pages())}.")
     print("\n".join(key.text for key in found))
     return 0
+
+
+def of_mode(mode: str) -> str:
+    """What a mode does, and where more is said: the pages that type it, most often first."""
+    typed = {page: (MANUAL / f"{page}.md").read_text(encoding="utf8").count(f"ftlab {mode}") for page in pages()}
+    more = " | ".join(sorted((page for page in typed if typed[page]), key=lambda page: -typed[page])[:3])
+    return f"ftlab {mode}: {MODES[mode]}\n    its keys, with examples: ftlab {mode} --help\n    in the manual: ftlab help {more}"
 
 
 def pages() -> list[str]:

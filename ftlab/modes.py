@@ -7,7 +7,7 @@ MODES = {
     "check": "what is wrong with some data, before anything trains",
     "plan": "print which stage trains when, and at which rate",
     "evaluate": "the metrics of a bundle on some data",
-    "predict": "one JSON line an image",
+    "predict": "one JSON line an image, a row of a table or a sequence",
     "cache": "what is kept on disk between runs, listed or removed",
     "help": "the manual, page by page, and what each key means",
 }

@@ -1,5 +1,6 @@
 """ftlab help shows every page and knows every key."""
 
+import re
 import subprocess
 import sys
 
@@ -7,7 +8,8 @@ import pytest
 
 from ftlab.config import conf_dir, groups, options, shipped
 from ftlab.guesses import leaves
-from ftlab.help_command import MANUAL, keys, pages
+from ftlab.help_command import MANUAL, help_of, keys, pages
+from ftlab.modes import MODES
 from tests.conftest import Command
 
 
@@ -45,6 +47,28 @@ def test_what_is_neither_is_answered_with_the_nearest(command: Command) -> None:
     told = command("help", "tabels")
     assert told.code == 2
     assert told.err.startswith("ftlab: ftlab help tabels: no page and no key. did you mean 'tables'?")
+
+
+@pytest.mark.parametrize("mode", sorted({*MODES} - {"help", *pages()}))
+def test_a_mode_is_told_with_its_line_its_keys_and_pages_that_are_there(
+    mode: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert help_of([mode]) == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == f"ftlab {mode}: {MODES[mode]}"
+    assert second.endswith(f"ftlab {mode} --help")
+    named = third.rpartition("ftlab help ")[2].split(" | ")
+    assert named
+    assert all(f"ftlab {mode}" in (MANUAL / f"{page}.md").read_text() for page in named)
+
+
+def test_a_comment_is_understood_alone_and_predict_speaks_of_more_than_images() -> None:
+    told = [(key.name, key.comment) for key in keys()]
+    assert [name for name, comment in told if comment.startswith(("of these", "of them", "those of them"))] == []
+    said = dict(told)
+    assert all(word in said["input"] for word in ("image", "CSV", "Parquet", ".npz"))
+    assert "checkpoints" in said["checkpoint.keep"]
+    assert all("columns of the file" in comment for name, comment in told if name == "data.drop")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
