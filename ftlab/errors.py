@@ -1,6 +1,6 @@
 """The one exception that means: what the user gave is wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -21,6 +21,16 @@ def choices(name: str, accepted: Iterable[str]) -> str:
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"{hint}Accepted: {', '.join(known) or 'nothing'}."
+
+
+def absent(needed: Sequence[str], there: Iterable[str], whose: str) -> str:
+    """The end of a message about columns that have to be there, of which `there` lacks some; one that is needed itself
+    is nobody's misspelling. whose: who has those that are there."""
+    names = list(there)
+    missing = [name for name in needed if name not in names]
+    near = get_close_matches(missing[0], [name for name in names if name not in needed], n=1, cutoff=0.5)
+    meant = f"did you mean '{near[0]}'? Add " if near else "add "
+    return f"{meant}{', '.join(missing)}; {whose} has: {', '.join(names) or 'nothing'}"
 
 
 def shorten(text: str) -> str:

@@ -165,10 +165,24 @@ def test_rows_of_a_file_are_listed_with_their_line_and_a_broken_one_fails_alone(
 
 def test_a_file_that_lacks_a_column_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("city,aeg,size\nRome,1,2\n")
-    with pytest.raises(UserError, match=r"rows.csv, column age: the column is missing. did you mean 'aeg'"):
+    with pytest.raises(UserError, match=r"rows.csv, column age: the column is missing; did you mean 'aeg'\? Add age; the file has: city, aeg, "):
         fitted().listed(str(tmp_path / "rows.csv"))
     with pytest.raises(UserError, match="names no file"):
         fitted().listed(str(tmp_path / "*.parquet"))
+
+
+def test_a_column_that_is_needed_itself_is_not_taken_for_one_that_lacks(tmp_path: Path) -> None:
+    days = [{"x2": 1.0, "x6": 2.0, "when": "2024-01-01"}, {"x2": 2.0, "x6": 3.0, "when": "2024-02-03"}]
+    found = fit(days, Columns(("x2", "x6"), (), dates=(("when", "year"),)))
+    (tmp_path / "rows.csv").write_text("x6,when,other\n1,2024-01-01,2\n")
+    with pytest.raises(UserError) as told:
+        found.listed(str(tmp_path / "rows.csv"))
+    assert str(told.value).endswith("column x2: the column is missing; add x2; the file has: x6, when, other.")
+    for given in ({"x6": 1, "when": "2024-01-01"}, {"x6": 1}):
+        with pytest.raises(UserError) as told:
+            found.transform()(given)
+        lacking = ", ".join(name for name in ("x2", "when") if name not in given)
+        assert str(told.value) == f"the row lacks the column 'x2'; add {lacking}; it has: {', '.join(given)}"
 
 
 def test_python_gives_one_row_or_many() -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ftlab.errors import UserError, choices
+from ftlab.errors import UserError, absent
 from ftlab.files.csv_file import CsvFile
 from ftlab.files.dialect import Dialect
 from ftlab.files.table_file import table_file
@@ -56,11 +56,11 @@ def _of_rows(
     """What a file of rows holds, and what a person should know of how it was read."""
 
     def channels(columns: Sequence[str]) -> tuple[str, ...]:
-        for name in names:
-            if name not in columns:
-                raise file.error("the column is missing", column=name, hint=choices(name, columns))
+        if missing := next((name for name in names if name not in columns), None):
+            raise file.error(f"the column is missing; {absent(needed, columns, 'the file')}", column=missing)
         return names
 
+    needed = [name for name in (layout.series, layout.time, token, *names) if name is not None]
     long = LongFile(file, layout, token, channels)
     whole, faults = long.read()
     found: list[Unread] = []

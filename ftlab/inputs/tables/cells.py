@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ftlab.errors import UserError, choices
+from ftlab.errors import UserError, absent
 from ftlab.files.dates import EXAMPLES, Order, date
 from ftlab.files.numbers import MISSING, SIGNS, number
 from ftlab.files.paths import short
@@ -66,9 +66,15 @@ def rows_of(given: Any) -> Any:
     ]
 
 
+def check_columns(row: Row, names: Sequence[str]) -> None:
+    """Raises: UserError for a row that lacks one of the columns `names`."""
+    if missing := next((name for name in names if name not in row), None):
+        raise UserError(f"the row lacks the column '{missing}'; {absent(names, map(str, row), 'it')}")
+
+
 def cell_of(row: Row, column: str, read: Callable[[Any], Any]) -> Any:
     if column not in row:
-        raise UserError(f"the row lacks the column '{column}'; {choices(column, map(str, row))}")
+        check_columns(row, (column,))
     try:
         return read(row[column])
     except ValueError as error:

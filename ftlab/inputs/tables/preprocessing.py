@@ -7,7 +7,7 @@ Shapes: n rows, d numbers of a row, m columns of categories.
 
 import glob
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ftlab.batch import Fields
-from ftlab.errors import UserError, choices
+from ftlab.errors import UserError, absent
 from ftlab.files.csv_file import CsvFile
 from ftlab.files.dates import Order
 from ftlab.files.dialect import FOUND, Dialect
@@ -26,7 +26,7 @@ from ftlab.files.table_file import table_file
 from ftlab.files.text_table import given, is_index, twice
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import DEVIATIONS, InputPreprocessing, Inputs, Transform, Unread
-from ftlab.inputs.tables.cells import Row, as_category, as_number, cell_of, rows_of
+from ftlab.inputs.tables.cells import Row, as_category, as_number, cell_of, check_columns, rows_of
 from ftlab.inputs.tables.columns import (
     ABSENT,
     OTHER,
@@ -100,9 +100,8 @@ class TablePreprocessing(InputPreprocessing):
         return found, tuple(said)
 
     def _check_columns(self, file: CsvFile, columns: Sequence[str]) -> None:
-        for name in self.names:
-            if name not in columns:
-                raise file.error("the column is missing", column=name, hint=choices(name, columns))
+        if missing := next((name for name in self.names if name not in columns), None):
+            raise file.error(f"the column is missing; {absent(self.names, columns, 'the file')}", column=missing)
 
     def shown(self, raw: Row) -> dict[str, Any]:
         return {"cells": {name: "" if raw.get(name) is None else _short(raw[name]) for name in self.names}}
@@ -169,7 +168,7 @@ class TablePreprocessing(InputPreprocessing):
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
         """Cells that say nothing: categories without an id, missing numbers where train lacks none, constants."""
         for inputs in parts.values():
-            _check_first(self.names, inputs)
+            check_columns(inputs[0], self.names)
         if self.dates:
             parts = {split: self._spread(inputs) for split, inputs in parts.items()}
         same = {name for column in self.dates for name in column.columns[1:]}  # missing where the first of them is
@@ -198,11 +197,12 @@ class RowTransform(Transform):
 
     def __init__(self, preprocessing: TablePreprocessing) -> None:
         self.numbers, self.categories = preprocessing.numbers, preprocessing.categories
-        self.dates = preprocessing.dates
+        self.dates, self.names = preprocessing.dates, preprocessing.names
         self.ids = [column.known | {None: ABSENT} for column in self.categories]
 
     def then(self, first: Row) -> Fields:
         """Raises: UserError for a column that is not there, and for a cell that is no number or date and should be."""
+        check_columns(first, self.names)
         first = spread(first, self.dates)
         cells = [cell_of(first, column.name, as_number) for column in self.numbers]
         scaled = [
@@ -240,11 +240,6 @@ def fit(inputs: Inputs, columns: Columns) -> TablePreprocessing:
 
 def _short(cell: Any) -> str:
     return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
-
-
-def _check_first(names: Iterable[str], inputs: Inputs) -> None:
-    for name in names:
-        cell_of(inputs[0], name, lambda cell: cell)
 
 
 def _cells(name: str, inputs: Inputs, read: Callable[[Any], Any]) -> list[Any]:
