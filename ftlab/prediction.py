@@ -1,5 +1,6 @@
 """`ftlab predict`: the inputs in the order given, each to a writer; a broken one costs its own place only."""
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,9 @@ MODE = (
 )  # fmt: skip
 
 
+DIFFERENT = re.compile(r"'.*?'|\d+")  # what two texts of one reason differ in
+
+
 @dataclass
 class Unlearned:
     """Inputs are added as they are read."""
@@ -45,6 +49,36 @@ class Unlearned:
             more = f" and {len(self.what) - EXAMPLES:,} more" if len(self.what) > EXAMPLES else ""
             plural = self.preprocessing.plural
             yield f"{self.inputs:,} {plural} hold what training did not, or hardly: {shown}{more}"
+
+
+@dataclass
+class Refused:
+    """Inputs that could not be read, by reason; reasons that differ in a number or in what is quoted are one."""
+
+    plural: str
+    count: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)  # of each reason, as a person reads it
+
+    def add(self, name: Mapping[str, Any], error: UserError) -> None:
+        text, file = str(error), str(name.get("file", ""))
+        reason = DIFFERENT.sub("#", text.replace(file, "") if file else text)
+        self.count += 1
+        self.reasons[reason] += 1
+        self.first.setdefault(reason, text if file and file in text else f"{text} (first: {_called(name)})")
+
+    def told(self, inputs: int) -> Iterator[str]:
+        """A line for each of the commonest reasons."""
+        for reason, count in self.reasons.most_common(EXAMPLES):
+            yield f"{count} of {inputs} {self.plural} not predicted: {self.first[reason]}"
+        if rest := self.count - sum(count for _, count in self.reasons.most_common(EXAMPLES)):
+            yield f"{rest} of {inputs} {self.plural} not predicted for other reasons, each told in its own place"
+
+
+def _called(name: Mapping[str, Any]) -> str:
+    """What an input is called: few.csv, row 2."""
+    spans = {key: " to ".join(map(str, value)) if isinstance(value, list) else value for key, value in name.items()}
+    return ", ".join(str(value) if key == "file" else f"{key} {value}" for key, value in spans.items())
 
 
 def listed(
@@ -78,19 +112,21 @@ def write(
     num_workers: int,
 ) -> int:
     """Predict `inputs`, told to `writer` one by one; how many could not be read. settings: of `settings_of`."""
-    failed, new = 0, Unlearned(predictor.preprocessing)
+    plural, new = predictor.preprocessing.plural, Unlearned(predictor.preprocessing)
+    refused = Refused(plural)
     with writer.writing(), ThreadPoolExecutor(max(1, num_workers)) as pool:
         for chunk in batches(inputs, batch_size):
             ready = list(pool.map(lambda one: prepared(predictor, one, new), chunk))
-            failed += sum(isinstance(one, UserError) for one in ready)
+            for one, error in zip(chunk, ready, strict=True):
+                if isinstance(error, UserError):
+                    refused.add(one.name, error)
             for one, (record, raw) in zip(chunk, predicted(predictor, ready, settings), strict=True):
                 writer.add(one.name, record, raw)
     where = f", written to {writer.output}" if writer.output else ""
-    for line in new.told():
+    for line in (*new.told(), *refused.told(len(inputs))):
         print(line, file=sys.stderr)
-    done, plural = len(inputs) - failed, predictor.preprocessing.plural
-    print(f"{done} of {len(inputs)} {plural} predicted{where}", file=sys.stderr)
-    return failed
+    print(f"{len(inputs) - refused.count} of {len(inputs)} {plural} predicted{where}", file=sys.stderr)
+    return refused.count
 
 
 def prepared(predictor: Predictor, one: Unread, new: Unlearned) -> Prepared | UserError:

@@ -1,7 +1,7 @@
 """Predictions on their way out: name, record and prediction of each input, in order, whatever happens between."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
+from ftlab.inputs.base import Unread
 from ftlab.prediction import settings_of, write
 from ftlab.predictor import Predictor
 from ftlab.targets.classes import Classes
@@ -53,6 +54,34 @@ def test_a_line_is_a_json_object_with_the_name_first_and_text_as_it_is(tmp_path:
     assert (tmp_path / "lines.jsonl").read_bytes() == (first + '{"row": 2, "error": "no such file"}\n').encode()
     with pytest.raises(FileExistsError), writer.writing():
         pass
+
+
+def test_the_commonest_reasons_are_told_with_their_counts_and_where_they_are_first(
+    predictor: Predictor,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    def broken(text: str) -> Callable[[], Any]:
+        def read() -> Any:
+            raise UserError(text)
+
+        return read
+
+    reasons = [f"column date: '{day}.12.2023' is no date" for day in range(10, 15)]
+    reasons += [f"new.csv, row {row}: the row has {row} cells" for row in (7, 8, 9)]
+    reasons += ["column x: 'a' is no number", "column x: 'b' is no number", "column y: 'a' is no number"]
+    inputs = [
+        Unread({"file": "new.csv", "row": row}, broken(text)) for row, text in enumerate(reversed(reasons), start=2)
+    ]
+    failed = write(predictor, inputs, Lines(tmp_path / "lines.jsonl"), {}, batch_size=4, num_workers=0)
+    assert failed == len(reasons)
+    assert capsys.readouterr().err.splitlines() == [
+        "5 of 11 images not predicted: column date: '14.12.2023' is no date (first: new.csv, row 8)",
+        "3 of 11 images not predicted: new.csv, row 9: the row has 9 cells",
+        "2 of 11 images not predicted: column x: 'b' is no number (first: new.csv, row 3)",
+        "1 of 11 images not predicted for other reasons, each told in its own place",
+        f"0 of 11 images predicted, written to {tmp_path / 'lines.jsonl'}",
+    ]
 
 
 def test_lines_without_a_file_leave_standard_output_open(capsys: pytest.CaptureFixture[str]) -> None:

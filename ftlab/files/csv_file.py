@@ -12,6 +12,8 @@ from ftlab.files.quotes import Parsed, parsed
 from ftlab.files.text_table import Record, TextTable, counts, named, twice
 from ftlab.problems import Fault, Problem, problem
 
+NO_ROWS = "the file has no rows"  # below that which names the columns, if there is that one
+
 
 @dataclass(frozen=True)
 class CsvFile:
@@ -33,8 +35,10 @@ class CsvFile:
             raise self.error(str(error)) from error
         delimiter = self.dialect.delimiter or delimiter_of(text)
         found = parsed(text, delimiter)
-        if not found.rows or not any(cell.strip() for cell in found.rows[0][1]):
-            raise self.error("the file is empty, or its first row is; that row names the columns")
+        if not any(cell.strip() for _, row in found.rows for cell in row):
+            raise self.error(NO_ROWS)
+        if not any(cell.strip() for cell in found.rows[0][1]):
+            raise self.error("the first row is empty; that row names the columns")
         table = self._table(found, delimiter)
         ways = ", ".join(told(self.dialect, delimiter, encoding))
         said = problem(f"file is read with {ways}", "note", [self.shown]) if ways else []

@@ -171,6 +171,13 @@ def test_a_file_that_lacks_a_column_is_an_error_that_names_it(tmp_path: Path) ->
         fitted().listed(str(tmp_path / "*.parquet"))
 
 
+@pytest.mark.parametrize("text", ["", "\n", "city,age,size\n"])
+def test_a_file_without_rows_is_one_error_be_its_header_there_or_not(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rows.csv").write_text(text)
+    with pytest.raises(UserError, match=r"rows.csv: the file has no rows\.$"):
+        fitted().listed(str(tmp_path / "rows.csv"))
+
+
 def test_a_column_that_is_needed_itself_is_not_taken_for_one_that_lacks(tmp_path: Path) -> None:
     days = [{"x2": 1.0, "x6": 2.0, "when": "2024-01-01"}, {"x2": 2.0, "x6": 3.0, "when": "2024-02-03"}]
     found = fit(days, Columns(("x2", "x6"), (), dates=(("when", "year"),)))

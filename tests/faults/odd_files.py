@@ -85,7 +85,7 @@ CASES = [
     Odd("ends of lines of old Macs", rows(*TWO, end="\r"), PLAIN),
     Odd("no end of the last line", rows(*TWO).rstrip("\n"), PLAIN),
     Odd("empty lines", rows(*TWO).replace("\n", "\n\n"), PLAIN),
-    Odd("an empty file", "", "", "the file is empty", 2),
+    Odd("an empty file", "", "", "the file has no rows", 2),
     Odd("a first line without names", "\n" + rows(*TWO), PLAIN),
     Odd("names and no rows", "a,b,y\n", "", "the file has no rows", 2),
     # names of columns

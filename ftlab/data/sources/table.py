@@ -15,7 +15,7 @@ from ftlab.data.sources.date_columns import Dates
 from ftlab.data.sources.listed import Sharing, blaming, dealt, group_of
 from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
-from ftlab.files.csv_file import CsvFile
+from ftlab.files.csv_file import NO_ROWS, CsvFile
 from ftlab.files.dialect import dialect
 from ftlab.files.folders import existing_folder
 from ftlab.files.table_file import table_file
@@ -103,7 +103,7 @@ class _Reading:
         table = self.file.read()
         self._check_columns(table.columns)
         if not table.rows:
-            raise self.file.error("the file has no rows")
+            raise self.file.error(NO_ROWS)
         found = [self._row(line, record) for line, record in table.rows]
         rows, faults = _parted(found)
         if not rows:

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from ftlab.errors import choices
-from ftlab.files.csv_file import CsvFile
+from ftlab.files.csv_file import NO_ROWS, CsvFile
 from ftlab.files.numbers import number
 from ftlab.files.text_table import Record
 from ftlab.inputs.sequences.steps import Layout, Steps, token_text
@@ -59,7 +59,7 @@ class LongFile:
         self._check_columns(table.columns)
         self.problems = table.problems
         if not table.rows:
-            raise self.file.error("the file has no rows")
+            raise self.file.error(NO_ROWS)
         if self.layout.time:
             cells = [(line, record[self.layout.time]) for line, record in table.good()]
             self.clock = clock(self.file, self.layout.time, cells)

@@ -18,7 +18,7 @@ import torch
 
 from ftlab.batch import Fields
 from ftlab.errors import UserError, absent
-from ftlab.files.csv_file import CsvFile
+from ftlab.files.csv_file import NO_ROWS, CsvFile
 from ftlab.files.dates import Order
 from ftlab.files.dialect import FOUND, Dialect
 from ftlab.files.paths import short
@@ -95,6 +95,8 @@ class TablePreprocessing(InputPreprocessing):
                 file = table_file(path, Path(), "input", dialect)
                 table = file.read()
                 self._check_columns(file, table.columns)
+                if not table.rows:
+                    raise file.error(NO_ROWS)
                 found += [Unread({"file": file.shown, "row": n}, partial(given, row)) for n, row in table.rows]
                 said += [problem.text for problem in table.problems]
         return found, tuple(said)
