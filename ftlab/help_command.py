@@ -57,7 +57,8 @@ def of_mode(mode: str) -> str:
     """What a mode does, and where more is said: the pages that type it, most often first."""
     typed = {page: (MANUAL / f"{page}.md").read_text(encoding="utf8").count(f"ftlab {mode}") for page in pages()}
     more = " | ".join(sorted((page for page in typed if typed[page]), key=lambda page: -typed[page])[:3])
-    return f"ftlab {mode}: {MODES[mode]}\n    its keys, with examples: ftlab {mode} --help\n    in the manual: ftlab help {more}"
+    lines = (MODES[mode], f"its keys, with examples: ftlab {mode} --help", f"in the manual: ftlab help {more}")
+    return f"ftlab {mode}: " + "\n    ".join(lines)
 
 
 def pages() -> list[str]:

@@ -1,6 +1,5 @@
 """ftlab help shows every page and knows every key."""
 
-import re
 import subprocess
 import sys
 

@@ -156,35 +156,33 @@ def layout(folder: Path, times: Sequence[Any], **settings: Any) -> Layout:
     return splits.fit(splits.train.inputs).layout  # type: ignore[attr-defined]
 
 
-def asked(folder: Path, times: Sequence[Any], form: Layout) -> list[str]:
-    """For each window "" or what is wrong with it."""
+def asked(folder: Path, times: Sequence[Any], form: Layout) -> tuple[list[list[int]], str]:
+    """The first and last row of each window, each of which can be read, and what is told."""
     (folder / "new.csv").write_text(write(times))
-    found = []
-    for one in listed(str(folder / "new.csv"), form, None, ("place",), FOUND)[0]:
-        try:
-            one.read()
-            found.append("")
-        except UserError as error:
-            found.append(str(error))
-    return found
+    found, said = listed(str(folder / "new.csv"), form, None, ("place",), FOUND)
+    assert all(len(one.read()) == form.window for one in found)
+    return [one.name["rows"] for one in found], "\n".join(said)
 
 
-def test_a_window_that_predict_is_given_across_a_gap_is_an_error_of_its_own(tmp_path: Path) -> None:
+def test_windows_that_predict_is_given_across_a_gap_are_left_out_and_counted(tmp_path: Path) -> None:
     form = layout(tmp_path, hours("2024-01-01T00:00:00", 100), window=4)
     assert (form.gap, form.dates) == (FAR * 3600 * 10**9, True)
-    found = asked(tmp_path, hours("2025-01-01T00:00:00", 5) + hours("2025-01-01T06:00:00", 5), form)
-    assert [bool(text) for text in found] == [False, False, True, True, True, False, False]
-    assert "new.csv, row 4, column time: the window crosses a gap in time: 2 hours between rows 6 and 7" in found[2]
+    found, said = asked(tmp_path, hours("2025-01-01T00:00:00", 5) + hours("2025-01-01T06:00:00", 5), form)
+    # Rows 2 to 6 are of one part, 7 to 11 of the other; of the 7 windows, 3 have rows of both.
+    assert found == [[2, 5], [3, 6], [7, 10], [8, 11]]
+    assert said.startswith("3 windows cross a gap in time (for example 2 hours between rows 6 and 7) and are left out")
     # As many rows as a window has say nothing of what is usual: training does.
-    assert "24 hours" not in asked(tmp_path, hours("2025-01-01T00:00:00", 4), form)[0]
+    assert asked(tmp_path, hours("2025-01-01T00:00:00", 4), form) == ([[2, 5]], "")
     two = ["2025-01-01T00:00:00", "2025-01-01T01:00:00", "2025-01-02T02:00:00", "2025-01-03T03:00:00"]
-    assert "1 days between rows 3 and 4" in asked(tmp_path, two, form)[0]
+    with pytest.raises(UserError, match=r"new.csv, column time: all 1 windows .*1 days between rows 3 and 4"):
+        asked(tmp_path, two, form)
 
 
 def test_a_run_that_keeps_gaps_predicts_across_them(tmp_path: Path) -> None:
     form = layout(tmp_path, hours("2024-01-01T00:00:00", 100), window=4, gaps="keep")
     assert (form.gap, form.dates) == (None, False)
-    assert asked(tmp_path, hours("2025-01-01T00:00:00", 50) + hours("2025-03-01T06:00:00", 50), form) == [""] * 97
+    found, said = asked(tmp_path, hours("2025-01-01T00:00:00", 50) + hours("2025-03-01T06:00:00", 50), form)
+    assert (len(found), said) == (97, "")
 
 
 def test_times_of_another_kind_are_held_against_their_own_steps() -> None:

@@ -15,7 +15,7 @@ from ftlab.inputs.sequences.files import Long, LongFile, NpzFile, windows
 from ftlab.inputs.sequences.gaps import cuts, inside
 from ftlab.inputs.sequences.steps import Layout, Steps
 from ftlab.inputs.sequences.times import shown
-from ftlab.problems import Fault
+from ftlab.problems import Fault, Problem
 
 
 def listed(
@@ -64,14 +64,17 @@ def _of_rows(
     long = LongFile(file, layout, token, channels)
     whole, faults = long.read()
     found: list[Unread] = []
+    across: list[tuple[Long, int]] = []  # of each window with a gap in time, its sequence and the step behind the gap
     for one in whole:
         named: dict[str, Any] = {"file": file.shown, **({"series": one.name} if layout.series else {})}
         window = layout.window or len(one.lines)
         starts = windows(len(one.lines), window, layout.stride)
         gaps = cuts(one.times, layout, long.dates) if layout.window else []
         for start in starts:
-            across = inside(gaps, start, start + window - 1)
-            part = one.steps.part(start, start + window) if across is None else _across(long, one, start, across)
+            if (cut := inside(gaps, start, start + window - 1)) is not None:
+                across.append((one, cut))
+                continue
+            part = one.steps.part(start, start + window)
             rows = {"rows": [one.lines[start], one.lines[start + window - 1]]} if layout.window else {}
             found.append(Unread({**named, **rows}, partial(_given, part)))
         if not starts:
@@ -79,15 +82,21 @@ def _of_rows(
             short = file.fault("sequences are too short", what, one.lines[0], layout.series)
             found.append(Unread(named, partial(_given, short)))
     found += [Unread({"file": file.shown, "row": _row(fault)}, partial(_given, fault)) for fault in faults]
-    return found, [problem.text for problem in long.problems]
+    lost = _left_out(long, across)
+    if lost and not found:
+        raise file.error(f"all {lost[0].text}", column=layout.time)
+    return found, [problem.text for problem in (*long.problems, *lost)]
 
 
-def _across(file: LongFile, one: Long, start: int, cut: int) -> Fault:
-    """A window from `start` on with a gap in time before the step `cut`."""
+def _left_out(file: LongFile, across: Sequence[tuple[Long, int]]) -> list[Problem]:
+    """The windows with a gap in time before a step of theirs, as the network has seen none."""
+    if not across:
+        return []
+    one, cut = across[0]
     apart, rows = shown(one.times[cut] - one.times[cut - 1], file.dates), one.lines[cut - 1 : cut + 1]
-    what = f"the window crosses a gap in time: {apart} between rows {rows[0]} and {rows[1]}"
-    hint = "The network has seen no window across one (data.gaps=drop)."
-    return file.file.fault("windows cross a gap in time", what, one.lines[start], file.layout.time, hint)
+    example = f"(for example {apart} between rows {rows[0]} and {rows[1]})"
+    why = "training had none across one (data.gaps=drop)"
+    return [Problem(f"windows cross a gap in time {example} and are left out", "note", len(across), (), why)]
 
 
 def _given(one: Steps | Fault) -> Steps:
