@@ -122,6 +122,18 @@ def test_dates_put_steps_in_order(tmp_path: Path) -> None:
     assert levels(splits, "train") == [([0, 1], 2), ([1, 2], 3), ([2, 3], 4)]
 
 
+def test_a_column_of_dates_where_nothing_says_the_time_is_told_how_to_say_it(tmp_path: Path) -> None:
+    rows = [f"2024-01-{day:02} 00:00:00,{day}" for day in range(1, 30)]
+    text = "\n".join(["when,level", *rows, ""])
+    named: dict[str, Any] = {"target_columns": ["level"], "window": 3, "order": "time"}
+    told = r"row 2, column when: '2024-01-01 00:00:00' is no number.*data.time_column=when"
+    with pytest.raises(UserError, match=told):
+        source(tmp_path, text, **named).read(0)
+    source(tmp_path, text, **named, time_column="when").read(0)
+    with pytest.raises(UserError, match="'soon' is no number.*data.columns="):
+        source(tmp_path, text.replace("2024-01-01 00:00:00", "soon"), **named).read(0)
+
+
 def test_series_that_are_too_short_for_a_window_are_counted(tmp_path: Path) -> None:
     splits = windows(tmp_path, walk(8, series=4) + "9,0,1\n9,1,2\n")
     (found,) = splits.problems

@@ -13,6 +13,7 @@ import numpy as np
 
 from ftlab.errors import choices
 from ftlab.files.csv_file import NO_ROWS, CsvFile
+from ftlab.files.dates import date
 from ftlab.files.numbers import number
 from ftlab.files.text_table import Record
 from ftlab.inputs.sequences.steps import Layout, Steps, token_text
@@ -114,6 +115,8 @@ class LongFile:
                 hint = (
                     "Accepted: a finite number, or nothing; data.columns=[...] names the columns that the network sees."
                 )
+                if self.layout.time is None and date(record[column].strip(), "year"):
+                    hint = f"It is a date: data.time_column={column} puts the steps in its order."
                 return self.file.fault("rows have a cell that is no number", str(error), line, column, hint)
             numbers.append(math.nan if value is None else value)
         return time, line, record, numbers, token
