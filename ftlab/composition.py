@@ -26,6 +26,7 @@ from ftlab.settings import NAMES, PATHS, TYPES
 from ftlab.strategies.base import Strategy
 
 EPOCHS = "trainer.max_epochs"
+PARTS = ("task", "backbone", "head")  # that a bundle holds
 __all__ = ["compose", "conf_dir"]
 
 
@@ -162,6 +163,8 @@ class _Reading:
     def _foreign(self, one: Typed) -> str:
         """What a data option may bring for training, typed by hand in a mode that does not train."""
         key = one.key.split(".")[0]
+        if key in PARTS:
+            return f"{one.text}: a bundle has its own {key}; leave it out"
         return f"{one.text}: unknown key '{key}'; {choices(key, root_keys(self.mode))}"
 
     def _final(self, typed: list[Typed], chosen: list[Typed], new: set[str], errors: list[str]) -> Prepared | None:

@@ -44,6 +44,18 @@ def check_classes(folder: Path, before: Sequence[str] | None, now: Sequence[str]
         raise UserError(f"resume={folder}: its outputs are the classes {was}; those of the data are {are}; start anew")
 
 
+# Keys of data options that say what is in a file; those of a group belong together.
+OF_THE_FILE = (
+    ("target_columns", "label_column", "multilabel", "label_separator"),
+    ("window", "stride", "horizon"),
+    ("series_column",), ("time_column",), ("token_column",), ("path_column",),
+)  # fmt: skip
+LEARNED = {
+    "dates": "how dates are read and which columns hold them", "rare": "categories and tokens with an embedding",
+    "index": "the columns that the network sees", "max_length": "the steps after which a sequence is cut off",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Measured:
     """What an evaluation measures."""
@@ -89,7 +101,7 @@ def of_bundle(
     if not (node or trained):
         raise UserError("data=...: the bundle was trained on your own data, not an option's; say on which to evaluate")
     unchecked = {"check": "off", "on_error": "stop"}  # what bundles of before there were checks leave out
-    asked = {**unchecked, **(node or {**(trained or {}), "split_from": None})}
+    asked = {**unchecked, **(completed(node, trained or {}) if node else {**(trained or {}), "split_from": None})}
     run_seed = description.config["seed"]
     seed = split_seed(trained or {}, run_seed)
     same = bool(trained) and source(asked) == source(trained or {})
@@ -100,6 +112,29 @@ def of_bundle(
     hold = Hold(f"bundle={folder}", kept) if own else FRESH
     found = surveyed(asked, seed, trusted_modules=trusted_modules, hold=hold)
     return _measured(_Read(_told(asked), found, split or "test", own, root=asked.get("root")), kept, folder)
+
+
+def completed(node: Mapping[str, Any], trained: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A data option that was asked for, with what `trained`, that of the bundle, says of the file where nothing is
+    typed: its columns of targets, and those that order its rows.
+
+    Raises: UserError for what was typed and only the bundle can say.
+    """
+    plain = plainly(node)
+    shipped = next((one for one in options("data").values() if one.get("_target_") == plain["_target_"]), {})
+    typed = {key for key, value in plain.items() if value != shipped.get(key)}
+    same = plainly(trained).get("_target_") == plain["_target_"]
+    theirs = {**plainly(trained)} if same and arrays(trained) == arrays(plain) else {}
+    for key in sorted(typed & {*LEARNED}):
+        if not same or plain[key] != trained.get(key, plain[key]):  # bundles of before say nothing
+            raise UserError(f"data.{key}={plain[key]}: is not read here, {LEARNED[key]} are the bundle's; leave it out")
+    open_keys = (key for group in OF_THE_FILE if not typed & {*group} for key in group)
+    return {**plain, **{key: theirs[key] for key in open_keys if key in plain and key in theirs}}
+
+
+def arrays(node: Mapping[str, Any]) -> bool:
+    """Whether the file of a data option has no columns to name."""
+    return str(node.get("file")).endswith(".npz")
 
 
 def _of_others(asked: Mapping[str, Any], split: str, seed: int, told: str, trusted_modules: Sequence[str]) -> _Read:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ftlab.data.base import Splits
 from ftlab.data.module import DataModule
 from ftlab.data.module import check as check_targets
 from ftlab.disk import clear_errors
@@ -14,6 +15,7 @@ from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, evaluate, results, section
 from ftlab.files.writing import SCHEMA_VERSION, write_json
 from ftlab.inputs.augment import Augment
+from ftlab.inputs.base import InputPreprocessing
 from ftlab.predictor import Predictor
 from ftlab.reports.page import write_evaluation
 
@@ -73,11 +75,30 @@ def measure(predictor: Predictor, measured: Measured, batch_size: int, num_worke
     spec, preprocessing = predictor.task.spec, predictor.preprocessing
     splits = measured.splits.suited(spec.target)
     check_targets(measured.data, splits)
+    if preprocessing.from_rows:  # of images a check has told already
+        check_inputs(preprocessing, splits)
     remarks = preprocessing.remarks(splits.inputs())
     data = DataModule(splits, spec, preprocessing, Augment(), batch_size, num_workers, seed=0)
     loader = data.loader(measured.split, shuffle=False)
     found = evaluate(predictor.model, predictor.task, loader, len(data.samples(measured.split)))
     return Found(predictor, measured, data, found, remarks)
+
+
+def check_inputs(preprocessing: InputPreprocessing, splits: Splits) -> None:
+    """Raises: UserError, naming the first sample, for those that the network cannot take."""
+    transform = preprocessing.transform()
+    several = [(samples, place) for samples in splits.parts().values() for place in range(len(samples))]
+    bad: list[str] = []
+    for samples, place in several:
+        try:
+            transform(samples.inputs[place])
+        except UserError as error:
+            bad.append(f"{samples.name(place)}: {error}")
+    if bad:
+        plural = preprocessing.plural
+        raise UserError(
+            f"{len(bad):,} of {len(several):,} {plural} do not fit the bundle; mend or remove them: {bad[0]}"
+        )
 
 
 def is_file(output: Path) -> bool:

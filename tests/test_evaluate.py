@@ -16,12 +16,16 @@ import torch
 import ftlab
 from ftlab.cli import main
 from ftlab.composition import compose
+from ftlab.config import plainly
 from ftlab.data.base import Samples, Splits
 from ftlab.data.measured import joined
 from ftlab.data.sources.idx import Idx
 from ftlab.data.sources.image_folder import ImageFolder
 from ftlab.data.sources.sequence import Sequences
+from ftlab.earlier import completed
 from ftlab.errors import UserError
+from ftlab.inputs.tables.preprocessing import Columns, fit
+from ftlab.measuring import check_inputs
 from ftlab.survey import surveyed
 from ftlab.targets.classes import Classes
 from ftlab.targets.numbers import Numbers
@@ -354,3 +358,74 @@ def test_samples_of_several_splits_are_one_after_the_other() -> None:
 
     with pytest.raises(UserError, match="texts of several splits cannot be put together"):
         Texts(("a", "b")).joined([["a"], ["b"]])
+
+
+# --- what is typed of data, and what only the bundle can say
+
+
+def option(*words: str) -> dict[str, Any]:
+    return dict(plainly(compose(["bundle=x", *words], "evaluate").data))
+
+
+def test_what_the_file_holds_is_taken_from_the_bundle_where_nothing_is_typed() -> None:
+    trained = option("data=table", "data.file=own.csv", "data.target_columns=[price]", "data.drop=[id]", "data.rare=7")
+    asked = option("data=table", "data.file=new.csv")
+    found = completed(asked, trained)
+    assert {key for key in asked if found[key] != asked[key]} == {"target_columns"}
+    assert found["target_columns"] == ["price"]
+    other = option("data=table", "data.file=new.csv", "data.label_column=sold")
+    assert completed(other, trained) == other
+    assert completed(asked, option("data=image_folder", "data.root=x")) == asked
+    assert completed(asked, {}) == asked
+    labelled = option("data=image_csv", "data.root=x", "data.label_column=tags", "data.multilabel=true")
+    found = completed(option("data=image_csv", "data.root=y"), labelled)
+    assert (found["label_column"], found["multilabel"], found["root"]) == ("tags", True, "y")
+
+
+def test_the_windows_of_a_sequence_are_the_bundles_unless_they_are_typed() -> None:
+    named = ["data.time_column=hour", "data.target_columns=[level]", "data.window=8", "data.horizon=2"]
+    trained = option("data=sequence", "data.file=tide.csv", *named)
+    asked = option("data=sequence", "data.file=new.csv")
+    assert completed(asked, trained) == {**trained, "file": "new.csv"}
+    assert completed(option("data=sequence", "data.file=new.csv", "data.window=4"), trained)["horizon"] == 1
+    arrays = option("data=sequence", "data.file=new.npz")
+    assert completed(arrays, trained) == arrays
+
+
+@pytest.mark.parametrize("word", ["data.dates=day_first", "data.rare=9", "data.index=keep"])
+def test_what_only_the_bundle_can_say_is_refused_where_it_says_something_else(word: str) -> None:
+    trained = option("data=table", "data.file=own.csv", "data.label_column=y")
+    asked = option("data=table", "data.file=new.csv", word)
+    with pytest.raises(UserError, match=f"^{word}: is not read here, .* are the bundle's; leave it out"):
+        completed(asked, trained)
+    with pytest.raises(UserError, match="leave it out"):
+        completed(asked, {})
+    key = word.removeprefix("data.").split("=")[0]
+    assert completed(asked, {**trained, key: asked[key]})["label_column"] == "y"
+    before = {name: held for name, held in trained.items() if name != key}
+    assert completed(asked, before)["label_column"] == "y"
+
+
+def test_rows_that_do_not_fit_a_bundle_are_counted_and_the_first_is_named() -> None:
+    rows = [{"x": float(n), "when": f"2024-01-{n:02}"} for n in range(1, 9)]
+    preprocessing = fit(rows, Columns(("x",), (), dates=(("when", "year"),)))
+    target = Classes(("a", "b"))
+    names = [f"new.csv, row {n}" for n in range(2, 10)]
+    held = [{**row, "when": "soon"} if place in (2, 5) else row for place, row in enumerate(rows)]
+    check_inputs(preprocessing, Splits(Samples(rows, torch.zeros(8), names), None, None, target))
+    with pytest.raises(UserError) as told:
+        check_inputs(preprocessing, Splits(Samples(held, torch.zeros(8), names), None, None, target))
+    assert str(told.value) == (
+        "2 of 8 rows do not fit the bundle; mend or remove them: new.csv, row 4: column when: 'soon' is no date such "
+        "as 2024-01-31"
+    )
+
+
+def test_a_bundle_of_a_table_is_measured_on_a_file_alone(there: Path, command: Command) -> None:
+    lines = rows(40, seed=2)
+    write("new.csv", lines)
+    found, _ = evaluated(command, "data=table", "data.file=new.csv")
+    assert found["metrics"]["accuracy"] == pytest.approx(expected(lines)[0])
+    told = command("evaluate", "bundle=run/bundle", "data=table", "data.file=new.csv", "task=regression")
+    assert told.code == 2
+    assert "task=regression: a bundle has its own task; leave it out" in told.err

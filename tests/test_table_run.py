@@ -93,7 +93,10 @@ def test_keys_of_what_the_data_brings_are_checked_too() -> None:
 def test_evaluate_takes_the_data_and_refuses_what_it_would_bring() -> None:
     words = ["data=diabetes", "bundle=b"]
     assert compose(words, "evaluate").data._target_ == "ftlab.data.sources.diabetes.Diabetes"
-    for word in ("backbone=table", "strategy.rate=1", "trainer.max_epochs=3"):
+    for word in ("backbone=table", "task=regression", "head.bias=true"):
+        with pytest.raises(UserError, match=f"{word}: a bundle has its own {word.split('=')[0].split('.')[0]}; leave"):
+            compose([*words, word], "evaluate")
+    for word in ("strategy.rate=1", "trainer.max_epochs=3"):
         with pytest.raises(UserError, match=f"{word}: unknown key '{word.split('=')[0].split('.')[0]}'"):
             compose([*words, word], "evaluate")
 

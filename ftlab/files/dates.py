@@ -41,6 +41,11 @@ def orders(texts: Collection[str]) -> list[Order]:
     return found[:1] if same else found
 
 
+def pointed(text: str) -> bool:
+    """Whether a date is written with points, where the day comes before the month everywhere."""
+    return "." in text.split()[0]
+
+
 def _is_likely(moment: datetime | None) -> bool:
     return moment is not None and moment.year in YEARS
 

@@ -144,6 +144,18 @@ def test_a_bundle_keeps_order_and_first_day_and_reads_whatever_python_gives(tmp_
     assert [parts(found, dict(one))["when.days"] for one in found.each(frame)] == [row["when.days"], 25]
 
 
+def test_a_bundle_of_iso_dates_reads_those_with_points_which_have_one_reading(tmp_path: Path) -> None:
+    found = fitted(whens(tmp_path, [day.isoformat() for day in DAYS]))
+    assert [one.order for one in found.dates] == ["year"]
+    for text, iso in (("18.12.2023", "2023-12-18"), ("5.2.2024 06:30", "2024-02-05T06:30")):
+        assert parts(found, {"when": text}) == parts(found, {"when": iso})
+    with pytest.raises(UserError, match=r"column when: '05/02/2024' is no date such as 2024-01-31"):
+        parts(found, {"when": "05/02/2024"})
+    months = fitted(whens(tmp_path, [day.strftime("%m/%d/%Y") for day in DAYS]))
+    with pytest.raises(UserError, match=r"'18.12.2023' is no date such as 01/31/2024"):  # 05.12.2023 is another there
+        parts(months, {"when": "18.12.2023"})
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"order": "week"}, {"first": "soon"}, {"parts": ["age"]}, {"parts": []}, {"parts": ["days", "days"]}, {"name": 3},

@@ -130,7 +130,7 @@ def test_a_column_of_dates_where_nothing_says_the_time_is_told_how_to_say_it(tmp
     with pytest.raises(UserError, match=told):
         source(tmp_path, text, **named).read(0)
     source(tmp_path, text, **named, time_column="when").read(0)
-    with pytest.raises(UserError, match="'soon' is no number.*data.columns="):
+    with pytest.raises(UserError, match=r"'soon' is no number.*data.columns="):
         source(tmp_path, text.replace("2024-01-01 00:00:00", "soon"), **named).read(0)
 
 

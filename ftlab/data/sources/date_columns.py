@@ -6,7 +6,7 @@ from typing import Literal
 
 from ftlab.data.sources.column_types import is_missing, is_sign
 from ftlab.files.csv_file import CsvFile
-from ftlab.files.dates import ORDERS, Order, date, nanoseconds, orders
+from ftlab.files.dates import ORDERS, Order, date, nanoseconds, orders, pointed
 from ftlab.files.paths import short
 from ftlab.problems import Problem, problem
 
@@ -52,13 +52,13 @@ class FoundDates:
 
 
 def _order(file: CsvFile, name: str, there: Sequence[Cell], possible: Sequence[Order], setting: Dates) -> Order | None:
-    """A column whose cells have two readings is read as `setting` says; with points the day comes first everywhere."""
+    """A column whose cells have two readings is read as `setting` says, else one with points day first."""
     if len(possible) < 2:
         return possible[0] if possible else None
     if setting in FIRST:
         return FIRST[setting]
     line, text = next((line, text) for line, text in there if date(text, "day") != date(text, "month"))
-    if "." in text.split()[0]:
+    if pointed(text):
         return "day"
     ways = "data.dates=day_first or data.dates=month_first says it, data.dates=categories leaves the column as it is"
     raise file.error(f"'{text}', as all dates of the column, can be read day first or month first", line, name, ways)

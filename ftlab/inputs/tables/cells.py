@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ftlab.errors import UserError, absent
-from ftlab.files.dates import EXAMPLES, Order, date
+from ftlab.files.dates import EXAMPLES, Order, date, pointed
 from ftlab.files.numbers import MISSING, SIGNS, number
 from ftlab.files.paths import short
 
@@ -36,6 +36,8 @@ def as_date(cell: Any, order: Order) -> datetime | None:
     if text.lower() in MISSING | SIGNS:
         return None
     found = date(text, order) or date(text, "year")  # as other files write the same dates; no text is both
+    if found is None and order == "year" and pointed(text):
+        found = date(text, "day")
     if found is None:
         raise ValueError(f"'{short(text)}' is no date such as {EXAMPLES[order]}")
     return found
