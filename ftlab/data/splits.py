@@ -18,6 +18,7 @@ from ftlab.data.groups import split_groups
 from ftlab.errors import UserError
 from ftlab.inputs.base import Selected
 from ftlab.targets.base import Target, selected
+from ftlab.targets.counted import FEWEST
 
 SUBSET = "a fraction of the training split such as 0.1, a number of samples such as 300, or '20/class'"
 
@@ -89,9 +90,9 @@ def split_indices(
         cells = [torch.arange(size)]
     else:
         cells = [torch.where(strata == label)[0] for label in strata.unique()]
-        small = sum(len(cell) < 3 for cell in cells)
+        small = sum(len(cell) < FEWEST for cell in cells)
         if small:
-            warnings = (f"{small} of {len(cells)} classes have fewer than 3 samples and are in train only",)
+            warnings = (f"{small} of {len(cells)} classes have fewer than {FEWEST} samples and are in train only",)
     cuts = [_cut(cell[torch.randperm(len(cell), generator=generator)], shares) for cell in cells]
     train, val, test = (torch.cat(parts).sort().values for parts in zip(*cuts, strict=True))
     return (train, val, test), warnings
@@ -99,7 +100,7 @@ def split_indices(
 
 def _cut(group: Tensor, shares: tuple[float, float, float]) -> tuple[Tensor, Tensor, Tensor]:
     n = len(group)
-    if n < 3:
+    if n < FEWEST:
         return group, group[:0], group[:0]
     val, test = (max(1, round(share * n)) if share else 0 for share in shares[1:])
     while val + test >= n:  # a train share of next to nothing still keeps one sample

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ftlab.problems import Problem, problem
 
+FEWEST = 3  # samples of a class from which a split by seed gives some to train, val and test each
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 IMBALANCE = 10  # the largest class over the smallest from which a person is warned
 

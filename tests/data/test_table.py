@@ -204,3 +204,20 @@ def test_the_tables_of_scikit_learn_are_whole() -> None:
         assert np.array_equal(values, loaded["data"])
         assert torch.equal(splits.train.targets, torch.from_numpy(loaded["target"].reshape(len(values), -1)).float())
         assert len(splits.target.names) == splits.train.targets.shape[1]
+
+
+def test_a_column_of_numbers_that_all_differ_is_no_column_of_classes(tmp_path: Path) -> None:
+    named: dict[str, Any] = {"target_columns": None, "label_column": "price", "split": [0.7, 0.15, 0.15]}
+    write(tmp_path, *(f"{n},Rome,{n // 2}.5" for n in range(40)))  # each price is that of two rows
+    told = refused(tmp_path, **named)
+    assert "rows.csv, column price: none of its 20 classes has 3 samples" in told
+    assert "predict the number by task=regression 'data.target_columns=[price]' instead of data.label_column" in told
+    assert len(read(tmp_path, **{**named, "split": [1, 0, 0]}).train) == 40
+    write(tmp_path, *(f"{n},Rome,{n // 3}.5" for n in range(40)))  # of three rows: one is left for val and for test
+    assert read(tmp_path, **named).val is not None
+    write(tmp_path, *(f"{n},Rome,house {n}" for n in range(40)))
+    told = refused(tmp_path, **named)
+    assert "regression" not in told
+    assert "train on all by data.split=[1,0,0]" in told
+    write(tmp_path, *(f"{n},Rome,{n % 2},{'val' if n > 1 else 'train'}" for n in range(4)), header=f"{HEADER},part")
+    assert read(tmp_path, **named, split_column="part").val is not None  # the file says it

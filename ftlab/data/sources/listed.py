@@ -95,5 +95,7 @@ def dealt(
     train, *others = (samples(places[split]) for split in SPLITS)
     val, test = (part if len(part) else None for part in others)
     train, val, test, said = complete(read.target, train, val, test, sharing.split, seed)
+    if sharing.learned and groups is None:
+        cells.check_drawn(read, sharing.split, sum(len(part) for part in (val, test) if part is not None))
     whole = Splits(train, val, test, read.target, (*read.warnings, *said), read.problems, tuple(read.faults))
     return whole, kept

@@ -134,6 +134,8 @@ class _Reading:
         if not self.found.whole:
             return train, val, test, (*said, "windows overlap, so no other split is taken from train")
         train, val, test, more = complete(read.target, train, val, test, s.split, seed)
+        if s.learned:
+            self.found.cells.check_drawn(read, s.split, sum(len(part) for part in (val, test) if part is not None))
         return train, val, test, (*said, *more)
 
     @property

@@ -87,6 +87,11 @@ class Cells(ABC):
         """
         return None
 
+    def check_drawn(self, read: Read, split: Sequence[float], others: int) -> None:  # only classes are dealt one by one
+        """Raises: UserError where a split by the shares `split` gave val and test none of the samples (`others`) for
+        what the targets are."""
+        return None
+
     def named(self) -> str:
         """The columns, for a message."""
         return ", ".join(self.columns)

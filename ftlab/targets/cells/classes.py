@@ -17,7 +17,7 @@ from ftlab.files.text_table import Record
 from ftlab.problems import Fault, Problem, problem
 from ftlab.targets.cells.base import Cells, Raw, Read
 from ftlab.targets.classes import Classes
-from ftlab.targets.counted import in_order
+from ftlab.targets.counted import FEWEST, NUMBER, in_order
 from ftlab.targets.labels import Labels
 
 NUMBERS = 0.9  # the share of whole numbers from which a column of labels is one of numbers
@@ -129,6 +129,17 @@ class ClassCells(_Named):
         if absent:
             hint = "Change data.split or the column of the split."
             raise self.file.error(f"the label '{absent[0]}' is not in train", column=self.columns[0], hint=hint)
+
+    def check_drawn(self, read: Read, split: Sequence[float], others: int) -> None:
+        """A class of fewer than three samples is in train only."""
+        counts, column = Counter(read.values), self.columns[0]
+        if others or read.faults or split[0] == 1 or max(counts.values()) >= FEWEST:
+            return
+        way = "name a column of few classes, or train on all by data.split=[1,0,0]"
+        if all(NUMBER.fullmatch(label) for label in counts):
+            way = f"predict the number by task=regression 'data.target_columns=[{column}]' instead of data.label_column"
+        what = f"none of its {len(counts):,} classes has {FEWEST} samples, so that val and test would be empty; {way}"
+        raise self.file.error(what, column=column)
 
 
 class LabelCells(_Named):
