@@ -7,26 +7,29 @@ from typing import Any
 
 from ftlab.assembly import Parts
 from ftlab.earlier import check_classes
-from ftlab.resume import check_epochs
-from ftlab.strategies.base import prolonged
+from ftlab.resume import check_epochs, epochs_from
 from ftlab.tasks.monitor import monitor_sign
 
 
 def going_on(folder: Path, settings: Mapping[str, Any], parts: Parts) -> Parts:
     """The parts, with the phases of the run in the folder where it is to be resumed.
 
-    Raises: UserError where its outputs mean other classes, no epoch is left to train, or weights are gone that the
-    phases go back to.
+    Raises: UserError where its outputs mean other classes, no epoch is left to train, the phases are not those by
+    which it was run, or weights are gone that they go back to.
     """
     from ftlab.training.phases.history import losses
+    from ftlab.training.phases.prolonging import longer
     from ftlab.training.saving.checkpoints import check_best, newest, state
 
     if not settings["resume"]:
         return parts
     before, monitor = state(newest(folder / "checkpoints")), settings["monitor"]
     check_classes(folder, before.get("classes"), parts.spec.target.classes, parts.preprocessing.pixels)
-    phases = prolonged(parts.phases, before["phases"])
-    values = losses(before["history"], monitor, monitor_sign(monitor, parts.task))
-    check_epochs(folder, phases, values)
+    values, source = (
+        losses(before["history"], monitor, monitor_sign(monitor, parts.task)),
+        epochs_from(settings["strategy"]),
+    )
+    phases = longer(before, parts.phases, values, source)
+    check_epochs(folder, phases, values, source)
     check_best(folder, phases, values)
     return replace(parts, phases=phases)

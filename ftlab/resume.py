@@ -19,6 +19,8 @@ AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compil
 LATER_AUTO = ("strategy.restore_best", "data.dates", "data.index")  # whose default was no `auto` in earlier versions
 BEFORE = {"compile": "off"}  # keys that runs of earlier versions lack, and what these did
 TABLE = "ftlab.data.sources.table.Table"
+PHASES = "ftlab.strategies.phases.Phases"
+MAX_EPOCHS = "trainer.max_epochs"
 OF_TABLES = {"dates": "categories", "index": "keep"}  # keys of its data that came later, and what runs without them did
 OWN = ("resume", "resume_allow", "plan", "checkpoint.keep")  # how to resume, print and keep, not what to train
 
@@ -39,11 +41,13 @@ def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
     if finished and not settings["resume_allow"]:
         other = f", with other settings: {shown(refused)}" if refused else ""
         raise UserError(
-            f"resume={folder}: the run is finished{other}; to train on, add epochs: "
-            "trainer.max_epochs=N 'resume_allow=[trainer.max_epochs]'"
+            f"resume={folder}: the run is finished{other}; to train on, add epochs: {more_epochs(settings['strategy'])}"
         )
     if not goes_on:
         raise UserError(f"resume={folder}: the run has no finished checkpoint; start it anew in another folder")
+    source = epochs_from(settings["strategy"])
+    if MAX_EPOCHS in differ and source != MAX_EPOCHS:
+        raise UserError(f"{MAX_EPOCHS}: {more_epochs(settings['strategy'])}")
     if refused:
         raise UserError(
             f"resume={folder}: the config differs in {shown(refused)}; name a key in resume_allow=[...] to allow it"
@@ -84,13 +88,30 @@ def shown(changed: Mapping[str, str]) -> str:
     return ", ".join(f"{key} ({change})" for key, change in list(changed.items())[:4]) + more
 
 
-def check_epochs(folder: Path, phases: Sequence[Phase], losses: Sequence[float | None]) -> None:
+def epochs_from(strategy: Mapping[str, Any]) -> str:
+    """The key that says how many epochs a run takes."""
+    if strategy.get("_target_") != PHASES:
+        return MAX_EPOCHS
+    return "strategy.inline" if strategy.get("inline") else "strategy.file"
+
+
+def more_epochs(strategy: Mapping[str, Any]) -> str:
+    """What one types to prolong a run."""
+    key = epochs_from(strategy)
+    if key == MAX_EPOCHS:
+        return f"{key}=N 'resume_allow=[{key}]'"
+    return f"epochs come from {key}: raise them there, with 'resume_allow=[{key}]'"
+
+
+def check_epochs(
+    folder: Path, phases: Sequence[Phase], losses: Sequence[float | None], source: str = MAX_EPOCHS
+) -> None:
     """Raises: UserError for fewer epochs than are done, or for a finished run that gets no more of them."""
     planned, done = sum(phase.epochs for phase in phases), len(losses)
     lacking = prolonged_by(phases, losses) if is_over(phases, losses) and is_finished(folder) else []
     said = []
-    if planned < done or "trainer.max_epochs" in lacking:
-        more = f"give trainer.max_epochs above {max(planned, done)}"
+    if planned < done or MAX_EPOCHS in lacking:
+        more = f"give {source} above {max(planned, done)}" if source == MAX_EPOCHS else f"give more in {source}"
         said += [f"{done} epochs are done, and {planned} are asked for; {more}"]
     if "early_stopping.patience" in lacking:
         more = "give early_stopping.patience=N above that 'resume_allow=[early_stopping.patience]'"
@@ -99,10 +120,14 @@ def check_epochs(folder: Path, phases: Sequence[Phase], losses: Sequence[float |
         raise UserError(f"resume={folder}: {'; '.join(said)}")
 
 
-def went_on(at: Mapping[str, int]) -> str:
-    """Where a run went on: {epoch, batch, processes, processes_before}; and what another number of processes means."""
+def went_on(at: Mapping[str, Any]) -> str:
+    """Where a run went on (see training.phases.prolonging.gone_on), and what another number of processes means."""
     within = f"after {at['batch']} of its batches" if at["batch"] else "at its start"
     said = f"interrupted; went on in epoch {at['epoch'] + 1}, {within}"
+    if "epochs" in at:
+        said = f"prolonged from {at['epochs_before']} to {at['epochs']} epochs"
+    if "rate" in at:
+        said += f"; the learning rate rises again there, from {at['rate_before']:.2g} to {at['rate']:.2g}"
     now, before = at.get("processes"), at.get("processes_before")
     if now == before:
         return said
@@ -110,6 +135,11 @@ def went_on(at: Mapping[str, int]) -> str:
         f"{said}, with {now} instead of {before} processes: the batches stay the same, and the weights up to rounding, "
         "except by dropout, drop path, mixup, cutmix and BatchNorm in training, which depend on the number of processes"
     )
+
+
+def is_unasked(at: Mapping[str, Any]) -> bool:
+    """Whether a run went on by no wish to prolong it, or as another one: a thing to be warned of."""
+    return "epochs" not in at or at.get("processes") != at.get("processes_before")
 
 
 def as_begun(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

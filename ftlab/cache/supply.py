@@ -57,8 +57,9 @@ class Supply:
             "told": self.told,
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on with the choices of a checkpoint; one of before there was a cache has none."""
-        self.choices = [Choice(**choice) for choice in state.get("choices", [])]
+    def load(self, state: Mapping[str, Any], keeps: bool = True) -> None:
+        """Go on with what a checkpoint tells, and with its choices if it `keeps` them; one of before there was a cache
+        has none."""
+        self.choices = [Choice(**choice) for choice in state.get("choices", [])] if keeps else []
         self.settings = dict(state.get("settings", {}))
         self.told = dict(state.get("told", {}))

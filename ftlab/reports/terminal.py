@@ -66,6 +66,7 @@ def print_plan(
 def print_summary(report: dict[str, Any], console: Console) -> None:
     """The result of a run: objective, metrics, phases with time and memory, and where everything lies."""
     objective, seconds = report["objective"], numbers.duration(sum(report["seconds"].values()))
+    seconds += ", this sitting" if report.get("resumed") else ""
     judged = (
         (f"{objective['name']} {numbers.figure(objective['value'])}", "bold"),
         f" ({'higher' if objective['mode'] == 'max' else 'lower'} is better), ",

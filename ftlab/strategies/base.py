@@ -6,7 +6,7 @@ Neither torch nor lightning is imported here: a strategy is arithmetic over name
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ftlab.errors import UserError, choices
 
@@ -118,6 +118,12 @@ def prolonged_by(phases: Sequence[Phase], losses: Sequence[float | None]) -> lis
 def current(phases: Sequence[Phase], losses: Sequence[float | None]) -> Span:
     """The phase of the epoch that comes after `losses`; after the end, the last one."""
     return spans(phases, losses)[-1]
+
+
+def end(phases: Sequence[Phase], losses: Sequence[float | None]) -> int:
+    """The epochs of the whole run, if no more of them are dropped."""
+    now = current(phases, losses)
+    return now.first_epoch + sum(phase.epochs for phase in phases[now.phase :])
 
 
 @dataclass(frozen=True)
@@ -236,6 +242,40 @@ def prolonged(phases: Sequence[Phase], epochs: Sequence[int]) -> list[Phase]:
             f"epochs, and only the last can change; it needs at least {sum(epochs[:-1]) + 1}"
         )
     return [replace(p, epochs=n) for p, n in zip(phases, [*epochs[:-1], last], strict=True)]
+
+
+def check_followed(
+    phases: Sequence[Phase],
+    losses: Sequence[float | None],
+    names: Sequence[str],
+    before: Sequence[Mapping[str, Any]],
+    source: str,
+) -> None:
+    """Phases of the user's own for a run that goes on: each epoch that was run lies where it was run.
+
+    names: the phase of each of these epochs; before: the fields of the phases that they were run by, where they are
+    known; source: the key that gave `phases`.
+
+    Raises: UserError for epochs that would lie in another phase, and for a finished phase that is another one now.
+    """
+    for epoch, name in enumerate(names):
+        now = None if epoch and is_over(phases, losses[:epoch]) else phases[current(phases, losses[:epoch]).phase].name
+        if now != name:
+            would = "after the last phase" if now is None else f"in phase '{now}'"
+            raise UserError(
+                f"{source}: epoch {epoch + 1} was run in phase '{name}', and would now be {would}; phases that have "
+                f"ended keep their epochs, and one that runs can only grow: {_taken(names)} are done"
+            )
+    running = current(phases, losses).phase
+    for phase, was in zip(phases[:running], before, strict=False):
+        differ = [key for key in ("rates", "batchnorm", "start", "fit", "C") if getattr(phase, key) != was[key]]
+        if differ:
+            what = ", ".join("stages" if key == "rates" else key for key in differ)
+            raise UserError(f"{source}: phase '{phase.name}' has ended, and {what} of it differ; put back what was run")
+
+
+def _taken(names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {names.count(name)}" for name in dict.fromkeys(names))
 
 
 def share(epochs: int, names: Sequence[str], weights: Sequence[float] | None = None) -> list[int]:

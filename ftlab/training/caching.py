@@ -50,7 +50,7 @@ class Caching(Callback):
         )
         self.probed = trainer.strategy.broadcast(probed)  # each has seen other samples, and all must decide the same
         supply, names, own = pl_module.supply, [phase.name for phase in phases], asdict(self.settings)
-        # Else they are those of the run that goes on, and of the same settings.
+        # Else they are those of the run that goes on, with the same settings and as many epochs.
         if [choice.phase for choice in supply.choices] != names or supply.settings != own:
             found = choices(self.probed, self.data, self.settings, trainer.num_nodes)
             supply.choices, supply.settings = trainer.strategy.broadcast(found), own
@@ -91,6 +91,7 @@ class Caching(Callback):
         self.phase = at
         choice, need = module.supply.choices[at], self.probed.needs[at]
         told = module.supply.told.setdefault(need.phase, {**asdict(choice), "seconds": 0.0, "computed": 0, "read": 0})
+        told |= asdict(choice)  # another one than before where the phases of a run that goes on have other epochs
         told |= {"bytes": 0, "found": 0, "computed": 0, "peak_memory_bytes": None}  # a run that goes on does it again
         told |= {"seconds_per_sample": self.probed.seconds.get(need.phase, 0.0)}
         wanted = self._slots(module.supply.choices, at)

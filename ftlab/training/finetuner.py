@@ -5,6 +5,7 @@ Shapes: b batch, k outputs.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -23,7 +24,8 @@ from ftlab.tasks.base import Task
 from ftlab.tasks.monitor import check_there, monitor_sign
 from ftlab.training.distributed.gather import gathered
 from ftlab.training.phases.history import Record, losses
-from ftlab.training.phases.rates import RatePlan
+from ftlab.training.phases.prolonging import changed, gone_on
+from ftlab.training.phases.rates import Point, RatePlan
 from ftlab.training.saving.nonfinite import Recovers, factor, norm
 from ftlab.training.trials.memory import PeakMemory
 
@@ -60,7 +62,7 @@ class FineTuner(LightningModule):
         self.sign = monitor_sign(monitor, task)
         self.history: list[Record] = []
         self.interrupted: dict[str, Any] | None = None  # what an epoch that goes on in its middle had reached
-        self.resumed: list[dict[str, int]] = []  # where the run went on after an interruption
+        self.resumed: list[dict[str, Any]] = []  # where the run went on after an interruption
         self.convex: dict[str, Any] | None = None  # what the convex fit of this epoch says of itself
         self.warned: dict[str, int] = {}  # undefined metrics and the like, with their counts
         self.window, self.train_loss = Sums(), Sums()  # since the last optimizer step, since the epoch began
@@ -132,13 +134,14 @@ class FineTuner(LightningModule):
         train_loss: Sequence[float] = (0.0, 0.0),
         seconds: float = 0.0,
         step_seconds: float = 0.0,
+        rates: Sequence[Point] = (),
     ) -> None:
         """The arguments are what an interrupted epoch had reached."""
         self.peak.reset()
         self.begun = self.plan.begin(self.losses)
         self.running = self.phase
         self.learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.batches, self.step_seconds, self.convex = batches, step_seconds, None
+        self.batches, self.step_seconds, self.convex, self.rates = batches, step_seconds, None, list(rates)
         self.epoch_start = time.perf_counter() - seconds
         self.window, self.train_loss = Sums(), Sums(*train_loss if self.global_rank == 0 else ())
 
@@ -146,10 +149,12 @@ class FineTuner(LightningModule):
         self.step_start = time.perf_counter()
         # Dropout, drop path and mixing are keyed by the step, so there is no state of a generator to save.
         seed_all(key(self.seed, self.current_epoch, batch_idx, self.global_rank), self.device)
-        rates = self.plan.at(self.running, self.begun, batch_idx // self.trainer.accumulate_grad_batches)
-        share = factor(self.recovery.events)
+        step, within = divmod(batch_idx, self.trainer.accumulate_grad_batches)
+        rates = self.plan.at(self.running, self.begun, step, factor(self.recovery.events))
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
-            group["lr"] = rates.get(group["stage"], 0.0) * share
+            group["lr"] = rates.get(group["stage"], 0.0)
+        if not within and step in self.plan.marks:
+            self.rates.append([step / self.plan.steps_per_epoch, rates])
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.running.fit == "convex":
@@ -223,6 +228,7 @@ class FineTuner(LightningModule):
             "peak_memory_bytes": self.peak.increase(),
             "train": {"loss": mean(total, weight, self.task)},  # nan: all steps were left out
             "val": self.figures,
+            "rates": self.rates,
             **({"convex": self.convex} if self.convex else {}),
         }
         self.history.append(self.trainer.strategy.broadcast(record))  # one history, so one decision, on all ranks
@@ -263,6 +269,8 @@ class FineTuner(LightningModule):
         checkpoint[STATE]["cache"] = self.supply.state()
         checkpoint[STATE]["processes"] = self.trainer.world_size
         checkpoint[STATE]["phases"] = [phase.epochs for phase in self.plan.phases]
+        checkpoint[STATE]["plan"] = [asdict(phase) for phase in self.plan.phases]
+        checkpoint[STATE]["over"] = bool(self.history) and is_over(self.plan.phases, self.losses)
         checkpoint[STATE]["classes"] = list(self.task.spec.target.classes)
 
     def _reached(self) -> dict[str, Any]:
@@ -272,17 +280,16 @@ class FineTuner(LightningModule):
             "train_loss": self._over_ranks(self.train_loss.both).tolist(),
             "seconds": time.perf_counter() - self.epoch_start,
             "step_seconds": self.step_seconds,
+            "rates": self.rates,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history = list(checkpoint[STATE]["history"])
-        self.interrupted = checkpoint[STATE]["epoch"]
-        within = self.interrupted["batches"] if self.interrupted else 0
-        now, before = self.trainer.world_size, checkpoint[STATE].get("processes", self.trainer.world_size)
-        here = {"epoch": len(self.history), "batch": within, "processes": now, "processes_before": before}
-        self.resumed = [*checkpoint[STATE]["resumed"], here]
-        self.supply.load(checkpoint[STATE].get("cache", {}))
-        self.recovery.load(checkpoint[STATE].get("nonfinite", {}))
+        saved = checkpoint[STATE]
+        self.history, self.interrupted = list(saved["history"]), saved["epoch"]
+        self.recovery.load(saved.get("nonfinite", {}))
+        self.supply.load(saved.get("cache", {}), keeps=not changed(saved, self.plan.phases))
+        here = gone_on(saved, self.plan, self.losses, self.trainer.world_size, factor(self.recovery.events))
+        self.resumed = [*saved["resumed"], here]
 
     def _over_ranks(self, value: Tensor) -> Tensor:
         """The sum over all processes; `value` itself is not changed."""

@@ -22,7 +22,7 @@ from ftlab.data.seen import training_samples
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, evaluate, results, section
 from ftlab.inputs.images.transforms import mix
-from ftlab.resume import went_on
+from ftlab.resume import is_unasked, went_on
 from ftlab.run_settings import RunSettings
 from ftlab.strategies.base import prolonged_by
 from ftlab.tasks.base import Task
@@ -178,8 +178,8 @@ class Fitted:
             "stages": stage_table(parts),
             "plan": plan_table(parts),
             "phases": phase_records(parts.phases, tuner.history, values, sizes, tuner.supply.told),
-            "history": tuner.history,
-            "rates": tuner.plan.curve(values, factor=self._halved),
+            "history": [{key: value for key, value in record.items() if key != "rates"} for record in tuner.history],
+            "rates": tuner.plan.curve(values, factor=self._halved, ran=[one.get("rates", []) for one in tuner.history]),
             "best": self._best(values),
             "prolonged_by": prolonged_by(parts.phases, values),
             "data": {
@@ -194,7 +194,7 @@ class Fitted:
             "environment": environment(),
             "resumed": tuner.resumed,
             "warnings": [
-                *map(went_on, tuner.resumed),
+                *map(went_on, filter(is_unasked, tuner.resumed)),
                 *recovered(tuner.recovery.events),
                 *(f"{text} ({count} times)" for text, count in undefined.items()),
                 *unmeasured(tuner.history, values, self.settings.monitor),

@@ -335,3 +335,14 @@ def test_epochs_count_from_1_on_the_page(report: dict[str, Any]) -> None:
     points = re.findall(r'<use[^>]* x="([\d.]+)" y="([\d.]+)"', drawn)
     assert max(map(points.count, points)) == 2  # the ring lies on a point of the curve
     assert "The bundle holds epoch 2 (phase 1, head): val loss 0.6300." in " ".join(Page(render(report, [])).words)
+
+
+def test_a_run_that_went_on_says_whose_times_it_shows_and_which_rates_are_not_known(report: dict[str, Any]) -> None:
+    assert "this sitting" not in render(report, [])
+    report["resumed"] = [{"epoch": 6, "batch": 0, "epochs_before": 6, "epochs": 8}]
+    page = " ".join(render(report, []).split())
+    assert "<dt>time, this sitting</dt>" in page
+    assert "Prolonged from 6 to 8 epochs. This sitting: setup 1.5 s" in page
+    assert "not known what rates ran" not in page
+    report["rates"]["planned"] = [0, 1, 2]
+    assert "Of 3 of the epochs it is not known what rates ran" in render(report, [])

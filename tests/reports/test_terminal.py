@@ -231,3 +231,10 @@ def test_without_a_figure_of_val_the_bundle_holds_the_last_epoch(report: dict[st
     print_summary(report, console)
     said = "the bundle holds epoch 8 (phase 3, all), the last: no figure of val chose among them"
     assert said in printed(console)
+
+
+def test_the_time_of_a_run_that_went_on_is_that_of_its_last_sitting(report: dict[str, Any]) -> None:
+    for resumed, said in (([], "22.2 s\n"), ([{"epoch": 6, "batch": 0}], "22.2 s, this sitting\n")):
+        console = Console(file=io.StringIO(), width=120)
+        print_summary({**report, "resumed": resumed}, console)
+        assert said in console.file.getvalue()

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from ftlab.schedules.base import Progress, Schedule
 from ftlab.strategies.base import Phase, current, thaw
+
+POINTS = 200  # of a curve, about
+Point = Sequence[Any]  # [the share of an epoch that was done, {stage: rate}]
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,13 @@ class RatePlan:
             losses=since.losses,
         )
 
-    def at(self, phase: Phase, begun: dict[str, Progress], step: int) -> dict[str, float]:
-        """The rate of each stage that trains in `phase`, `step` optimizer steps after the epoch has `begun`."""
+    def at(self, phase: Phase, begun: dict[str, Progress], step: int, factor: float = 1.0) -> dict[str, float]:
+        """The rate of each stage that trains in `phase`, `step` optimizer steps after the epoch has `begun`.
+
+        factor: what else multiplies it.
+        """
         return {
-            stage: rate * self.schedule.multiplier(replace(begun[stage], step=begun[stage].step + step))
+            stage: rate * self.schedule.multiplier(replace(begun[stage], step=begun[stage].step + step)) * factor
             for stage, rate in self.base(phase).items()
         }
 
@@ -44,27 +51,39 @@ class RatePlan:
         """The full rate of each stage that trains in `phase`, before its schedule; for the plan."""
         return {stage: self.lr * self.stages[stage] * phase.rates[stage] for stage in phase.descending}
 
+    @cached_property
+    def marks(self) -> list[int]:
+        """The steps of each epoch whose rates are written down as they run."""
+        return self._marks(sum(phase.epochs for phase in self.phases), POINTS)
+
+    def _marks(self, epochs: int, points: int) -> list[int]:
+        each = max(1, min(self.steps_per_epoch, points // max(1, epochs)))
+        return sorted({round(i * (self.steps_per_epoch - 1) / max(1, each - 1)) for i in range(each)})
+
     def curve(
         self,
         losses: Sequence[float | None],
-        points: int = 200,
+        points: int = POINTS,
         factor: Callable[[int, int], float] = lambda epoch, step: 1.0,
+        ran: Sequence[Sequence[Point]] = (),
     ) -> dict[str, Any]:
-        """{epoch: [...], groups: {stage: [rate or None]}} over the epochs that were run, about `points` points.
+        """{epoch: [...], groups: {stage: [rate or None]}, planned: [...]} over the epochs that were run.
 
-        `factor(epoch, step)` is what else multiplied the rate: 1, or less after a rollback.
+        ran: what each epoch wrote down. Those that wrote nothing, as in earlier versions, are as this plan has them,
+        about `points` points in all, and named by `planned`. `factor(epoch, step)` is what else multiplied their rate:
+        1, or less after a rollback.
         """
-        epochs = len(losses)
-        each = max(1, min(self.steps_per_epoch, points // max(1, epochs)))
-        steps = sorted({round(i * (self.steps_per_epoch - 1) / max(1, each - 1)) for i in range(each)})
-        marks = [(epoch, step) for epoch in range(epochs) for step in steps]
-        begun = [self.begin(losses[:epoch]) for epoch in range(epochs)]
-        phases = [self.phases[current(self.phases, losses[:epoch]).phase] for epoch in range(epochs)]
-        rates = [
-            {stage: rate * factor(epoch, step) for stage, rate in self.at(phases[epoch], begun[epoch], step).items()}
-            for epoch, step in marks
-        ]
+        steps, found = self._marks(len(losses), points), dict(enumerate(ran))
+        planned = [epoch for epoch in range(len(losses)) if not found.get(epoch)]
+        for epoch in planned:
+            begun = self.begin(losses[:epoch])
+            phase = self.phases[current(self.phases, losses[:epoch]).phase]
+            found[epoch] = [
+                [step / self.steps_per_epoch, self.at(phase, begun, step, factor(epoch, step))] for step in steps
+            ]
+        drawn = [(epoch + share, rates) for epoch in range(len(losses)) for share, rates in found[epoch]]
         return {
-            "epoch": [epoch + step / self.steps_per_epoch for epoch, step in marks],
-            "groups": {stage: [at.get(stage) for at in rates] for stage in self.stages},
+            "epoch": [epoch for epoch, _ in drawn],
+            "groups": {stage: [rates.get(stage) for _, rates in drawn] for stage in self.stages},
+            "planned": planned,
         }

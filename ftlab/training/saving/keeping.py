@@ -12,11 +12,14 @@ from ftlab import pickles
 from ftlab.cache.decide import gib
 from ftlab.disk import flush
 from ftlab.pickles import FROZEN, FROZEN_PART
+from ftlab.resume import MAX_EPOCHS, epochs_from
+from ftlab.run_settings import Keep
 from ftlab.training.saving.files import BEST, LAST, LIGHTER, kept, superfluous
 from ftlab.training.saving.loading import IF_HOSTILE
 
 GOES_ON = {
-    "last": "ftlab train resume={run} {more} 'resume_allow=[{keys}]' prolongs the run",
+    "last": "ftlab train {words} 'resume_allow=[{keys}]' prolongs the run",
+    "phases": "epochs come from {source}: with more there, ftlab train {words} 'resume_allow=[{keys}]' goes on",
     "best": "the run cannot be prolonged; backbone.weights={bundle} starts another one from its weights",
 }
 
@@ -31,10 +34,18 @@ def tidy(run: Path, report: Mapping[str, Any]) -> list[str]:
     for path in gone:
         path.unlink()
     lighten(folder)
-    keys = report.get("prolonged_by", ["trainer.max_epochs"])  # of runs of earlier versions
-    more = {"more": " ".join(f"{key}=N" for key in keys), "keys": ",".join(keys)}
-    goes_on = GOES_ON[keep].format(run=run, bundle=run / "bundle", **more)
-    return [f"checkpoints: {gib(before - size(folder))} of {gib(before)} removed (checkpoint.keep={keep}); {goes_on}"]
+    freed = f"{gib(before - size(folder))} of {gib(before)} removed (checkpoint.keep={keep})"
+    return [f"checkpoints: {freed}; {goes_on(run, keep, report)}"]
+
+
+def goes_on(run: Path, keep: Keep, report: Mapping[str, Any]) -> str:
+    """How a finished run is prolonged."""
+    source = epochs_from(report["config"]["strategy"])
+    by = report.get("prolonged_by", [MAX_EPOCHS])  # of runs of earlier versions
+    words = [f"resume={run}", *(f"{key}=N" for key in by if key != MAX_EPOCHS or key == source)]
+    keys = ",".join(source if key == MAX_EPOCHS else key for key in by)
+    way = "phases" if keep == "last" and MAX_EPOCHS in by and source != MAX_EPOCHS else keep
+    return GOES_ON[way].format(source=source, words=" ".join(words), keys=keys, bundle=run / "bundle")
 
 
 def lighten(folder: Path) -> None:
