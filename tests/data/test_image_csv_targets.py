@@ -112,7 +112,7 @@ def test_a_file_of_which_no_row_is_left_is_an_error(root: Path) -> None:
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("wide", "'wide' is no number. Accepted: a finite number with a decimal point"),
+        ("wide", "'wide' is no number; accepted: a finite number with a decimal point"),
         ("3,5 m", "'3,5 m' is no number"),
         ("1_000", "'1_000' is no number"),
         ("inf", "'inf' is infinite"),
@@ -181,7 +181,7 @@ def test_columns_take_the_order_of_a_bundle() -> None:
     assert moved.val is not None
     assert moved.val.targets.tolist() == [[6, 4]]
     assert moved.target.names == ("c", "a")
-    with pytest.raises(UserError, match=r"lacks the target 'd' of the bundle.*Accepted: a, b, c"):
+    with pytest.raises(UserError, match=r"lacks the target 'd' of the bundle.*accepted: a, b, c"):
         splits.suited(Numbers(("d",)))
     with pytest.raises(UserError, match=r"its targets are numbers, the bundle predicts classes"):
         splits.suited(Classes(("x", "y")))

@@ -165,7 +165,7 @@ def test_rows_of_a_file_are_listed_with_their_line_and_a_broken_one_fails_alone(
 
 def test_a_file_that_lacks_a_column_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("city,aeg,size\nRome,1,2\n")
-    with pytest.raises(UserError, match=r"rows.csv, column age: the column is missing. did you mean 'aeg'"):
+    with pytest.raises(UserError, match=r"rows.csv, column age: the column is missing; did you mean 'aeg'"):
         fitted().listed(str(tmp_path / "rows.csv"))
     with pytest.raises(UserError, match="names no file"):
         fitted().listed(str(tmp_path / "*.parquet"))

@@ -110,8 +110,8 @@ def test_what_is_wrong_is_told_with_file_row_and_column(tmp_path: Path, rows: tu
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"target_columns": ["prise"]}, "data.target_columns=prise is no column. did you mean 'price'?"),
-        ({"columns": ["aeg"]}, "data.columns=aeg is no column. did you mean 'age'?"),
+        ({"target_columns": ["prise"]}, "data.target_columns=prise is no column; did you mean 'price'?"),
+        ({"columns": ["aeg"]}, "data.columns=aeg is no column; did you mean 'age'?"),
         ({"split_column": "part"}, "data.split_column=part is no column"),
         ({"columns": ["age", "price"]}, "price is a target"),
         ({"columns": ["age"], "categorical_columns": ["city"]}, "city is no column that the network sees"),

@@ -112,7 +112,7 @@ class LongFile:
                 value = number(record[column])
             except ValueError as error:
                 hint = (
-                    "Accepted: a finite number, or nothing; data.columns=[...] names the columns that the network sees."
+                    "accepted: a finite number, or nothing; data.columns=[...] names the columns that the network sees."
                 )
                 return self.file.fault("rows have a cell that is no number", str(error), line, column, hint)
             numbers.append(math.nan if value is None else value)
@@ -163,10 +163,10 @@ class NpzFile(CsvFile):
             dimensions = {"tokens": 2, "series": 3, "mask": 2}.get(name)
             if array.shape[:1] != (n,) or (dimensions and (array.ndim != dimensions or array.shape[1] != t)):
                 what = f"the shape is {array.shape} beside {first.shape} of the steps"
-                raise self.error(what, column=name, hint="Accepted: tokens (n, t), series (n, t, c), mask (n, t).")
+                raise self.error(what, column=name, hint="accepted: tokens (n, t), series (n, t, c), mask (n, t).")
             if array.dtype.kind not in KINDS[name]:
                 accepted = ", ".join(word for kind, word in WORDS.items() if kind in KINDS[name])
-                raise self.error(f"the array holds {array.dtype}", column=name, hint=f"Accepted: {accepted}.")
+                raise self.error(f"the array holds {array.dtype}", column=name, hint=f"accepted: {accepted}.")
         if not n or not t:
             raise self.error("the arrays are empty")
 
