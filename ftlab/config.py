@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ftlab.addresses import LATER, current, renewed
+from ftlab.comments import meaning
 from ftlab.errors import UserError, choices
 from ftlab.guesses import leaves, no_key, owners, without_option
 
@@ -171,7 +172,7 @@ class Checker:
             if key not in defaults:
                 self._unknown(node, place, key, defaults)
             elif OmegaConf.is_missing(node, key):
-                self._missing(place)
+                self._missing(place, node)
             else:
                 self._key(node, place, key, defaults[key], refused)
 
@@ -183,9 +184,9 @@ class Checker:
         said = no_key(place, set(defaults) - {"_target_"}, elsewhere, self.leaves)
         self.found.append(f"{self.label(place, plainly(node)[key])}: {said}")
 
-    def _missing(self, place: str) -> None:
+    def _missing(self, place: str, node: DictConfig) -> None:
         if not self.missing_ok:
-            self.found.append(f"{place}: needs a value, {place}=...")
+            self.found.append(f"{place}: needs a value, {place}=...{meaning(conf_dir(), place, node.get('_target_'))}")
 
     def _key(self, node: DictConfig, place: str, key: str, defaults: list[Any], refused: Mapping[str, str]) -> None:
         from ftlab.settings import TYPES, mismatch  # pydantic: a quarter of a second that help does not need

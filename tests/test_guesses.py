@@ -6,6 +6,7 @@ import pytest
 
 from ftlab.composition import compose
 from ftlab.errors import UserError, choices, nearest
+from ftlab.overrides import parse
 
 
 @pytest.mark.parametrize(
@@ -77,3 +78,25 @@ def test_what_is_little_alike_is_no_guess() -> None:
     assert nearest("rl", ["betas", "lr"]) == "lr"  # letters that changed places
     assert choices("x", ["a"]) == "accepted: a."
     assert choices("laterr", ["later"]) == "did you mean 'later'? Accepted: later."
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["input=a.jpg", "b.jpg", "top_k=2"], "b.jpg: expected key=value; several are written input=[a.jpg,b.jpg]"),
+        (["bundle=b", "c"], "c: expected key=value"),
+        (
+            ["input=1.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg"],
+            "2.jpg: expected key=value; several are written input=[a",
+        ),
+    ],
+)
+def test_files_after_an_input_are_answered_with_how_a_list_is_written(words: list[str], answer: str) -> None:
+    _, errors = parse(words, False, frozenset({"input"}))
+    assert errors[0].startswith(answer)
+    assert ("several" in errors[0]) == ("several" in answer)
+
+
+def test_a_key_that_needs_a_value_is_told_with_its_meaning() -> None:
+    with pytest.raises(UserError, match=r"data.root=\.\.\.; folder that .* relative to; \. is the working folder$"):
+        compose(["data=image_csv", "data.file=labels.csv"])
