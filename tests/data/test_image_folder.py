@@ -53,7 +53,7 @@ def test_a_class_missing_from_val_keeps_the_mapping_of_train(tmp_path):
     splits, spec = read(ImageFolder(str(tmp_path), SPLIT), seed=0)
     assert spec.target.classes == ("cat", "dog", "fox")
     assert splits.val.targets.tolist() == [0, 2, 2]
-    assert any(warning == "1 classes have no sample in val: dog" for warning in spec.warnings)
+    assert any(warning == "1 class has no sample in val: dog" for warning in spec.warnings)
 
 
 def test_a_class_only_in_val_is_an_error_with_the_nearest_class(tmp_path):

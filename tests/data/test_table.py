@@ -158,7 +158,7 @@ def test_columns_that_are_empty_or_name_the_rows_are_told(tmp_path: Path) -> Non
     write(tmp_path, *(f"{n},{n % 7}.5,person {n},,{n * n}" for n in range(30)), header="id,age,name,empty,price")
     splits = read(tmp_path)
     told = [found.text for found in splits.problems]
-    assert any(text.startswith("1 columns are empty in all rows: empty") for text in told)
+    assert any(text.startswith("1 column is empty in all rows: empty") for text in told)
     assert any("2 columns have another value in nearly each row: id, name" in text for text in told)
 
 
