@@ -15,9 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ftlab.addresses import LATER, current, renewed
-from ftlab.comments import meaning
 from ftlab.errors import UserError, choices
 from ftlab.guesses import leaves, no_key, owners, without_option
+from ftlab.yaml_text import meaning
 
 Node = dict[str, Any]
 

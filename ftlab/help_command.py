@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from ftlab.comments import Key, keys_in
 from ftlab.config import conf_dir
 from ftlab.errors import UserError
+from ftlab.yaml_text import Key, keys_in
 
 MANUAL = Path(__file__).parent / "manual"
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)  # code, in which # begins a comment
