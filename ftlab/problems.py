@@ -85,8 +85,9 @@ def of_faults(faults: Sequence[Fault]) -> list[Problem]:
 
 
 def left_out(faults: Sequence[Fault]) -> list[Problem]:
-    """The same of samples that nothing is done with: their names, since the advice in the reasons is followed."""
-    return _by_kind([(fault.kind, fault.name) for fault in faults], "warning", "left out")
+    """The same of samples that are not used: of a file its name says all, since what its reason advises is done."""
+    shown = [fault.name if fault.reason.startswith(f"{fault.name}: ") else fault.reason for fault in faults]
+    return _by_kind([(fault.kind, one) for fault, one in zip(faults, shown, strict=True)], "warning", "left out")
 
 
 def _by_kind(pairs: Sequence[tuple[str, str]], severity: Severity, advice: str = "") -> list[Problem]:

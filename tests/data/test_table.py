@@ -165,7 +165,7 @@ def test_columns_that_are_empty_or_name_the_rows_are_told(tmp_path: Path) -> Non
 def test_a_row_of_test_that_is_in_train_is_told(tmp_path: Path) -> None:
     write(tmp_path, "1,Rome,1,train", "2,Oslo,2,train", "2,Oslo,2,test", "2,Oslo,3,test", header=f"{HEADER},part")
     (found,) = read(tmp_path, split_column="part").problems
-    assert found.text.startswith("1 rows of test are in train too: rows.csv, row 4")
+    assert found.text.startswith("1 row of test is in train too: rows.csv, row 4")
 
 
 def test_a_survey_names_every_row_that_cannot_be_used(tmp_path: Path) -> None:
