@@ -135,9 +135,9 @@ def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description
     """What `save` wrote. Raises: UserError naming the file that is missing, broken or of a newer version."""
     path = folder / DESCRIPTION
     if not path.is_file():
-        raise UserError(
-            f"bundle={folder}: no bundle there ({DESCRIPTION} is missing); a run leaves one at RUN_DIR/bundle"
-        )
+        inside = (folder / "bundle" / DESCRIPTION).is_file()
+        where = f"did you mean {folder / 'bundle'}?" if inside else "a run leaves one at RUN_DIR/bundle"
+        raise UserError(f"bundle={folder}: no bundle there ({DESCRIPTION} is missing); {where}")
     try:
         data = json.loads(path.read_text(encoding="utf8"))
         version = data.get("schema_version")

@@ -16,7 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ftlab.addresses import LATER, current, renewed
 from ftlab.errors import UserError, choices
-from ftlab.guesses import leaves, no_key
+from ftlab.guesses import leaves, no_key, owners, without_option
+from ftlab.yaml_text import meaning
 
 Node = dict[str, Any]
 
@@ -162,8 +163,8 @@ class Checker:
     ) -> None:
         lacking = (f"{path}.{key}" if path else key for key in sorted(map(str, required - set(node))))
         for place in (place for place in lacking if place not in LATER):
-            accepted = f" Accepted: {', '.join(options(place))}." if place in groups(self.mode) else ""
-            self.found.append(f"{place}: needs a value.{accepted}")
+            accepted = f"; accepted: {', '.join(options(place))}." if place in groups(self.mode) else ""
+            self.found.append(f"{place}: needs a value{accepted}")
         for key in map(str, node):
             place = f"{path}.{key}" if path else key
             if place == "hydra" or key == "_target_" or place in brought(self.mode):
@@ -171,7 +172,7 @@ class Checker:
             if key not in defaults:
                 self._unknown(node, place, key, defaults)
             elif OmegaConf.is_missing(node, key):
-                self._missing(place)
+                self._missing(place, node)
             else:
                 self._key(node, place, key, defaults[key], refused)
 
@@ -179,13 +180,13 @@ class Checker:
         group, _, rest = place.partition(".")
         if place == "experiment":
             return self.found.append("experiment: the first line of the file must be '# @package _global_'")
-        has = [f"{group}={name}" for name, option in options(group).items() if rest and rest in option]
-        said = no_key(place, set(defaults) - {"_target_"}, has, self.leaves)
+        elsewhere = owners(group, options(group)) if rest and "." not in rest else {}
+        said = no_key(place, set(defaults) - {"_target_"}, elsewhere, self.leaves)
         self.found.append(f"{self.label(place, plainly(node)[key])}: {said}")
 
-    def _missing(self, place: str) -> None:
+    def _missing(self, place: str, node: DictConfig) -> None:
         if not self.missing_ok:
-            self.found.append(f"{place}: needs a value, {place}=...")
+            self.found.append(f"{place}: needs a value, {place}=...{meaning(conf_dir(), place, node.get('_target_'))}")
 
     def _key(self, node: DictConfig, place: str, key: str, defaults: list[Any], refused: Mapping[str, str]) -> None:
         from ftlab.settings import TYPES, mismatch  # pydantic: a quarter of a second that help does not need
@@ -210,8 +211,7 @@ class Checker:
             return None  # of a trusted module: its keys are its own
         same = targets()[target] if target else [default for default in nodes if "_target_" not in default]
         if not same:
-            accepted = ", ".join(sorted({default["_target_"] for default in nodes}))
-            return self.found.append(f"{place}._target_: needs a value. Accepted: {accepted}.")
+            return self.found.append(f"{self.label(place, plain)}: {without_option(place, plain, options(place))}")
         merged = {name: [default[name] for default in same if name in default] for name in set().union(*same)}
         self._mapping(value, place, merged, set.intersection(*map(set, same)), refused)
 

@@ -164,10 +164,9 @@ def _measured(read: _Read, kept: record.Membership | None, folder: Path) -> Meas
         trained = len(parts["train"]) if "train" in taken else 0
     else:
         trained = _trained(whole, kept, read.root, record.SPLITS if taken == list(parts) else taken)
-    faults = [f"{len(whole.faults)} samples of the data cannot be used and are left out"] if whole.faults else []
     warned = [problem.text for problem in whole.problems if problem.severity == "warning" and not problem.learning]
     also = [f"{trained:,} of the {len(splits.train):,} samples are in the train split of bundle={folder} too"]
-    said = (*read.found.said, *whole.warnings, *warned, *faults, *(also if trained else []))
+    said = (*read.found.said, *whole.warnings, *warned, *(also if trained else []))
     return Measured(read.name, splits, read.split, {name: len(part) for name, part in parts.items()}, said)
 
 

@@ -15,12 +15,18 @@ class UserError(Exception):
         return [str(self)]
 
 
+def nearest(name: str, known: Iterable[str], sure: float = 0.6) -> str | None:
+    """The one that `name` was meant for, be it that two letters changed places; `sure`: how alike they are, of 1."""
+    there = sorted(known)
+    near = get_close_matches(name, there, n=1, cutoff=sure)
+    return near[0] if near else next((one for one in there if sorted(one) == sorted(name)), None)
+
+
 def choices(name: str, accepted: Iterable[str]) -> str:
-    """The end of a message about an unknown `name`: the nearest accepted one, then all of them."""
+    """The end of a message about an unknown `name`, after a semicolon: the nearest accepted one, then all of them."""
     known = sorted(accepted)
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"{hint}Accepted: {', '.join(known) or 'nothing'}."
+    near = nearest(name, known)
+    return (f"did you mean '{near}'? Accepted" if near else "accepted") + f": {', '.join(known) or 'nothing'}."
 
 
 def absent(needed: Sequence[str], there: Iterable[str], whose: str) -> str:

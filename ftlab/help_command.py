@@ -3,31 +3,16 @@
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from ftlab.config import conf_dir
 from ftlab.errors import UserError
 from ftlab.modes import MODES
+from ftlab.yaml_text import Key, keys_in
 
 MANUAL = Path(__file__).parent / "manual"
-LINE = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?P<value>.*?)(?:\s+#\s*(?P<comment>.*))?$")
-
-
-@dataclass(frozen=True)
-class Key:
-    """A line of a file in conf/."""
-
-    name: str  # dotted, as it is typed
-    value: str  # as it is written
-    comment: str
-    file: str  # below conf/
-
-    @property
-    def text(self) -> str:
-        default = f"{self.name}: {self.value}" if self.value else self.name
-        return f"{default}\n    {self.comment or 'see the file'}\n    in conf/{self.file}"
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)  # code, in which # begins a comment
 
 
 def help_of(words: Sequence[str]) -> int:
@@ -45,11 +30,15 @@ def help_of(words: Sequence[str]) -> int:
         print(of_mode(asked))
         return 0
     found = keys_like(asked, list(keys()))
+    if not found and (near := headings(asked, deep=True)):
+        print("\n".join([f"{asked} is no page and no key. Pages that tell of it:", *near]))
+        return 0
     if not found:
         known = {*pages(), *(key.name for key in keys()), *(key.name.rpartition(".")[2] for key in keys())}
-        near = "".join(f"did you mean '{name}'? " for name in get_close_matches(asked, known, n=1))
-        raise UserError(f"ftlab help {asked}: no page and no key. {near}Pages: {', '.join(pages())}.")
-    print("\n".join(key.text for key in found))
+        hint = "".join(f"did you mean '{name}'? " for name in get_close_matches(asked, known, n=1))
+        raise UserError(f"ftlab help {asked}: no page and no key; {hint}pages: {', '.join(pages())}.")
+    also = headings(asked, deep=False)
+    print("\n".join([*(key.text for key in found), *(["", "Pages that tell of it:", *also] if also else [])]))
     return 0
 
 
@@ -63,6 +52,16 @@ def of_mode(mode: str) -> str:
 
 def pages() -> list[str]:
     return sorted(file.stem for file in MANUAL.glob("*.md"))
+
+
+def headings(asked: str, deep: bool) -> list[str]:
+    """The headings in which a word stands, each with what shows its page; if `deep`, else the pages that name it."""
+    word = re.compile(rf"\b{re.escape(asked)}", re.IGNORECASE)
+    texts = {page: (MANUAL / f"{page}.md").read_text(encoding="utf8") for page in pages()}
+    lines = {page: FENCED.sub("", text).splitlines() for page, text in texts.items()}
+    found = [(page, line) for page in lines for line in lines[page] if line[:1] == "#" and word.search(line)]
+    titles = [(page, lines[page][0]) for page in lines if any(map(word.search, lines[page]))] if deep else []
+    return [f"  ftlab help {page:<12}{line.lstrip('# ')}" for page, line in found or titles]
 
 
 def listing() -> str:
@@ -103,18 +102,4 @@ def keys() -> Iterator[Key]:
         place = file.relative_to(conf_dir())
         text = file.read_text(encoding="utf8")
         group = "" if place.parent == Path() or "@package _global_" in text else f"{place.parent}."
-        yield from _keys(text, group, str(place))
-
-
-def _keys(text: str, group: str, file: str) -> Iterator[Key]:
-    above: list[tuple[int, str]] = []  # indentation and name of the mappings that a line lies in
-    for line in text.splitlines():
-        found = LINE.match(line)
-        if not found or line.lstrip().startswith(("#", "-")):
-            continue
-        indent = len(found["indent"])
-        above = [one for one in above if one[0] < indent]
-        name = ".".join([*(name for _, name in above), found["key"]])
-        above.append((indent, found["key"]))
-        if name.split(".")[0] not in ("defaults", "hydra") and found["key"] != "_target_":
-            yield Key(group + name, found["value"].strip(), found["comment"] or "", file)
+        yield from keys_in(text, group, str(place))

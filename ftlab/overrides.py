@@ -12,6 +12,8 @@ from hydra.errors import HydraException
 # Characters that Hydra's grammar lets a backslash escape; before any other a backslash is part of a path.
 _ESCAPED = tuple(f"\\{character}" for character in ",= ()[]{}:\t")
 
+LISTS = ("input",)  # keys that accept several files
+
 
 @dataclass(frozen=True)
 class Typed:
@@ -36,13 +38,13 @@ def parse(
     """
     parser = OverridesParser.create()
     typed, errors = [], []
-    for text in texts:
+    for place, text in enumerate(texts):
         line = quoted(named(text, multirun, names), multirun, paths)
         try:
             override = parser.parse_override(line)
             values = tuple(_values(parser, override))
         except HydraException as error:
-            errors.append(f"{text}: {_unreadable(text, error)}")
+            errors.append(f"{text}: {_unreadable(text, error) if '=' in text else _no_value(texts, place)}")
             continue
         problem = _not_accepted(override, multirun)
         if problem:
@@ -52,10 +54,19 @@ def parse(
     return typed, errors
 
 
-def _unreadable(text: str, error: HydraException) -> str:
-    key, equals, value = text.partition("=")
-    if not equals:
+def _no_value(texts: Sequence[str], place: int) -> str:
+    """What is said of a word without a key: perhaps one of several values, which a shell's glob gives too."""
+    first = next((before for before in range(place - 1, -1, -1) if "=" in texts[before]), None)
+    if first is None or texts[first].partition("=")[0] not in LISTS:
         return "expected key=value"
+    last = next((n for n in range(place, len(texts)) if "=" in texts[n]), len(texts))
+    key, _, value = texts[first].partition("=")
+    values = [value, *texts[first + 1 : last]]
+    return f"expected key=value; several are written {key}=[{','.join(values) if len(values) < 5 else 'a,b,...'}]"
+
+
+def _unreadable(text: str, error: HydraException) -> str:
+    key, _, value = text.partition("=")
     reason = " ".join(str(error).split())
     hint = "" if value[:1] in ("[", "{") else f"; a value with special characters needs quotes: '{key}=\"{value}\"'"
     return f"cannot be read ({reason}){hint}"

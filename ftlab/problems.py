@@ -10,6 +10,11 @@ from ftlab.errors import UserError
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 EXAMPLES = 3
+# Of the verbs of kinds, what stands after one thing.
+ONE = {
+    "are": "is", "have": "has", "lack": "lacks", "hold": "holds", "name": "names", "use": "uses", "lie": "lies",
+    "repeat": "repeats", "cross": "crosses", "look": "looks", "become": "becomes", "were": "was",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,32 @@ class Problem:
         rest = self.count - len(self.examples)
         more = f" and {rest:,} more" if self.examples and rest > 0 else ""
         shown = f": {', '.join(self.examples)}{more}" if self.examples else ""
-        return f"{self.count:,} {self.kind}{shown}" + (f"; {self.advice}" if self.advice else "")
+        said = f"{self.count:,} {self.what}{shown}"
+        return f"{said.rstrip('.')}; {self.advice}" if self.advice else said
+
+    @property
+    def what(self) -> str:
+        """The kind as it is said of so many; without examples it is a sentence of its own."""
+        return counted(self.count, self.kind) if self.examples else self.kind
+
+
+def counted(count: int, kind: str) -> str:
+    """What follows a count, which is written of several: of one, "image is truncated" of "images are truncated"."""
+    words = kind.split(" ")
+    verb = next((place for place, word in enumerate(words) if word in ONE), None)
+    if count != 1 or not verb or "and" in words[:verb]:
+        return kind
+    noun = next((place for place, word in enumerate(words[:verb]) if word in ("of", "in")), verb) - 1
+    words[noun], words[verb] = _single(words[noun]), ONE[words[verb]]
+    return " ".join(words).replace(" and are ", " and is ")
+
+
+def _single(noun: str) -> str:
+    if noun.endswith("sses"):
+        return noun.removesuffix("es")
+    if noun == "series":
+        return noun
+    return f"{noun.removesuffix('ies')}y" if noun.endswith("ies") else noun.removesuffix("s")
 
 
 @dataclass(frozen=True)
@@ -51,8 +81,18 @@ def problem(
 
 def of_faults(faults: Sequence[Fault]) -> list[Problem]:
     """One problem a kind, in the order of their first fault."""
-    kinds = dict.fromkeys(fault.kind for fault in faults)
-    return [found for kind in kinds for found in problem(kind, "error", (f.reason for f in faults if f.kind == kind))]
+    return _by_kind([(fault.kind, fault.reason) for fault in faults], "error")
+
+
+def left_out(faults: Sequence[Fault]) -> list[Problem]:
+    """The same of samples that are not used: of a file its name says all, since what its reason advises is done."""
+    shown = [fault.name if fault.reason.startswith(f"{fault.name}: ") else fault.reason for fault in faults]
+    return _by_kind([(fault.kind, one) for fault, one in zip(faults, shown, strict=True)], "warning", "left out")
+
+
+def _by_kind(pairs: Sequence[tuple[str, str]], severity: Severity, advice: str = "") -> list[Problem]:
+    kinds = dict.fromkeys(kind for kind, _ in pairs)
+    return [found for kind in kinds for found in problem(kind, severity, (s for k, s in pairs if k == kind), advice)]
 
 
 def by_severity(problems: Iterable[Problem]) -> list[Problem]:
@@ -66,6 +106,6 @@ def refusal(name: str, faults: Sequence[Fault]) -> UserError:
     if len(faults) == 1:
         return UserError(f"{faults[0].reason} To go on without it: data.on_error=skip")
     problems = of_faults(faults)
-    lines = [f"{found.count:,} {found.kind}, for example: {found.examples[0]}" for found in problems]
+    lines = [f"{found.count:,} {found.what}, for example: {found.examples[0]}" for found in problems]
     shown = lines if len(lines) <= 4 else [*lines[:3], f"and {len(lines) - 3} more kinds; ftlab check lists them all"]
     return UserError("\n".join([f"data={name}: {len(faults):,} samples cannot be used; {ways}", *shown]))

@@ -67,7 +67,7 @@ def test_the_table_of_types_names_no_key_that_is_gone() -> None:
 
 def test_a_key_that_options_share_accepts_what_the_chosen_one_knows() -> None:
     assert compose(["task=regression", "task.loss=huber"]).task.loss == "huber"
-    assert "task.loss=huber: no such value; Accepted: cross_entropy, focal" in wrong("task.loss=huber")
+    assert "task.loss=huber: no such value; accepted: cross_entropy, focal" in wrong("task.loss=huber")
     assert "did you mean 'huber'" in wrong("task=regression", "task.loss=hubber")
 
 

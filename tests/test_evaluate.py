@@ -242,7 +242,7 @@ def test_a_folder_gets_a_report_and_a_page_with_confusion_classes_and_worst_samp
     for text in ("Confusion, all", "Quality of each class", "The most confident mistakes", f"{accuracy:.4f}"):
         assert text in page
     assert f"{accuracy:.4f}" in ended.out
-    assert "written to  out" in ended.out
+    assert "written to out" in ended.out
     assert "--cfg" not in report["command"]
     again = command(*words)
     assert again.code == 2

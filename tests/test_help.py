@@ -1,5 +1,6 @@
 """ftlab help shows every page and knows every key."""
 
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ from ftlab.config import conf_dir, groups, options, shipped
 from ftlab.guesses import leaves
 from ftlab.help_command import MANUAL, help_of, keys, pages
 from ftlab.modes import MODES
+from ftlab.strategies.phases import KEYS
 from tests.conftest import Command
 
 
@@ -45,7 +47,7 @@ def test_a_key_is_told_with_its_default_and_meaning(command: Command) -> None:
 def test_what_is_neither_is_answered_with_the_nearest(command: Command) -> None:
     told = command("help", "tabels")
     assert told.code == 2
-    assert told.err.startswith("ftlab: ftlab help tabels: no page and no key. did you mean 'tables'?")
+    assert told.err.startswith("ftlab: ftlab help tabels: no page and no key; did you mean 'tables'?")
 
 
 @pytest.mark.parametrize("mode", sorted({*MODES} - {"help", *pages()}))
@@ -74,3 +76,27 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     words = f"{sys.executable} -m ftlab help speed | head -n 1"
     done = subprocess.run(words, shell=True, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("# Speed\n", "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "page"), [("phases", "strategies"), ("start", "strategies"), ("resume", "runs"), ("bundle", "runs")]
+)
+def test_a_word_of_a_heading_names_the_page_to_read(asked: str, page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert help_of([asked]) == 0
+    heading = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(f"  ftlab help {page} "))
+    assert asked in heading.lower()
+    assert f"# {heading[25:]}" in (MANUAL / f"{page}.md").read_text()
+
+
+def test_a_word_that_only_texts_hold_names_their_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert help_of(["multirun"]) == 0
+    told = capsys.readouterr().out
+    for page in pages():
+        there = "multirun" in re.sub(r"(?ms)^```.*?^```", "", (MANUAL / f"{page}.md").read_text()).lower()
+        assert (f"  ftlab help {page} " in told) == there
+
+
+def test_each_key_of_a_phase_is_explained() -> None:
+    page = (MANUAL / "strategies.md").read_text()
+    rows = "".join(line.split("|")[1] for line in page.splitlines() if line.startswith("|"))
+    assert [key for key in KEYS if f"`{key}`" not in rows] == []

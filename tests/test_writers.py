@@ -123,7 +123,7 @@ def test_a_task_takes_its_own_settings_and_refuses_what_it_does_not_read() -> No
         task.at_predict({"top_k": 0})
     with pytest.raises(UserError, match=r"topk=2: task=classification has no such .*did you mean 'top_k'\?"):
         task.at_predict({"topk": 2})
-    with pytest.raises(UserError, match=r"top_k=3: task=regression has no such .*Accepted: nothing"):
+    with pytest.raises(UserError, match=r"top_k=3: task=regression has no such .*accepted: nothing"):
         numbers.at_predict({"top_k": 3})
 
 

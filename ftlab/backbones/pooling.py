@@ -10,13 +10,13 @@ from ftlab.backbones.base import Features
 from ftlab.errors import UserError, choices
 
 POOLINGS = ("auto", "average", "max", "average_max", "token", "flatten")
-NO_ONE_SIZE = "the inputs are not of one length. Accepted: auto, average, max, average_max."
+NO_ONE_SIZE = "the inputs are not of one length; accepted: auto, average, max, average_max."
 
 
 def check_pool(how: str) -> str:
     """Raises: UserError for a pooling that does not exist."""
     if how not in POOLINGS:
-        raise UserError(f"head.pool={how} is unknown: {choices(how, POOLINGS)}")
+        raise UserError(f"head.pool={how} is unknown; {choices(how, POOLINGS)}")
     return how
 
 
@@ -32,7 +32,7 @@ def pool(features: Features, how: str, own: str = "average") -> Tensor:
     """
     if features.vector is not None:
         if how != "auto":
-            raise UserError(f"head.pool={how}: this backbone pools by itself and gives one vector. Accepted: auto.")
+            raise UserError(f"head.pool={how}: this backbone pools by itself and gives one vector; accepted: auto.")
         return features.neck(features.vector)
     if how == "flatten" and features.mask is not None:
         raise UserError(f"head.pool=flatten: {NO_ONE_SIZE}")
@@ -53,7 +53,7 @@ def pooled(features: Features, how: str) -> Tensor:
             return largest(positions, features.mask)
         case "average_max":
             return 0.5 * (mean(positions, features.mask) + largest(positions, features.mask))
-    raise UserError(f"head.pool={how} is unknown: {choices(how, POOLINGS)}")
+    raise UserError(f"head.pool={how} is unknown; {choices(how, POOLINGS)}")
 
 
 def mean(positions: Tensor, mask: Tensor | None) -> Tensor:
@@ -71,7 +71,7 @@ def largest(positions: Tensor, mask: Tensor | None) -> Tensor:
 
 def class_token(features: Features) -> Tensor:
     if features.tokens is None or not features.prefix_tokens:
-        raise UserError("head.pool=token: this backbone has no class token. Accepted: auto, average, max, average_max.")
+        raise UserError("head.pool=token: this backbone has no class token; accepted: auto, average, max, average_max.")
     return features.tokens[:, 0]
 
 

@@ -20,7 +20,7 @@ def stages_of(model: Any, root: str, granularity: str) -> tuple[Stage, ...]:
     Raises: UserError for another granularity.
     """
     if granularity not in GRANULARITIES:
-        raise UserError(f"backbone.stages={granularity}: {choices(granularity, GRANULARITIES)}")
+        raise UserError(f"backbone.stages={granularity}: no such value; {choices(granularity, GRANULARITIES)}")
     return timm_stages(model, root) if granularity == "blocks" else layer_stages(model, root)
 
 

@@ -124,4 +124,4 @@ def _check(width: int, depth: int, embedding: int, norm: str) -> None:
         if not low <= value <= high:
             raise UserError(f"backbone.{name}={value}: accepted is {low} to {high}.")
     if norm not in NORMS:
-        raise UserError(f"backbone.norm={norm} is unknown: {choices(norm, NORMS)}")
+        raise UserError(f"backbone.norm={norm} is unknown; {choices(norm, NORMS)}")

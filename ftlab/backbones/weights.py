@@ -154,7 +154,7 @@ def file_of(path: Path) -> Path:
         raise UserError(f"backbone.weights={path}: there is no such file.")
     if path.suffix not in SUFFIXES:
         raise UserError(
-            f"backbone.weights={path}: '{path.suffix}' is unknown. Accepted: {', '.join(SUFFIXES)}, a bundle."
+            f"backbone.weights={path}: '{path.suffix}' is unknown; accepted: {', '.join(SUFFIXES)}, a bundle."
         )
     if path.stat().st_size == 0:
         raise UserError(f"backbone.weights={path} is empty: copy or download it again.")

@@ -153,7 +153,7 @@ class DataModule:
         """Raises: UserError if the data has no such split."""
         there = self.splits.parts()
         if split not in there:
-            raise UserError(f"data={self.spec.name} has no split '{split}': {choices(split, there)}")
+            raise UserError(f"data={self.spec.name} has no split '{split}'; {choices(split, there)}")
         return there[split]
 
     def sampler(self, split: str, shuffle: bool, batch_size: int | None = None) -> KeyedBatchSampler:
@@ -205,7 +205,7 @@ class DataModule:
         return made
 
     def first_seen(self, count: int) -> Iterator[tuple[str, Fields, Any]]:
-        """Name, fields and target of the first `count` training samples of epoch 0, as training gets them."""
+        """Name, fields and target of the first `count` training samples of the first epoch, as training gets them."""
         samples, transform = self.samples("train"), self.preprocessing.transform(self.augment)
         dataset = KeyedDataset(samples, transform, self.seed, target=self.spec.target)
         for place in self.sampler("train", shuffle=True).order()[:count]:

@@ -11,7 +11,7 @@ WIDTH = 90  # characters of a cell
 
 
 def training_samples(data: DataModule) -> list[Block]:
-    """The first of epoch 0, varied as in that epoch, each with its target.
+    """The first of the first epoch, varied as in that epoch, each with its target.
 
     What is random is keyed as in training, so the generators that others draw from stay as they are.
     """
@@ -32,7 +32,7 @@ def _told(data: DataModule, count: int) -> str:
     varied = " and augmentation" if data.augment.random else ""
     mixes = [f"augment.{name}" for name in ("mixup", "cutmix") if getattr(data.augment, name)]
     mixed = f" Batches are mixed after that ({', '.join(mixes)})." if mixes else ""
-    return f"The first {count} of epoch 0 with their targets{targets}, after preprocessing{varied}{shown}.{mixed}"
+    return f"The first {count} of epoch 1 with their targets{targets}, after preprocessing{varied}{shown}.{mixed}"
 
 
 def _table(samples: Sequence[Sample]) -> list[Block]:

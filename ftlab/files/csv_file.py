@@ -97,7 +97,7 @@ class CsvFile:
             suffix = path.suffix or ".csv"
             there = [entry.name for entry in path.parent.glob(f"*{suffix}")]
             near = choices(path.name, there) if there else f"there is no {suffix} file at all."
-            raise UserError(f"{self.key}={self.shown} is not a file in {printable(self.folder)}: {near}")
+            raise UserError(f"{self.key}={self.shown} is not a file in {printable(self.folder)}; {near}")
         return path
 
     @property
@@ -111,7 +111,8 @@ class CsvFile:
 
     def error(self, what: str, line: int | None = None, column: str | None = None, hint: str = "") -> UserError:
         place = f"{printable(self.name)}" + (f", row {line}" if line else "") + (f", column {column}" if column else "")
-        return UserError(f"{place}: {what}. {hint}".rstrip())
+        joined = "; " if hint[:1].islower() else ". "  # what is accepted goes on with the sentence
+        return UserError(f"{place}: {what}{joined}{hint}".rstrip())
 
     def fault(self, kind: str, what: str, line: int, column: str | None = None, hint: str = "") -> Fault:
         """A row that cannot be used."""

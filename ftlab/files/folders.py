@@ -1,6 +1,7 @@
 """Folders and files of a data set, found with errors that help."""
 
 import os
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,13 +17,18 @@ def existing_folder(root: str | os.PathLike[str], key: str = "data.root") -> Pat
         return path
     if path.exists():
         raise UserError(f"{key}={printable(path)} is a file; a folder is needed.")
+    raise UserError(f"{key}={not_there(path, Path.is_dir)}")
+
+
+def not_there(path: Path, fits: Callable[[Path], bool] = Path.exists) -> str:
+    """What is said of a path that is not there: where the search ended, and what is called much like it."""
     parent = path.absolute().parent
     while not parent.is_dir():
         parent = parent.parent
-    siblings = [entry.name for entry in visible(parent) if entry.is_dir()]
-    near = get_close_matches(path.name, siblings, n=3, cutoff=0.5)
+    siblings = [entry.name for entry in visible(parent) if fits(entry)]
+    near = get_close_matches(path.name, siblings, n=3, cutoff=0.6)
     hint = f" Did you mean {', '.join(repr(printable(name)) for name in near)}?" if near else ""
-    raise UserError(f"{key}={printable(path)} is not there; nearest existing folder: {printable(parent)}.{hint}")
+    return f"{printable(path)} is not there; nearest existing folder: {printable(parent)}.{hint}"
 
 
 def visible(folder: Path) -> list[Path]:

@@ -52,12 +52,12 @@ def read_report(run_dir: Path) -> dict[str, Any]:
     """
     path = Path(run_dir) / "report.json"
     if not path.is_file():
-        raise UserError(f"No report.json in '{run_dir}'. Accepted: the folder of a run that has ended.")
+        raise UserError(f"No report.json in '{run_dir}'; accepted: the folder of a run that has ended.")
     report = read_json(path)
     version = report.get("schema_version")
     if version != SCHEMA_VERSION:
         raise UserError(
-            f"'{path}' has schema_version {version}. Accepted: {SCHEMA_VERSION}; read it with its own ftlab."
+            f"'{path}' has schema_version {version}; accepted: {SCHEMA_VERSION}; read it with its own ftlab."
         )
     return report
 
@@ -70,9 +70,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # ValueError: bad JSON, or bytes that are not UTF-8
-        raise UserError(f"'{path}' cannot be read ({error}). Accepted: the file as ftlab wrote it.") from error
+        raise UserError(f"'{path}' cannot be read ({error}); accepted: the file as ftlab wrote it.") from error
     if not isinstance(data, dict):
-        raise UserError(f"'{path}' holds a {type(data).__name__}. Accepted: a JSON object, as ftlab wrote it.")
+        raise UserError(f"'{path}' holds a {type(data).__name__}; accepted: a JSON object, as ftlab wrote it.")
     return data
 
 

@@ -48,7 +48,7 @@ class Estimator(nn.Module):
         super().__init__()
         _skops()  # said before anything is computed, not where the learner is to be kept
         if name not in ESTIMATORS:
-            raise UserError(f"head.estimator={name} is unknown: {choices(name, ESTIMATORS)}")
+            raise UserError(f"head.estimator={name} is unknown; {choices(name, ESTIMATORS)}")
         self.in_features, self.out_features = num_features, num_outputs
         self.name, self.settings = name, dict(settings)
         self.register_buffer("mean", torch.zeros(num_features))

@@ -50,7 +50,7 @@ class Mlp(VectorHead):
 
 def hidden_layer(width: int, next_width: int, activation: str, drop: float) -> nn.Sequential:
     if activation not in ACTIVATIONS:
-        raise UserError(f"head.activation={activation} is unknown: {choices(activation, ACTIVATIONS)}")
+        raise UserError(f"head.activation={activation} is unknown; {choices(activation, ACTIVATIONS)}")
     return nn.Sequential(nn.Linear(width, next_width), ACTIVATIONS[activation](), nn.Dropout(drop))
 
 

@@ -43,7 +43,7 @@ class Augment:
             if not low <= value <= high:
                 raise UserError(f"augment.{name}={value}: accepted is {low} to {high}.")
         if self.fill not in FILLS:
-            raise UserError(f"augment.fill={self.fill} is unknown: {choices(self.fill, FILLS)}")
+            raise UserError(f"augment.fill={self.fill} is unknown; {choices(self.fill, FILLS)}")
 
     @property
     def moves(self) -> bool:

@@ -39,19 +39,22 @@ def figures(values: Iterable[float | None]) -> list[str]:
 
 def figure_after(first: float | None, value: float | None) -> str:
     """A figure of a column that grows line by line, with the digits that its first figure needs, and never fewer than
-    four decimals: a loss that began at 12,345 may fall below 1."""
-    return NOTHING if value is None else f"{value:.{_decimals([first], DECIMALS, 8)}f}"
+    four decimals: a loss that began at 12,345 may fall below 1. Below 0.001 it has three digits of its own."""
+    if value is None:
+        return NOTHING
+    own = _decimals([value if abs(value) < 1e-3 else None], DECIMALS, 8, shown=3)
+    return f"{value:.{max(own, _decimals([first], DECIMALS, 8))}f}"
 
 
 def rows_of(
     metrics: Mapping[str, Mapping[str, float | None]], without: Collection[str] = ()
 ) -> list[tuple[str, tuple[str, ...]]]:
-    """One row a figure, in the order in which they first appear: its name, and its cell in the column of each split."""
+    """One row a figure, in the order in which they first appear: its name, and its cell in the column of each split,
+    with the digits that the row needs: a tiny loss gives an accuracy none."""
     names = [
         name for name in dict.fromkeys(name for split in metrics.values() for name in split) if name not in without
     ]
-    columns = [figures(split.get(name) for name in names) for split in metrics.values()]
-    return list(zip(names, zip(*columns, strict=True), strict=True)) if names else []
+    return [(name, tuple(figures(split.get(name) for split in metrics.values()))) for name in names]
 
 
 def spreads(pairs: Sequence[tuple[float | None, float | None]]) -> list[str]:
@@ -71,10 +74,10 @@ def percents(shares: Iterable[float]) -> list[str]:
     return [f"{value:.{digits}f} %" for value in column]
 
 
-def _decimals(values: Iterable[float | None], usual: int, most: int) -> int:
-    """Digits behind the point: the usual ones, or so many, up to the most, that the smallest shows two of its own."""
+def _decimals(values: Iterable[float | None], usual: int, most: int, shown: int = 2) -> int:
+    """Digits behind the point: the usual ones, or so many, up to the most, that the smallest has `shown` of its own."""
     sizes = [abs(value) for value in values if value and math.isfinite(value)]
-    return min(most, max(usual, 1 - math.floor(math.log10(min(sizes))))) if sizes else usual
+    return min(most, max(usual, shown - 1 - math.floor(math.log10(min(sizes))))) if sizes else usual
 
 
 def plural(count: int, what: str) -> str:

@@ -93,14 +93,15 @@ def print_evaluation(report: dict[str, Any], output: Path | None, console: Conso
     sizes, samples, name = report["data"]["sizes"], report["samples"], numbers.readable(report["data"]["name"])
     held = "" if list(sizes) == ["train"] else f" ({', '.join(f'{size:,} {split}' for split, size in sizes.items())})"
     part = "" if samples == sum(sizes.values()) else f" of {sum(sizes.values()):,}"
-    console.print(Text(f"{report['split']}: {samples:,}{part} samples of {name}{held}"), soft_wrap=True)
+    what = "sample" if sum(sizes.values()) == 1 else "samples"
+    console.print(Text(f"{report['split']}: {samples:,}{part} {what} of {name}{held}"), soft_wrap=True)
     console.print()
     console.print(_metrics({report["split"]: report["metrics"]}, each=True))
     console.print()
     for warning in report["warnings"]:
         console.print(Text(f"warning: {numbers.readable(warning)}", style="yellow"), soft_wrap=True)
     if output is not None:
-        console.print(Text(f"{'written to':<12}{numbers.readable(output)}"), soft_wrap=True)
+        console.print(Text(f"written to {numbers.readable(output)}"), soft_wrap=True)
 
 
 def print_problems(
@@ -115,12 +116,12 @@ def print_problems(
     if problems:
         table = table_of("count", "problem", "severity", "examples", left=("problem", "severity", "examples"))
         for one in problems:
-            kind = Text(numbers.readable(one.kind) + (f"; {numbers.readable(one.advice)}" if one.advice else ""))
+            kind = Text(numbers.readable(one.what) + (f"; {numbers.readable(one.advice)}" if one.advice else ""))
             style = {"error": "bold red", "warning": "yellow"}.get(one.severity, "dim")
             shown = Text("\n".join(map(numbers.readable, one.examples)))
             table.add_row(f"{one.count:,}", kind, Text(one.severity, style=style), shown)
         console.print(table)
-    counts = [f"{sum(one.severity == severity for one in problems)} {severity}s" for severity in SEVERITIES]
+    counts = [numbers.plural(sum(one.severity == severity for one in problems), severity) for severity in SEVERITIES]
     console.print(Text(", ".join(counts)))
 
 
@@ -139,7 +140,7 @@ def epoch_line(record: dict[str, Any], first: dict[str, Any], metric: str | None
         words.append(f"{numbers.shorten(metric, 12)} {shown:>6}")
     figures = "  ".join([*words, numbers.duration(record["seconds"])])
     start = f"epoch {record['epoch'] + 1:>3}  "  # a record counts from 0, a person from 1
-    room = min(16, LINE - len(start) - len(figures) - 2)  # the name of the phase gives way, figures never do
+    room = max(1, min(16, LINE - len(start) - len(figures) - 2))  # the name of the phase gives way, figures never do
     return f"{start}{numbers.shorten(record['phase'], room):<{room}}  {figures}"
 
 

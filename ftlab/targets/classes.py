@@ -14,7 +14,7 @@ from ftlab.errors import UserError
 from ftlab.inputs.augment import Augment
 from ftlab.problems import Problem
 from ftlab.targets.base import Target
-from ftlab.targets.counted import as_places, imbalance, known, missing_classes, names_of
+from ftlab.targets.counted import as_places, imbalance, known, missing_classes, names_of, rare
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Classes(Target):
 
     def problems(self, parts: Mapping[str, Tensor]) -> list[Problem]:
         counts = {split: self.count(column) for split, column in parts.items()}
-        return [*missing_classes(counts, self.classes), *imbalance(counts["train"], self.classes)]
+        few = [*missing_classes(counts, self.classes), *rare(counts, self.classes)]
+        return [*few, *imbalance(counts["train"], self.classes)]
 
     def strata(self, column: Tensor) -> Tensor:
         return column

@@ -14,6 +14,7 @@ from ftlab.problems import Problem, problem
 
 FEWEST = 3  # samples of a class from which a split by seed gives some to train, val and test each
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
+FEW = 10  # samples of a class in val or test, with fewer of which its figures are told to be uncertain
 IMBALANCE = 10  # the largest class over the smallest from which a person is warned
 
 
@@ -31,6 +32,18 @@ def missing_classes(count: Mapping[str, Sequence[int]], classes: Sequence[str]) 
     return found
 
 
+def rare(count: Mapping[str, Sequence[int]], classes: Sequence[str]) -> list[Problem]:
+    """Classes of which a split that judges has few samples: one more or less that is right moves their figures far."""
+    judging = {split: counts for split, counts in count.items() if split != "train"}
+    names = []
+    for place, label in enumerate(classes):
+        few = [f"{counts[place]} in {split}" for split, counts in judging.items() if 0 < counts[place] < FEW]
+        names += [f"{label} ({', '.join(few)})"] if few else []
+    where = " or ".join(judging)
+    advice = f"figures of {'it' if len(names) == 1 else 'them'} say little"
+    return problem(f"classes have fewer than {FEW} samples in {where}", "warning", names, advice)
+
+
 def imbalance(counts: Sequence[int], classes: Sequence[str]) -> list[Problem]:
     """counts: training samples of each class."""
     present = [count for count in counts if count]
@@ -40,7 +53,7 @@ def imbalance(counts: Sequence[int], classes: Sequence[str]) -> list[Problem]:
     places = [place for place, count in enumerate(counts) if count and largest > IMBALANCE * count]
     names = [f"{classes[place]} ({counts[place]})" for place in sorted(places, key=lambda place: counts[place])]
     most = f"{largest} of {classes[counts.index(largest)]}"
-    advice = f"they are less than a tenth of the largest, {most}; see the task's class weights"
+    advice = f"less than a tenth of the largest, {most}; see the task's class weights"
     return problem("classes are imbalanced", "warning", names, advice)
 
 

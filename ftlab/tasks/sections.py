@@ -58,8 +58,8 @@ def residuals(report: Report) -> list[Block]:
     found, split = report["residuals"]["targets"], report["residuals"]["split"]
     means = "Means over the targets. " if len(found) > 1 else ""
     units = (
-        "All in the units of the data; the loss is in standard deviations of the targets, mape is a share of the true "
-        "value."
+        "rmse and mae are in the units of the data, mse in their squares; the loss is taken of targets in standard "
+        "deviations, mape is a share of the true value, and r2 has no unit."
     )
     blocks: list[Block] = [Note(means + units)]
     if len(found) > 1:

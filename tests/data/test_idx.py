@@ -44,7 +44,7 @@ def test_without_test_files_the_shares_decide(tmp_path):
 
 def test_a_cut_file_a_wrong_type_and_a_missing_file_are_errors_with_the_name(tmp_path):
     source = Idx(str(tmp_path), (0.6, 0.4, 0.0))
-    with pytest.raises(UserError, match=r"no file train-images-idx3-ubyte .*: the folder is empty\.$"):
+    with pytest.raises(UserError, match=r"no file train-images-idx3-ubyte .*; the folder is empty\.$"):
         source.read(0)
     (tmp_path / "train-image-idx3-ubyte").touch()
     with pytest.raises(UserError, match=r"no file train-images-idx3-ubyte .* did you mean 'train-image-idx3-ubyte'"):

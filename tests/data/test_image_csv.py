@@ -6,20 +6,20 @@ from ftlab.errors import UserError
 from tests.data.pictures import write_image
 
 HEADER = "path,label,part\n"
+SETTINGS = {
+    "file": "labels.csv",
+    "path_column": "path",
+    "label_column": "label",
+    "split_column": "part",
+    "label_separator": ";",
+    "multilabel": False,
+    "split": (0.6, 0.2, 0.2),
+}
 
 
 def source(root, text: str, **changes) -> ImageCsv:
     (root / "labels.csv").write_text(text, encoding="utf-8")
-    settings = {
-        "file": "labels.csv",
-        "path_column": "path",
-        "label_column": "label",
-        "split_column": "part",
-        "label_separator": ";",
-        "multilabel": False,
-        "split": (0.6, 0.2, 0.2),
-    }
-    return ImageCsv(root=str(root), **(settings | changes))
+    return ImageCsv(root=str(root), **(SETTINGS | changes))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_several_labels_without_split_column_are_split_at_random_and_said_so(roo
 def test_images_listed_twice_are_counted(root):
     rows = "images/0.png,a,train\nimages/0.png,b,train\nimages/1.png,b,val\n"
     _, spec = read(source(root, HEADER + rows), seed=0)
-    assert any("1 images are listed more than once" in warning for warning in spec.warnings)
+    assert any("1 image is listed more than once" in warning for warning in spec.warnings)
 
 
 GOOD = "images/0.png,cat,train\nimages/1.png,dog,train\n"
@@ -108,7 +108,7 @@ def test_a_missing_file_with_no_other_of_its_kind_beside_it_is_told_as_that(root
     with pytest.raises(UserError) as caught:
         source(root, HEADER + GOOD, file=name).read(0)
     kind = name[-4:]
-    assert str(caught.value) == f"data.file={name} is not a file in {root}: there is no {kind} file at all."
+    assert str(caught.value) == f"data.file={name} is not a file in {root}; there is no {kind} file at all."
 
 
 @pytest.mark.parametrize(
@@ -118,3 +118,15 @@ def test_a_missing_file_with_no_other_of_its_kind_beside_it_is_told_as_that(root
 def test_a_file_without_rows_or_a_first_one_is_told_as_that(root, text, told):
     with pytest.raises(UserError, match=f"labels.csv: the (file )?{told}"):
         source(root, text).read(0)
+
+
+def test_the_file_may_be_relative_to_the_working_folder_and_the_roots_own_comes_first(root, monkeypatch):
+    rows = "images/0.png,dog,train\nimages/1.png,cat,train\nimages/2.png,dog,val\n"
+    monkeypatch.chdir(root)
+    found = source(root / "images", "x")  # writes images/labels.csv, which has no such columns
+    with pytest.raises(UserError, match=r"data\.path_column=path is no column"):
+        found.read(0)
+    (root / "images" / "labels.csv").unlink()
+    (root / "labels.csv").write_text(HEADER + rows.replace("images/", ""))
+    again = ImageCsv(**{**SETTINGS, "root": "images"})
+    assert [len(part) for part in again.read(0).parts().values()] == [2, 1]

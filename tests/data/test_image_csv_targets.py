@@ -112,7 +112,7 @@ def test_a_file_of_which_no_row_is_left_is_an_error(root: Path) -> None:
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("wide", "'wide' is no number. Accepted: a finite number with a decimal point"),
+        ("wide", "'wide' is no number; accepted: a finite number with a decimal point"),
         ("3,5 m", "'3,5 m' is no number"),
         ("1_000", "'1_000' is no number"),
         ("inf", "'inf' is infinite"),
@@ -181,7 +181,7 @@ def test_columns_take_the_order_of_a_bundle() -> None:
     assert moved.val is not None
     assert moved.val.targets.tolist() == [[6, 4]]
     assert moved.target.names == ("c", "a")
-    with pytest.raises(UserError, match=r"lacks the target 'd' of the bundle.*Accepted: a, b, c"):
+    with pytest.raises(UserError, match=r"lacks the target 'd' of the bundle.*accepted: a, b, c"):
         splits.suited(Numbers(("d",)))
     with pytest.raises(UserError, match=r"its targets are numbers, the bundle predicts classes"):
         splits.suited(Classes(("x", "y")))
@@ -199,9 +199,9 @@ def test_rows_whose_target_is_no_number_can_be_left_out_and_are_counted(root: Pa
     _, spec = describe("image_csv", kept, seed=0)
     assert len(spec.skipped) == 3
     assert [text.split(":")[0] for text in spec.warnings] == [
-        "1 rows have a target that is no number",
-        "1 rows lack a target",
-        "1 rows name a file that is not there",
+        "1 row has a target that is no number",
+        "1 row lacks a target",
+        "1 row names a file that is not there",
     ]
 
 
@@ -209,7 +209,7 @@ def test_equal_images_with_different_numbers_are_told(root: Path) -> None:
     (root / "7.png").write_bytes((root / "0.png").read_bytes())
     splits = source(root, GOOD + VAL + "7.png,3,10,train\n").read(seed=0)
     found = check_data(splits, "fast")
-    assert "1 equal images have different labels" in [problem.text.split(":")[0] for problem in found.problems]
+    assert "1 equal image has different labels" in [problem.text.split(":")[0] for problem in found.problems]
     assert any("(3 10) = " in problem.text for problem in found.problems)
 
 

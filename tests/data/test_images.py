@@ -67,7 +67,7 @@ def test_a_truncated_an_empty_and_a_false_image_are_errors_with_the_file(tmp_pat
         (tmp_path / name).write_bytes(data)
         with pytest.raises(UserError, match=rf"{name}: not a readable image"):
             load_image(tmp_path / name)
-    with pytest.raises(UserError, match=r"gone.png: not a readable image"):
+    with pytest.raises(UserError, match=r"gone.png is not there"):
         load_image(tmp_path / "gone.png")
 
 
@@ -113,3 +113,17 @@ def test_arrays_give_three_channels_grey_or_colour():
     assert np.array_equal(ArrayImages(colour)[0].numpy(), colour[0].transpose(2, 0, 1))
     with pytest.raises(UserError, match=r"float64 of shape \(1, 2, 2\)"):
         ArrayImages(np.zeros((1, 2, 2)))
+
+
+def test_a_file_that_is_not_there_is_answered_with_what_is_called_much_like_it(tmp_path):
+    (tmp_path / "later").mkdir()
+    with pytest.raises(UserError, match=r"laterr is not there; nearest existing folder: .*Did you mean 'later'\?"):
+        load_image(tmp_path / "laterr")
+    with pytest.raises(UserError, match=r"elsewhere is not there; nearest existing folder: [^ ]*\.$"):
+        load_image(tmp_path / "elsewhere")
+
+
+def test_a_table_is_no_truncated_image(tmp_path):
+    (tmp_path / "sizes.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match=r"sizes.csv: not a readable image: .*\.csv is no suffix of images\.$"):
+        load_image(tmp_path / "sizes.csv")

@@ -116,7 +116,7 @@ def test_a_sample_for_a_gallery_keeps_its_shape(tmp_path):
 
 
 def test_a_split_that_is_not_there_is_an_error_that_names_the_others():
-    with pytest.raises(UserError, match=r"no split 'test': .*train, val"):
+    with pytest.raises(UserError, match=r"no split 'test'; .*train, val"):
         module().loader("test", False)
     with pytest.raises(UserError, match="5 samples for 8 processes"):
         module(world=8).loader("val", False)
@@ -152,8 +152,8 @@ def test_heavy_imbalance_and_absent_classes_are_said_with_their_counts():
         train = samples(large + 2, torch.tensor([0] * large + [1] * 2))
         return describe("mine", Splits(train, None, None, Classes(("a", "b", "c"))), seed=0)[1].warnings
 
-    assert warnings(20) == ("1 classes have no sample in train: c",)
-    assert warnings(21)[1].startswith("1 classes are imbalanced: b (2); ")
+    assert warnings(20) == ("1 class has no sample in train: c",)
+    assert warnings(21)[1].startswith("1 class is imbalanced: b (2); ")
     assert "21 of a" in warnings(21)[1]
 
 
@@ -179,3 +179,19 @@ def test_the_batches_of_an_epoch_are_known_without_loading_them(world):
 def test_no_other_place_makes_an_order_of_samples():
     made = [str(f.relative_to(ROOT)) for f in (ROOT / "ftlab").rglob("*.py") if "KeyedBatchSampler(" in f.read_text()]
     assert sorted(made) == ["ftlab/data/module.py", "ftlab/data/sampling.py"]  # made, and defined
+
+
+def test_classes_with_few_samples_to_judge_by_are_told_once():
+    def column(*counts: int) -> torch.Tensor:
+        return torch.arange(3).repeat_interleave(torch.tensor(counts))
+
+    parts = {"train": column(20, 20, 20), "val": column(10, 9, 0), "test": column(10, 3, 12)}
+    told = [one.text for one in Classes(("a", "b", "c")).problems(parts)]
+    assert told == [
+        "1 class has no sample in val: c",
+        "1 class has fewer than 10 samples in val or test: b (9 in val, 3 in test); figures of it say little",
+    ]
+    labels = [one.text for one in Labels(("a", "b")).problems({"train": torch.ones(20, 2), "val": torch.ones(4, 2)})]
+    assert labels == [
+        "2 classes have fewer than 10 samples in val: a (4 in val), b (4 in val); figures of them say little"
+    ]

@@ -87,7 +87,7 @@ def test_the_page_says_which_samples_these_are_and_what_was_done_to_them() -> No
         (note,) = (block for block in training_samples(module(SIZE, noise(4, 12), augment)) if isinstance(block, Note))
         return note.text
 
-    plain = "The first 4 of epoch 0 with their targets, after preprocessing; 16 x 16 pixels, normalisation undone."
+    plain = "The first 4 of epoch 1 with their targets, after preprocessing; 16 x 16 pixels, normalisation undone."
     assert said(PLAIN) == plain
     assert said(VARIED) == plain.replace("preprocessing", "preprocessing and augmentation")
     assert said(Augment(mixup=0.2)) == f"{plain} Batches are mixed after that (augment.mixup)."

@@ -137,7 +137,7 @@ def test_a_column_of_dates_where_nothing_says_the_time_is_told_how_to_say_it(tmp
 def test_series_that_are_too_short_for_a_window_are_counted(tmp_path: Path) -> None:
     splits = windows(tmp_path, walk(8, series=4) + "9,0,1\n9,1,2\n")
     (found,) = splits.problems
-    assert found.text == ("1 sequences have fewer than 4 rows, too few for a window: log.csv, row 34; left out")
+    assert found.text == ("1 sequence has fewer than 4 rows, too few for a window: log.csv, row 34; left out")
     assert sum(len(levels(splits, split)) for split in splits.parts()) == 4 * 5
 
 

@@ -55,7 +55,7 @@ def test_the_fit_takes_frequent_tokens_and_scales_of_all_steps() -> None:
     assert said == (
         "column flat is 3 in all training steps; it says nothing",
         "column word: 1 steps of train hold tokens that are too rare to be learned ('rare')",
-        "1 numbers are missing in steps of train; the mean stands in",
+        "1 number is missing in steps of train; the mean stands in",
         "column word: 1 steps of val hold tokens that are rare or absent in train ('rare')",
     )
 

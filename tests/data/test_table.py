@@ -110,8 +110,8 @@ def test_what_is_wrong_is_told_with_file_row_and_column(tmp_path: Path, rows: tu
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"target_columns": ["prise"]}, "data.target_columns=prise is no column. did you mean 'price'?"),
-        ({"columns": ["aeg"]}, "data.columns=aeg is no column. did you mean 'age'?"),
+        ({"target_columns": ["prise"]}, "data.target_columns=prise is no column; did you mean 'price'?"),
+        ({"columns": ["aeg"]}, "data.columns=aeg is no column; did you mean 'age'?"),
         ({"split_column": "part"}, "data.split_column=part is no column"),
         ({"columns": ["age", "price"]}, "price is a target"),
         ({"columns": ["age"], "categorical_columns": ["city"]}, "city is no column that the network sees"),
@@ -158,14 +158,14 @@ def test_columns_that_are_empty_or_name_the_rows_are_told(tmp_path: Path) -> Non
     write(tmp_path, *(f"{n},{n % 7}.5,person {n},,{n * n}" for n in range(30)), header="id,age,name,empty,price")
     splits = read(tmp_path)
     told = [found.text for found in splits.problems]
-    assert any(text.startswith("1 columns are empty in all rows: empty") for text in told)
+    assert any(text.startswith("1 column is empty in all rows: empty") for text in told)
     assert any("2 columns have another value in nearly each row: id, name" in text for text in told)
 
 
 def test_a_row_of_test_that_is_in_train_is_told(tmp_path: Path) -> None:
     write(tmp_path, "1,Rome,1,train", "2,Oslo,2,train", "2,Oslo,2,test", "2,Oslo,3,test", header=f"{HEADER},part")
     (found,) = read(tmp_path, split_column="part").problems
-    assert found.text.startswith("1 rows of test are in train too: rows.csv, row 4")
+    assert found.text.startswith("1 row of test is in train too: rows.csv, row 4")
 
 
 def test_a_survey_names_every_row_that_cannot_be_used(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_blank_time_is_one_fault_of_its_series_wherever_it_stands(tmp_path: Pa
     splits = given.survey(0)
     (fault,) = splits.faults
     assert fault.reason == (
-        f"log.csv, row {blank + 2}, column t: the time is missing. Accepted: a finite number, as 159 of 159 cells that "
+        f"log.csv, row {blank + 2}, column t: the time is missing; accepted: a finite number, as 159 of 159 cells that "
         f"are not blank hold (the first in row {2 if blank else 3})."
     )
     assert sum(len(part) for part in splits.parts().values()) == 3 * (40 - 5)
@@ -46,7 +46,7 @@ def test_most_cells_say_whether_a_column_holds_numbers_or_dates() -> None:
     dates = of("7", "2024-01-31", "", "2024-02-01T12:00")
     assert dates.dates
     assert list(dates.times) == [3, 5]
-    assert "'7' is no date. Accepted: a date such as" in dates.fault(2, "7").reason
+    assert "'7' is no date; accepted: a date such as" in dates.fault(2, "7").reason
     assert "as 2 of 3 cells that are not blank hold (the first in row 3)" in dates.fault(2, "7").reason
     numbers = of("2024-01-31", "1", "NA", "2.5")
     assert (numbers.dates, numbers.times) == (False, {3: 1, 5: 2.5})
@@ -54,14 +54,14 @@ def test_most_cells_say_whether_a_column_holds_numbers_or_dates() -> None:
         ("2024-01-31", "is a date"), ("soon", "is no time"), ("inf", "is infinite"), ("1e30", "is too large"),
         ("1_0", "is no time"),
     ):  # fmt: skip
-        assert f"'{text}' {what}. Accepted: a finite number, as 2 of 3" in numbers.fault(2, text).reason
+        assert f"'{text}' {what}; accepted: a finite number, as 2 of 3" in numbers.fault(2, text).reason
 
 
 def test_a_column_without_any_time_says_what_would_be_one() -> None:
     nothing = of("soon", "later")
     reason = nothing.fault(2, "soon").reason
     assert reason == (
-        "log.csv, row 2, column time: 'soon' is no time. Accepted: a finite number, or a date such as 2024-01-31 or "
+        "log.csv, row 2, column time: 'soon' is no time; accepted: a finite number, or a date such as 2024-01-31 or "
         "2024-01-31T12:30:00."
     )
 

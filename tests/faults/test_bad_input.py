@@ -45,7 +45,7 @@ def test_what_is_skipped_is_in_the_report(outcomes: dict[str, Outcome]) -> None:
     assert (Path(skipped["name"]).name, skipped["split"]) == ("cut.jpg", "train")
     assert "truncated" in skipped["reason"]
     assert report["data"]["sizes"] == {"train": 12, "val": 4, "test": 4}
-    assert any("1 images are truncated" in line and "left out" in line for line in report["data"]["warnings"])
+    assert any("1 image is truncated" in line and "left out" in line for line in report["data"]["warnings"])
 
     rows = outcomes["train: bad rows, skip"].report
     assert rows is not None

@@ -103,7 +103,7 @@ def test_weights_of_samples_count() -> None:
 
 
 def test_what_does_not_exist_is_an_error_with_the_near_name() -> None:
-    with pytest.raises(UserError, match=r"head.estimator=svm is unknown: did you mean 'svc'"):
+    with pytest.raises(UserError, match=r"head.estimator=svm is unknown; did you mean 'svc'"):
         Sklearn(4, 2, "average", estimator="svm")
     with pytest.raises(UserError, match=r"head.settings: knn has no 'n_neighbor'; did you mean 'n_neighbors'"):
         Sklearn(4, 2, "average", estimator="knn", settings={"n_neighbor": 3})

@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 
 from ftlab.errors import UserError
+from ftlab.problems import Problem
 from ftlab.reports import numbers
-from ftlab.reports.terminal import epoch_line, print_facts, print_plan, print_summary
+from ftlab.reports.terminal import epoch_line, print_facts, print_plan, print_problems, print_summary
 from tests.reports.conftest import planned
 
 Deep = tuple[list[dict[str, Any]], list[dict[str, Any]]]
@@ -215,9 +216,9 @@ def test_the_figures_of_a_column_have_the_same_number_of_digits() -> None:
 def test_lines_of_epochs_keep_the_digits_of_the_first(report: dict[str, Any]) -> None:
     first, later = report["history"][0], report["history"][7]
     later["train"]["loss"], later["val"]["loss"] = 0.00004, 12.5
-    assert " train 0.0000  val 12.5000 " in epoch_line(later, first)
+    assert " train 0.0000400  val 12.5000 " in epoch_line(later, first)
     first["train"]["loss"] = 0.00072
-    assert " train 0.00004  val 12.5000 " in epoch_line(later, first)
+    assert " train 0.0000400  val 12.5000 " in epoch_line(later, first)
 
 
 def test_the_summary_says_which_epoch_the_bundle_holds_and_why(report: dict[str, Any], console: Console) -> None:
@@ -238,3 +239,31 @@ def test_the_time_of_a_run_that_went_on_is_that_of_its_last_sitting(report: dict
         console = Console(file=io.StringIO(), width=120)
         print_summary({**report, "resumed": resumed}, console)
         assert said in console.file.getvalue()
+
+
+def test_the_digits_of_a_figure_are_chosen_by_its_row() -> None:
+    metrics = {"val": {"loss": 9.1e-06, "accuracy": 1.0}, "test": {"loss": 0.0021, "accuracy": 0.9966}}
+    assert numbers.rows_of(metrics) == [
+        ("loss", ("0.0000091", "0.0021000")),
+        ("accuracy", ("1.0000", "0.9966")),
+    ]
+
+
+def test_losses_below_a_thousandth_are_told_apart_from_epoch_to_epoch(report: dict[str, Any]) -> None:
+    first, later = report["history"][0], report["history"][7]
+    for loss, shown in ((9.1e-06, "0.00000910"), (9.2e-06, "0.00000920"), (0.000412, "0.000412"), (0.0012, "0.0012")):
+        later["train"]["loss"] = later["val"]["loss"] = loss
+        line = epoch_line(later, first)
+        assert f" train {shown}  val {shown}  " in line
+        assert len(line) <= 80
+
+
+def test_no_line_of_a_table_ends_in_blanks(report: dict[str, Any]) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_plan(report["stages"], report["plan"], console)
+    print_summary(report, console)
+    problems = [Problem("files are empty", "error", 2, ("a.png", "a_much_longer_name.png")), *[Problem("x", "note", 1)]]
+    print_problems("mine", {"train": 4}, problems, console)
+    lines = printed(console)
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert lines[-1] == "1 error, 0 warnings, 1 note"

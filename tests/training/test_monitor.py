@@ -36,7 +36,7 @@ def test_a_metric_of_each_task_has_the_sign_that_makes_lower_better() -> None:
 def test_an_unknown_figure_is_refused_with_the_nearest_and_a_direction_that_is_none_too() -> None:
     with pytest.raises(UserError, match=r"monitor=acuracy: no such figure .*did you mean 'accuracy'\? Accepted: .*f1"):
         monitor_sign("acuracy", TASKS[0])
-    with pytest.raises(UserError, match=r"Accepted: loss, mae, mape, mse, r2, rmse\.$"):
+    with pytest.raises(UserError, match=r"accepted: loss, mae, mape, mse, r2, rmse\.$"):
         monitor_sign("accuracy", TASKS[2])
     with pytest.raises(UserError, match="did you mean 'mae/width'"):
         monitor_sign("mae/with", TASKS[2])

@@ -19,7 +19,7 @@ from ftlab.files.paths import printable
 from ftlab.inputs import kinds
 from ftlab.inputs.base import Inputs, Selected
 from ftlab.inputs.images.files import ImageFiles
-from ftlab.problems import Fault, Problem, of_faults, problem, refusal
+from ftlab.problems import Fault, Problem, left_out, problem, refusal
 
 Level = Literal["fast", "full"]
 
@@ -69,14 +69,13 @@ def settled(splits: Splits, checked: Checked, name: str, on_error: str) -> Split
     faults = [*splits.faults, *(fault for found in checked.faults.values() for fault in found.values())]
     if faults and on_error != "skip":
         raise refusal(name, faults)
-    left_out = (replace(found, severity="warning", advice="left out") for found in of_faults(faults))
     kept = {
         split: select(samples, torch.tensor([i for i in range(len(samples)) if i not in checked.faults[split]]).long())
         if checked.faults.get(split)
         else samples
         for split, samples in splits.parts().items()
     }
-    problems = (*left_out, *splits.problems, *checked.problems)
+    problems = (*left_out(faults), *splits.problems, *checked.problems)
     return replace(splits.having(kept), problems=problems, faults=tuple(faults))
 
 

@@ -22,4 +22,4 @@ def small(size: int, batch_size: int | str) -> list[Problem]:
     if isinstance(batch_size, str) or size >= batch_size:
         return []
     advice = f"that is less than one batch of {batch_size}, so an epoch is one step; lower data.batch_size"
-    return [Problem("training samples in all", "warning", size, (), advice)]
+    return [Problem("training samples in all" if size != 1 else "training sample in all", "warning", size, (), advice)]

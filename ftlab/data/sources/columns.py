@@ -118,5 +118,5 @@ def _number(file: CsvFile, line: int, column: str, cell: str) -> float | Fault |
     try:
         return number(cell)
     except ValueError as error:
-        hint = "Accepted: a finite number; a column of categories is named in data.categorical_columns."
+        hint = "accepted: a finite number; a column of categories is named in data.categorical_columns."
         return file.fault("rows have a cell that is no number", str(error), line, column, hint)

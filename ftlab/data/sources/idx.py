@@ -63,7 +63,7 @@ def _pair(root: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
         if file is None:
             there = [entry.name for entry in visible(root)][:20]
             near = choices(name, there) if there else "the folder is empty."
-            raise UserError(f"data.root={printable(root)} has no file {name} (or {name}.gz): {near}")
+            raise UserError(f"data.root={printable(root)} has no file {name} (or {name}.gz); {near}")
         arrays.append(read_idx(file, dimensions))
     if len(arrays[0]) != len(arrays[1]):
         raise UserError(f"{printable(root)}: {len(arrays[0])} {part} images and {len(arrays[1])} labels.")

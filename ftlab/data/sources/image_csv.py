@@ -20,7 +20,7 @@ from ftlab.files.folders import existing_folder
 from ftlab.files.paths import printable
 from ftlab.files.text_table import Record
 from ftlab.inputs.images.files import ImageFiles
-from ftlab.problems import Fault
+from ftlab.problems import Fault, counted
 from ftlab.targets.cells.base import Cells
 from ftlab.targets.cells.classes import ClassCells, LabelCells
 from ftlab.targets.cells.numbers import NumberCells
@@ -36,7 +36,8 @@ class _Row:
 
 
 class ImageCsv(Source):
-    """One row an image; the first row names the columns. Paths are relative to `root`, so is `file`.
+    """One row an image; the first row names the columns. Paths are relative to `root`; `file` too, or else to the
+    working folder.
 
     With `target_columns` the targets are numbers and `label_column` is not read. `missing`: what a row without one of
     its targets is, an error, or left out and counted (drop).
@@ -62,7 +63,8 @@ class ImageCsv(Source):
         encoding: str | None = None,
     ) -> None:
         self.root = root
-        self.file = CsvFile(file, Path(root), dialect=dialect(delimiter, decimal, encoding))
+        folder = _folder_of(file, Path(root).expanduser())
+        self.file = CsvFile(file, folder, dialect=dialect(delimiter, decimal, encoding))
         self.path_column = path_column
         self.sharing = Sharing(split_column, group_column, split)
         if target_columns and multilabel:
@@ -121,10 +123,16 @@ class ImageCsv(Source):
         ]
 
 
+def _folder_of(file: str, root: Path) -> Path:
+    """What `file` is relative to: the root, or the working folder where it lies there alone."""
+    return Path() if not (root / file).is_file() and Path(file).is_file() else root
+
+
 def _twice(rows: list[_Row]) -> tuple[str, ...]:
     """The warning about images that are listed twice, which can be in two splits."""
     twice = [path for path, count in Counter(row.path for row in rows).items() if count > 1]
-    return (f"{len(twice)} images are listed more than once, for example {printable(twice[0])}",) if twice else ()
+    said = counted(len(twice), "images are listed more than once")
+    return (f"{len(twice)} {said}, for example {printable(twice[0])}",) if twice else ()
 
 
 def _files(rows: list[_Row]) -> tuple[ImageFiles, list[str]]:

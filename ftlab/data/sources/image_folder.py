@@ -127,4 +127,4 @@ def _all_classes(found: Mapping[str, _ClassFolders]) -> tuple[str, ...]:
 def _compare(folder: Path, classes: tuple[str, ...], train: tuple[str, ...]) -> None:
     for name in classes:
         if name not in train:
-            raise UserError(f"{printable(folder)} has the class '{name}', train has not: {choices(name, train)}")
+            raise UserError(f"{printable(folder)} has the class '{name}', train has not; {choices(name, train)}")

@@ -31,7 +31,7 @@ class TorchvisionDataset(Source):
     def survey(self, seed: int) -> Splits:
         accepted = loadable()
         if self.dataset not in accepted:
-            raise UserError(f"data.dataset={self.dataset} cannot be used: {choices(self.dataset, accepted)}")
+            raise UserError(f"data.dataset={self.dataset} cannot be used; {choices(self.dataset, accepted)}")
         root = str(existing_folder(self.root))
         cls = accepted[self.dataset]
         sets = {name: self._open(cls, root, name) for name in NAMES}

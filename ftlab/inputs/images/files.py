@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ftlab.errors import UserError
+from ftlab.files.folders import not_there
+from ftlab.files.image_suffixes import image_suffixes
 from ftlab.files.paths import printable
 
 ORIENTATION = 0x0112  # the tag of EXIF
@@ -62,13 +64,22 @@ def load_ranged(path: str | os.PathLike[str]) -> tuple[Image.Image, Range | None
         raise UserError(f"{printable(path)}: the image is too large ({limit}); scale it down or remove it.") from error
     except UserError as error:
         raise UserError(f"{printable(path)}: {error}") from error
+    except FileNotFoundError as error:
+        raise UserError(not_there(Path(path))) from error
+    except UnidentifiedImageError as error:
+        raise UserError(f"{printable(path)}: {_no_picture(Path(path))}") from error
     except (
         Exception
     ) as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, IndexError, ...
         reason = str(error).replace(" " + repr(os.fspath(path)), "") or type(error).__name__
-        raise UserError(
-            f"{printable(path)}: not a readable image ({reason}); it may be truncated: replace or remove it."
-        ) from error
+        raise UserError(f"{printable(path)}: not a readable image ({reason}): replace or remove it.") from error
+
+
+def _no_picture(path: Path) -> str:
+    """What is said of a file that no decoder knows."""
+    if path.suffix and path.suffix.lower() not in image_suffixes():
+        return f"not a readable image: its content is none, and {path.suffix} is no suffix of images."
+    return "not a readable image (its content is of no known format): replace or remove it."
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:

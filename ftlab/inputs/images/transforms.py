@@ -74,7 +74,7 @@ class _Evaluation:
     def __init__(self, preprocessing: Geometry) -> None:
         if preprocessing.interpolation not in INTERPOLATIONS:
             name = preprocessing.interpolation
-            raise UserError(f"interpolation '{name}' is unknown: {choices(name, INTERPOLATIONS)}")
+            raise UserError(f"interpolation '{name}' is unknown; {choices(name, INTERPOLATIONS)}")
         if not 0 < preprocessing.crop_pct <= 1:
             raise UserError(f"data.crop_pct={preprocessing.crop_pct}: accepted is above 0, up to 1.")
         self.preprocessing = preprocessing

@@ -113,7 +113,7 @@ class LongFile:
                 value = number(record[column])
             except ValueError as error:
                 hint = (
-                    "Accepted: a finite number, or nothing; data.columns=[...] names the columns that the network sees."
+                    "accepted: a finite number, or nothing; data.columns=[...] names the columns that the network sees."
                 )
                 if self.layout.time is None and date(record[column].strip(), "year"):
                     hint = f"It is a date: data.time_column={column} puts the steps in its order."
@@ -166,10 +166,10 @@ class NpzFile(CsvFile):
             dimensions = {"tokens": 2, "series": 3, "mask": 2}.get(name)
             if array.shape[:1] != (n,) or (dimensions and (array.ndim != dimensions or array.shape[1] != t)):
                 what = f"the shape is {array.shape} beside {first.shape} of the steps"
-                raise self.error(what, column=name, hint="Accepted: tokens (n, t), series (n, t, c), mask (n, t).")
+                raise self.error(what, column=name, hint="accepted: tokens (n, t), series (n, t, c), mask (n, t).")
             if array.dtype.kind not in KINDS[name]:
                 accepted = ", ".join(word for kind, word in WORDS.items() if kind in KINDS[name])
-                raise self.error(f"the array holds {array.dtype}", column=name, hint=f"Accepted: {accepted}.")
+                raise self.error(f"the array holds {array.dtype}", column=name, hint=f"accepted: {accepted}.")
         if not n or not t:
             raise self.error("the arrays are empty")
 

@@ -21,6 +21,7 @@ from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import DEVIATIONS, SHOWN, InputPreprocessing, Inputs, Transform, Unread, beginning
 from ftlab.inputs.sequences.listed import listed
 from ftlab.inputs.sequences.steps import Layout, Steps, in_order, token_text
+from ftlab.problems import counted
 
 PADDING, UNKNOWN = 0, 1  # ids of steps that only fill a batch, and of tokens that have none of their own
 OWN_IDS = 2  # ids from here on are those of the vocabulary
@@ -198,7 +199,8 @@ class SequencePreprocessing(InputPreprocessing):
 
     def _missing(self, split: str, found: Sequence[Steps]) -> list[str]:
         lost = sum(int(np.isnan(steps.series).sum()) for steps in found if steps.series is not None)
-        return [f"{lost} numbers are missing in steps of {split}; the mean stands in"] if lost else []
+        missing = counted(lost, "numbers are missing")
+        return [f"{lost} {missing} in steps of {split}; the mean stands in"] if lost else []
 
 
 class StepsTransform(Transform):

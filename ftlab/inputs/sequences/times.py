@@ -37,10 +37,10 @@ class Clock:
     def fault(self, line: int, text: str) -> Fault:
         """Of a row whose cell is not in `times`."""
         plain, kind = text.strip(), DATE if self.dates else NUMBER
-        accepted = f"Accepted: {NUMBER}, or {DATE}."
+        accepted = f"accepted: {NUMBER}, or {DATE}."
         if self.times:
             where = f"as {len(self.times)} of {self.there} cells that are not blank hold (the first in row"
-            accepted = f"Accepted: {kind}, {where} {next(iter(self.times))})."
+            accepted = f"accepted: {kind}, {where} {next(iter(self.times))})."
         what = "the time is missing" if _is_blank(plain) else f"'{short(plain)}' is {_called(plain, self.dates)}"
         return self.file.fault("rows have no time", what, line, self.column, accepted)
 

@@ -40,7 +40,7 @@ class NumberCells(Cells):
             try:
                 found.append(number(record[column]))
             except ValueError as error:
-                hint = "Accepted: a finite number with a decimal point, such as -3.5 or 1e-3."
+                hint = "accepted: a finite number with a decimal point, such as -3.5 or 1e-3."
                 return self.file.fault("rows have a target that is no number", str(error), line, column, hint)
         return tuple(found)
 
@@ -64,7 +64,7 @@ class NumberCells(Cells):
 
     def lacking(self, line: int, value: Values) -> Fault:
         column = next(name for name, number in zip(self.columns, value, strict=True) if number is None)
-        hint = f"Accepted: a number; data.missing=drop leaves such {self.plural} out and counts them."
+        hint = f"accepted: a number; data.missing=drop leaves such {self.plural} out and counts them."
         return self.file.fault(f"{self.plural} lack a target", "the target is missing", line, column, hint)
 
     def _dropped(self, lost: Sequence[Raw], count: int) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from ftlab.data.checks import cache
 from ftlab.data.checks.check import check, settled
 from ftlab.errors import UserError
 from ftlab.inputs.images.files import ArrayImages, ImageFiles
+from ftlab.problems import counted
 from ftlab.targets.cells.classes import numeric, odd_label
 from ftlab.targets.classes import Classes
 from ftlab.targets.labels import Labels
@@ -191,3 +192,26 @@ def test_names_of_classes_are_not_odd_among_names():
     assert not numeric(["cat", "dog", "7"])
     assert odd_label("7", numeric=False) is None
     assert odd_label("null", numeric=False)
+
+
+def test_what_is_left_out_is_told_by_name_without_advice_that_was_followed(tmp_path):
+    splits = split_of_files(tmp_path)
+    cut = Path(splits.train.names[3])
+    cut.write_bytes(cut.read_bytes()[:-300])
+    told = [one.text for one in settled(splits, check(splits, "full"), "mine", "skip").problems]
+    assert told == [f"1 image is truncated: {cut}; left out"]
+
+
+@pytest.mark.parametrize(
+    ("count", "kind", "said"),
+    [
+        (1, "images are truncated", "image is truncated"),
+        (2, "images are truncated", "images are truncated"),
+        (1, "classes have no sample in val", "class has no sample in val"),
+        (1, "pairs of images in one split look alike", "pair of images in one split looks alike"),
+        (1, "hidden files and folders are left out", "hidden files and folders are left out"),
+        (1, "series lack a target", "series lacks a target"),
+    ],
+)
+def test_one_is_not_many(count, kind, said):
+    assert counted(count, kind) == said
