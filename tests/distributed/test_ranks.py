@@ -89,7 +89,13 @@ def settings(world: int) -> dict[str, Any]:
     }
     data = {"batch_size": 8, "num_workers": 0}
     checkpoint = {"every_n_steps": None, "every_minutes": None}
-    nodes = {"backbone": {}, "head": {}, "task": {}, "strategy": {"_target_": "ftlab.strategies.phases.Phases"}}
+    nodes = {
+        "backbone": {},
+        "head": {},
+        "task": {},
+        "optimizer": {},
+        "strategy": {"_target_": "ftlab.strategies.phases.Phases"},
+    }
     run = {"seed": 3, "monitor": "loss", "resume": None}
     return {**run, **nodes, "checkpoint": checkpoint, "trainer": trainer, "data": data}
 
