@@ -68,7 +68,7 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
     objective, seconds = report["objective"], numbers.duration(sum(report["seconds"].values()))
     seconds += ", this sitting" if report.get("resumed") else ""
     judged = (
-        (f"{objective['name']} {numbers.figure(objective['value'])}", "bold"),
+        (f"{objective['split']} {objective['name']} {numbers.figure(objective['value'])}", "bold"),
         f" ({'higher' if objective['mode'] == 'max' else 'lower'} is better), ",
     )
     unjudged = ("nothing is judged, as there is neither a val nor a test split; ",)

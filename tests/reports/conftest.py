@@ -85,7 +85,7 @@ def report(tmp_path: Path) -> dict[str, Any]:
         "backbone": {"name": "tf_efficientnet_lite0", "weights": "ImageNet", "parameters": 255_000},
         "head": "linear",
         "strategy": "progressive",
-        "objective": {"name": "accuracy", "value": 0.9753, "mode": "max"},
+        "objective": {"name": "accuracy", "value": 0.9753, "mode": "max", "split": "val"},
         "metrics": {"val": {"loss": 0.0741, "accuracy": 0.9753}, "test": {"loss": 0.0812, "accuracy": 0.9668}},
         "stages": STAGES,
         "plan": [planned(name, last - first + 1, stage) for name, first, last, stage in PHASES],

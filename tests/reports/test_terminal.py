@@ -118,7 +118,7 @@ def test_the_summary_shows_metrics_phases_and_paths_that_exist(
     print_summary(report, console)
     lines = printed(console)
     cells = [line.split() for line in lines]
-    assert lines[0] == "accuracy 0.9753 (higher is better), 22.2 s"  # 1.5 + 20 + 0.75 s
+    assert lines[0] == "val accuracy 0.9753 (higher is better), 22.2 s"  # 1.5 + 20 + 0.75 s
     assert ["accuracy", "0.9753", "0.9668"] in cells
     assert ["head", "1-2", "3.84", "k", "5.0", "s", "125", "ms", "-", "in", "memory", "epochs"] in cells
     assert ["all", "6-8", "259", "k", "7.5", "s", "125", "ms", "412", "MB", "-", "epochs"] in cells
