@@ -27,7 +27,7 @@ def sweep(report: dict[str, Any], tmp_path: Path) -> Path:
         if score is None:
             dump(job / "failed.json", {"error": "loss is not finite\nat step 3", "overrides": overrides})
         else:
-            report["objective"]["value"] = score
+            report["objective"] |= {"value": score, "split": None}  # as in reports of before there was one
             report["metrics"]["test"] = {report["objective"]["name"]: score - 0.01}
             dump(job / "report.json", report)
     (folder / "notes").mkdir()  # not a job
