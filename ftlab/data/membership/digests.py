@@ -6,6 +6,7 @@ Shapes: n samples, k labels or numbers.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
+from ftlab.files.dates import date
 from ftlab.files.numbers import number
 from ftlab.inputs.base import Inputs, Selected
 from ftlab.inputs.images.files import ArrayImages, ImageFiles
@@ -130,11 +132,13 @@ def _plain(value: Any) -> Any:
 
 
 def _cell(cell: Any) -> Any:
-    """A number however it is written: one text more in a column makes texts of all its cells."""
+    """A number or a date however it is written: one text more in a column makes texts of all its cells."""
     if type(cell) is float:  # most are
         return cell
     if isinstance(cell, str):
         return _text(cell)
+    if isinstance(cell, datetime):  # of a DataFrame
+        return cell.isoformat()
     return float(cell) if isinstance(cell, int | float | np.number) else cell
 
 
@@ -143,4 +147,5 @@ def _text(cell: str) -> float | str | None:
     try:
         return number(cell)
     except ValueError:
-        return cell
+        found = date(cell.strip(), "year") or (date(cell.strip(), "day") if "." in cell else None)
+        return found.isoformat() if found else cell

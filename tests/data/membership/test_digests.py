@@ -1,10 +1,12 @@
 """What a sample is known by: its values, or the path of its file."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import torch
 
 from ftlab.data.base import Samples, Splits
@@ -25,6 +27,14 @@ def test_a_row_is_known_by_its_cells_in_any_order_and_however_numbers_are_writte
     assert found is not None
     assert found.dtype == np.uint64
     assert found[0] == found[1]
+    assert len(set(found.tolist())) == 3
+
+
+def test_a_date_is_known_however_a_file_or_a_data_frame_writes_it() -> None:
+    cells = ["2024-01-31", "2024-01-31 00:00:00", "31.01.2024", datetime(2024, 1, 31), pandas.Timestamp(2024, 1, 31)]
+    found = digests.of_inputs([{"when": cell} for cell in (*cells, "2024-01-30", "31/01/2024")], range(7))
+    assert found is not None
+    assert len(set(found[:5].tolist())) == 1
     assert len(set(found.tolist())) == 3
 
 
