@@ -1,6 +1,6 @@
 """The split of an earlier run that data are held against, where a run goes on and where a bundle is evaluated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from ftlab.data.base import Splits
 from ftlab.data.measured import ALL, only, there
 from ftlab.data.membership import record
 from ftlab.data.membership.dealing import in_train, membership
+from ftlab.data.membership.digests import as_it_is
 from ftlab.data.membership.holding import Held, Hold
+from ftlab.data.sources.columns import is_seen
 from ftlab.errors import UserError
 from ftlab.patterns import shorten
 from ftlab.survey import FRESH, loading_keys, option_of, split_seed, surveyed
@@ -77,6 +79,7 @@ class _Read:
     own: bool  # whether they are those of the bundle's run, in its splits
     first: str = "train"  # what the train split is called
     root: str | None = None  # of files
+    look: Callable[[Any], Any] = as_it_is  # what of a raw input the bundle's run knew it by
 
 
 def of_bundle(
@@ -107,7 +110,8 @@ def of_bundle(
     same = bool(trained) and source(asked) == source(trained or {})
     if not same and not asked.get("split_from"):
         told = _told_seed(asked, trained or {}, run_seed)
-        return _measured(_of_others(asked, split or ALL, seed, told, trusted_modules), kept, folder)
+        others = _of_others(asked, split or ALL, seed, told, trusted_modules)
+        return _measured(replace(others, look=as_trained(trained or {})), kept, folder)
     own = same and not asked.get("split_from")
     hold = Hold(f"bundle={folder}", kept) if own else FRESH
     found = surveyed(asked, seed, trusted_modules=trusted_modules, hold=hold)
@@ -130,6 +134,19 @@ def completed(node: Mapping[str, Any], trained: Mapping[str, Any]) -> Mapping[st
             raise UserError(f"data.{key}={plain[key]}: is not read here, {LEARNED[key]} are the bundle's; leave it out")
     open_keys = (key for group in OF_THE_FILE if not typed & {*group} for key in group)
     return {**plain, **{key: theirs[key] for key in open_keys if key in plain and key in theirs}}
+
+
+def as_trained(trained: Mapping[str, Any]) -> Callable[[Any], Any]:
+    """Of a row, the columns that the run had seen: of another file more of them may be there."""
+    own = {trained[key] for key in trained if key.endswith("_column")} | {*(trained.get("target_columns") or ())}
+
+    def look(raw: Any) -> Any:
+        if not isinstance(raw, Mapping):
+            return raw
+        names = (name for name in raw if name not in own)
+        return {name: raw[name] for name in names if is_seen(name, trained.get("columns"), trained.get("drop"))}
+
+    return look
 
 
 def arrays(node: Mapping[str, Any]) -> bool:
@@ -163,18 +180,18 @@ def _measured(read: _Read, kept: record.Membership | None, folder: Path) -> Meas
     if read.own:
         trained = len(parts["train"]) if "train" in taken else 0
     else:
-        trained = _trained(whole, kept, read.root, record.SPLITS if taken == list(parts) else taken)
+        trained = _trained(whole, kept, read, record.SPLITS if taken == list(parts) else taken)
     warned = [problem.text for problem in whole.problems if problem.severity == "warning" and not problem.learning]
     also = [f"{trained:,} of the {len(splits.train):,} samples are in the train split of bundle={folder} too"]
     said = (*read.found.said, *whole.warnings, *warned, *(also if trained else []))
     return Measured(read.name, splits, read.split, {name: len(part) for name, part in parts.items()}, said)
 
 
-def _trained(splits: Splits, kept: record.Membership | None, root: str | None, taken: Sequence[str]) -> int:
+def _trained(splits: Splits, kept: record.Membership | None, read: _Read, taken: Sequence[str]) -> int:
     """Samples of the splits `taken` that the run had in train; none is known where only an index tells them."""
     if kept is None:
         return 0
-    now, blind = membership(splits, root, kept.content)
+    now, blind = membership(splits, read.root, kept.content, read.look)
     wanted = [record.SPLITS.index(split) for split in taken]
     return 0 if blind else int((in_train(now, kept) & np.isin(now.splits, wanted)).sum())
 

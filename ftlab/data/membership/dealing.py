@@ -4,8 +4,9 @@ Shapes: n samples of all splits, m those of the earlier run.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,13 +48,21 @@ class Changes:
         return f"{said}; {self.total:,} samples are there"
 
 
-def membership(splits: Splits, root: str | None = None, content: Content = "size") -> tuple[Membership, bool]:
-    """Which sample is in which split, and whether some are known by nothing but their index."""
+def membership(
+    splits: Splits,
+    root: str | None = None,
+    content: Content = "size",
+    look: Callable[[Any], Any] = digests.as_it_is,
+) -> tuple[Membership, bool]:
+    """Which sample is in which split, and whether some are known by nothing but their index.
+
+    look: what of a raw input tells it from others.
+    """
     found: list[tuple[np.ndarray, ...]] = []
     blind = False
     for split, samples in splits.parts().items():
         inputs, places = samples.drawn.whole.inputs if samples.drawn else samples.inputs, _places(samples).tolist()
-        known = digests.of_inputs(inputs, places, root)
+        known = digests.of_inputs(inputs, places, root, look)
         blind |= known is None
         known = digests.by_index(places, "" if samples.drawn else split) if known is None else known
         contents = digests.of_contents(inputs, places, content)

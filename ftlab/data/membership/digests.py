@@ -4,7 +4,7 @@ Shapes: n samples, k labels or numbers.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -24,20 +24,26 @@ from ftlab.targets.base import Column, Target
 Content = Literal["none", "size", "bytes"]  # what is looked at of a file, beside its path
 
 
+def as_it_is(raw: Any) -> Any:
+    return raw
+
+
 def digest(said: bytes) -> int:
     """64 bits: among a million samples two that differ have the same one with a chance of 1 in 37 million."""
     return int.from_bytes(blake2b(said, digest_size=8).digest(), "little")
 
 
-def of_inputs(inputs: Inputs, places: Sequence[int], root: str | None = None) -> np.ndarray | None:
+def of_inputs(
+    inputs: Inputs, places: Sequence[int], root: str | None = None, look: Callable[[Any], Any] = as_it_is
+) -> np.ndarray | None:
     """(n,) uint64 of the inputs at `places`: what each is known by, wherever in the data it is.
 
-    Of a file its path, relative to `root`; of all else its values. None for a data set of the user's own, which may
-    give other values each time.
+    Of a file its path, relative to `root`; of all else the values that `look` gives of it. None for a data set of the
+    user's own, which may give other values each time.
     """
     match inputs:
         case Selected():
-            return of_inputs(inputs.inputs, [inputs.indices[place] for place in places], root)
+            return of_inputs(inputs.inputs, [inputs.indices[place] for place in places], root, look)
         case ImageFiles():
             above = os.path.abspath(root) if root is not None else None
             said = [os.fsencode(_below(above, inputs.paths[place])) for place in places]
@@ -45,7 +51,7 @@ def of_inputs(inputs: Inputs, places: Sequence[int], root: str | None = None) ->
             shape = repr(tuple(inputs.pixels.shape[1:])).encode()
             said = [shape + inputs.pixels[place].numpy().tobytes() for place in places]
         case list():
-            told = [_values(inputs[place]) for place in places]
+            told = [_values(look(inputs[place])) for place in places]
             said = [one for one in told if one is not None]
             if len(said) < len(told):
                 return None

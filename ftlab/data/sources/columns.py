@@ -52,6 +52,12 @@ def seen(
     return left
 
 
+def is_seen(name: str, columns: Sequence[str] | None, drop: Sequence[str] | None) -> bool:
+    """Whether a column of another file is one that `seen` would take there."""
+    wanted, dropped = (any(one == name or fnmatchcase(name, one) for one in many or ()) for many in (columns, drop))
+    return (columns is None or wanted) and not dropped
+
+
 @dataclass
 class Sorted:
     """Columns by what their cells are."""

@@ -13,6 +13,7 @@ from ftlab.data.base import Samples, Splits
 from ftlab.data.datasets import from_datasets
 from ftlab.data.membership import digests
 from ftlab.data.membership.dealing import membership
+from ftlab.earlier import as_trained
 from ftlab.inputs.base import Selected
 from ftlab.inputs.images.files import ArrayImages, ImageFiles
 from ftlab.inputs.sequences.steps import Steps
@@ -36,6 +37,16 @@ def test_a_date_is_known_however_a_file_or_a_data_frame_writes_it() -> None:
     assert found is not None
     assert len(set(found[:5].tolist())) == 1
     assert len(set(found.tolist())) == 3
+
+
+def test_a_row_of_a_file_with_more_columns_is_known_by_those_that_the_run_saw() -> None:
+    look = as_trained({"drop": ["sold", "x_*"], "target_columns": ["price"], "split_column": "fold"})
+    row = {"a": "1", "sold": "2", "x_1": "3", "price": "4", "fold": "train"}
+    known = digests.of_inputs([row], [0], look=look)
+    assert known is not None
+    assert known.tolist() == digests.of_inputs([{"a": 1.0}], [0]).tolist()  # type: ignore[union-attr]
+    assert as_trained({"columns": ["x_*"]})(row) == {"x_1": "3"}
+    assert as_trained({})("no row") == "no row"
 
 
 def test_a_sequence_is_known_by_its_steps() -> None:
