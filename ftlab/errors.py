@@ -19,7 +19,12 @@ def nearest(name: str, known: Iterable[str], sure: float = 0.6) -> str | None:
     """The one that `name` was meant for, be it that two letters changed places; `sure`: how alike they are, of 1."""
     there = sorted(known)
     near = get_close_matches(name, there, n=1, cutoff=sure)
-    return near[0] if near else next((one for one in there if sorted(one) == sorted(name)), None)
+    return near[0] if near else next((one for one in there if sorted(one) == sorted(name) or ends(one, name)), None)
+
+
+def ends(path: str, name: str) -> bool:
+    """Whether `name` is the last part of an address such as backbone/layer3."""
+    return path.endswith(f"/{name}")
 
 
 def choices(name: str, accepted: Iterable[str]) -> str:

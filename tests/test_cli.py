@@ -63,7 +63,7 @@ def test_an_unknown_key_inside_a_group_is_refused(command: Command) -> None:
 
 def test_a_key_of_another_option_is_refused_and_says_whose_it_is(command: Command) -> None:
     (line,) = fails(command, "train", "optimizer=adamw", "optimizer.nesterov=true")
-    assert "unknown key 'nesterov'; optimizer=sgd has it." in line
+    assert "unknown key 'nesterov'; optimizer.nesterov belongs to optimizer=sgd: add optimizer=sgd" in line
 
 
 def test_all_errors_are_told_at_once(command: Command) -> None:
@@ -134,7 +134,7 @@ def test_a_wrong_value_anywhere_in_a_multirun_stops_it_before_it_starts(command:
 def test_a_key_that_one_option_of_a_multirun_lacks_is_refused(command: Command) -> None:
     (line,) = fails(command, "train", "-m", "strategy=progressive,full", "strategy.patience=1,2,3")
     assert "strategy.patience=" in line
-    assert "progressive has it" in line
+    assert "belongs to strategy=lp_ft, strategy=progressive" in line
 
 
 @pytest.mark.parametrize("mode", [mode for mode in cli.JOBS if mode != "train"])
@@ -186,7 +186,7 @@ def test_the_help_of_each_mode_has_examples_that_pass_the_checks(command: Comman
     assert max(map(len, ended.out.splitlines())) <= 100
     examples = [line for line in ended.out.splitlines() if line.startswith(f"ftlab {mode}")][1:]
     examples = [line for line in examples if not line.startswith("ftlab plan shows")]
-    assert len(examples) == 3
+    assert len(examples) >= 3
     for example in examples:
         words = split(example)[2:]
         prepare([word for word in words if word != "-m"], mode, multirun="-m" in words)

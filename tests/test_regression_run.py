@@ -142,7 +142,10 @@ def test_a_scale_that_is_spoiled_is_an_error_of_the_bundle(place: Path, tmp_path
     ("words", "message"),
     [
         (["task=classification"], "task=classification: needs classes as targets, and data=image_csv has numbers"),
-        (["data.target_columns=null", "data.label_column=path"], "task=regression: needs numbers as targets"),
+        (
+            ["data.target_columns=null", "data.label_column=path", "data.split=[1,0,0]"],
+            "task=regression: needs numbers as targets",
+        ),
         (["data.target_columns=[path]"], "labels.csv, row 2, column path: 'images/0.png' is no number"),
         (["data.target_columns=[agnle]"], "did you mean 'angle'"),
         (["data.missing=error"], f"labels.csv, row {IMAGES + 2}, column angle: the target is missing"),

@@ -131,7 +131,7 @@ def test_a_measured_table_is_not_told_how_its_columns_would_be_learned(here: Pat
     assert len(learning) == 4
     said = {text for text in measured(here, words, None).said if text in told}
     assert not said & learning
-    assert any("columns are empty in all rows" in text for text in said)  # what is so of any data is still told
+    assert any("column is empty in all rows" in text for text in said)  # what is so of any data is still told
 
 
 def measured(folder: Path, trained: list[str], asked: list[str] | None, split: str | None = None) -> Measured:

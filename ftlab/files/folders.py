@@ -1,6 +1,7 @@
 """Folders and files of a data set, found with errors that help."""
 
 import os
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 from ftlab.errors import UserError
 from ftlab.files.image_suffixes import by_suffix, image_suffixes
 from ftlab.files.paths import printable
+
+NUMBER = re.compile(r"\d+")
 
 
 def existing_folder(root: str | os.PathLike[str], key: str = "data.root") -> Path:
@@ -25,7 +28,9 @@ def not_there(path: Path, fits: Callable[[Path], bool] = Path.exists) -> str:
     parent = path.absolute().parent
     while not parent.is_dir():
         parent = parent.parent
-    siblings = [entry.name for entry in visible(parent) if fits(entry)]
+    # Names that differ in digits alone are meant to: 4.png is no misspelling of 5.png.
+    numbered = NUMBER.sub("", path.name)
+    siblings = [entry.name for entry in visible(parent) if fits(entry) and NUMBER.sub("", entry.name) != numbered]
     near = get_close_matches(path.name, siblings, n=3, cutoff=0.6)
     hint = f" Did you mean {', '.join(repr(printable(name)) for name in near)}?" if near else ""
     return f"{printable(path)} is not there; nearest existing folder: {printable(parent)}.{hint}"

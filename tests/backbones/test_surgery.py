@@ -119,5 +119,5 @@ def test_single_layers_as_stages_hold_every_parameter_once_in_order() -> None:
 
 
 def test_a_granularity_that_is_not_there_is_an_error() -> None:
-    with pytest.raises(UserError, match=r"backbone.stages=layer: did you mean 'layers'"):
+    with pytest.raises(UserError, match=r"backbone.stages=layer: no such value; did you mean 'layers'"):
         built("resnet18", 64, stages="layer")

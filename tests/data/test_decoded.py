@@ -114,7 +114,7 @@ def test_without_room_the_second_epoch_needs_the_files(tmp_path):
         list(made)
         for path in paths:
             path.unlink()
-        with pytest.raises(UserError, match="not a readable image"):
+        with pytest.raises(UserError, match="png is not there"):
             list(made)
         assert decoded.told() is None
 

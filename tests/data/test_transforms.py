@@ -63,7 +63,7 @@ def test_a_strip_is_not_resized_to_its_whole_length():
 
 
 def test_settings_out_of_range_are_errors():
-    with pytest.raises(UserError, match="interpolation 'bicubik' is unknown: did you mean 'bicubic'"):
+    with pytest.raises(UserError, match="interpolation 'bicubik' is unknown; did you mean 'bicubic'"):
         evaluation_transform(preprocessing(interpolation="bicubik"))
     with pytest.raises(UserError, match=r"data.crop_pct=1.2"):
         evaluation_transform(preprocessing(crop_pct=1.2))

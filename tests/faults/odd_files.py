@@ -147,13 +147,13 @@ CASES = [
         "a quote that is not closed",
         rows(*TWO) + '31,"5 inch,yes\n32,w,no\n33,"6 inch,no\n',
         "15: a number, b category; classes no, yes",
-        "rows have a quote that is not closed",
+        "a quote that is not closed",
     ),
     Odd(
         "a quote at the very end",
         rows(*TWO) + '31,"5 inch,yes\n',
         "13: a number, b category; classes no, yes",
-        "rows have a quote that is not closed",
+        "a quote that is not closed",
     ),
     Odd("a quote inside of a cell", rows('1#,5" pipe,yes', "2#,v,no"), PLAIN),
     Odd("blanks behind a quote", rows('1#,"u" ,yes', "2#,v,no"), PLAIN, "not at the end of its cell"),
@@ -179,10 +179,8 @@ CASES = [
     Odd("zero bytes", b"a,b,y\n1,\0,yes\n", "", "it holds zero bytes", 2),
     Odd("a workbook", b"PK\x03\x04rest", "", "an archive or a workbook; save it as CSV", 2),
     # numbers
-    Odd("decimal commas", rows('1#,"1,5",yes', '2#,"2,5",no'), BOTH, "have a decimal comma"),
-    Odd(
-        "decimal commas and semicolons", rows("1#;1,5;yes", "2#;2,500;no", header="a;b;y"), BOTH, "have a decimal comma"
-    ),
+    Odd("decimal commas", rows('1#,"1,5",yes', '2#,"2,5",no'), BOTH, "a decimal comma"),
+    Odd("decimal commas and semicolons", rows("1#;1,5;yes", "2#;2,500;no", header="a;b;y"), BOTH, "a decimal comma"),
     Odd(
         "commas that may part thousands",
         rows('1#,"1,500",yes', '2#,"2,500",no'),
@@ -194,7 +192,7 @@ CASES = [
         "the same, said",
         rows('1#,"1,500",yes', '2#,"2,500",no'),
         BOTH,
-        "have a decimal comma",
+        "a decimal comma",
         words=(*TABLE, "data.decimal=comma"),
     ),
     Odd(
@@ -225,7 +223,7 @@ CASES = [
         "many texts among numbers",
         rows("1#,1.5,yes", "2#,2,no", "3#,A7,no"),
         "18: a number, b category; classes no, yes",
-        "are taken for categories",
+        "taken for categories",
     ),
     Odd("numbers too large", rows("1#,2,yes", "2#,3,no") + "31,1e30,no\n", BOTH, "is too large", 2),
     Odd("underscores in numbers", rows("1_000,1.5,yes", "2#,2,no", times=2), "", "'1_000' is no number", 2),
@@ -233,7 +231,7 @@ CASES = [
         "decimal commas to predict",
         rows('1#,u,"1,5"', '2#,v,"#,5"'),
         "12: a number, b category; targets y",
-        "have a decimal comma",
+        "a decimal comma",
         words=PRICE,
     ),
     Odd(
@@ -269,7 +267,7 @@ CASES = [
         "a class called none",
         of_labels("none", "dent", "none"),
         "12: a number, b category; classes dent, none",
-        "classes are called like a missing value",
+        "called like a missing value",
     ),
     Odd(
         "a class called NA",
