@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ftlab.addresses import LATER, current, renewed
 from ftlab.errors import UserError, choices
 from ftlab.guesses import leaves, no_key, owners, without_option
-from ftlab.yaml_text import meaning
+from ftlab.yaml_text import meaning, quickly_loaded
 
 Node = dict[str, Any]
 
@@ -36,7 +36,7 @@ def conf_dir() -> Path:
 @lru_cache
 def _read(file: Path, group: str = "") -> Node:
     """A YAML file's own keys, with those of the files of the same folder that its defaults list names."""
-    raw = plainly(OmegaConf.load(file)) or {}
+    raw = quickly_loaded(file) or {}
     node: Node = {}
     for entry in raw.pop("defaults", []):
         if isinstance(entry, str) and entry != "_self_":
@@ -56,7 +56,7 @@ def options(group: str) -> dict[str, Node]:
 def groups(mode: str) -> dict[str, str | None]:
     """The groups of a mode with their default options."""
     found: dict[str, str | None] = {}
-    for entry in plainly(OmegaConf.load(conf_dir() / f"{mode}.yaml")).get("defaults", []):
+    for entry in quickly_loaded(conf_dir() / f"{mode}.yaml").get("defaults", []):
         if isinstance(entry, str):
             found |= groups(entry) if entry != "_self_" else {}
         else:

@@ -15,6 +15,7 @@ from ftlab.config import groups, instantiate, options
 from ftlab.config import keys as root_keys
 from ftlab.errors import UserError
 from ftlab.settings import PATHS, TYPES, mismatch
+from ftlab.yaml_text import quickly_loaded
 
 JOBS = tuple(cli.JOBS)
 GROUPS = sorted(path.name for path in conf_dir().iterdir() if any(path.glob("*.yaml")))
@@ -90,6 +91,13 @@ def test_every_option_composes_once_its_required_keys_are_given(override: str) -
     required = [name for name, value in leaves(options(group)[option], group) if value == "???"]
     config = compose([override, *(f"{name}=given" for name in required)])
     assert config[group]._target_ == options(group)[option]["_target_"]
+
+
+def test_the_quick_reader_of_conf_gives_what_hydras_gives() -> None:
+    files = sorted(conf_dir().rglob("*.yaml"))
+    assert len(files) > 40
+    for file in files:
+        assert quickly_loaded(file) == OmegaConf.to_container(OmegaConf.load(file)), file
 
 
 @pytest.mark.parametrize("mode", JOBS)
