@@ -77,7 +77,7 @@ def test_processes_that_torchrun_starts_are_one_run(two, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\nepoch   1 ") == 1  # one of them speaks
     log = (tmp_path / "run" / "ftlab.log").read_text()
-    assert (log.count("\nepoch   1 "), log.count("ftlab train ")) == (1, 1)  # and the same one writes
+    assert (log.count("\nepoch   1 "), log.count("  ftlab train ")) == (1, 1)  # and the same one writes
     one, other = weights(two), weights(tmp_path / "run")
     assert all(torch.equal(one[k], other[k]) for k in one)
 
