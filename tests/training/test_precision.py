@@ -1,5 +1,6 @@
 """Mixed precision and kept values: what is kept is not rounded, and is kept for every network."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,9 @@ from ftlab.model import Model
 from ftlab.strategies.base import Phase
 from ftlab.training.precision import unrounded
 from tests.backbones.test_families import batch_of
-from tests.cache.test_borders import model_of
+from tests.cache.test_borders import FAMILIES, model_of
 from tests.conftest import Command
 
-FAMILIES = [
-    ("tf_efficientnet_lite0", 64),
-    ("resnet18", 64),
-    ("densenet121", 32),
-    ("mobilenetv3_small_050", 64),
-    ("vit_tiny_patch16_224", 32),
-]
 MORE = [
     ("convnext_atto", 32),
     ("regnety_002", 32),
@@ -65,8 +59,14 @@ def test_a_step_in_bfloat16_on_kept_values_is_nearer_to_the_network_than_one_on_
 def test_the_default_network_keeps_values_in_mixed_precision_and_those_of_full_precision(
     command: Command, tmp_path: Path
 ) -> None:
-    words = ["train", "subset=16", "data.image_size=32", "strategy=head_only", "trainer.max_epochs=1", "cache=disk"]
+    words = ["train", "subset=16", "data.image_size=32", "strategy=head_only", "trainer.max_epochs=2", "cache=disk"]
+    told = []
     for precision in ("32-true", "bf16-mixed"):
-        ended = command(*words, f"trainer.precision={precision}", "trainer.accelerator=cpu")
+        ended = command(
+            *words, f"trainer.precision={precision}", "trainer.accelerator=cpu", f"hydra.run.dir={precision}"
+        )
         assert ended.code == 0, ended.err
-    assert "found" in ended.out, ended.out
+        (phase,) = json.loads((tmp_path / precision / "report.json").read_text())["phases"]
+        told.append(phase["cache"])
+    assert (told[0]["found"], told[1]["found"]) == (0, 2)  # the values of train and val
+    assert told[0]["computed"] > 0 == told[1]["computed"]
