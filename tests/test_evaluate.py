@@ -210,6 +210,13 @@ def test_the_runs_own_data_keep_their_split_and_what_was_trained_on_is_counted(t
     assert f"{known} of the 40 samples are in the train split of bundle=run/bundle too" in also["warnings"]
 
 
+def test_rows_of_a_file_with_more_columns_than_the_run_saw_are_known_again(there: Path, command: Command) -> None:
+    shutil.copy("own.csv", "more.csv")  # c0, c1, c2, y; the run saw the first two, and c2 as its target
+    sizes = json.loads((there / "number" / "report.json").read_text())["data"]["sizes"]
+    _, ended = evaluated(command, "data=table", "data.file=more.csv", bundle="number")
+    assert f"{sizes['train']} of the 90 samples are in the train split of bundle=number/bundle too" in ended.out
+
+
 def test_a_split_that_is_not_there_is_an_error_that_names_those_that_are(there: Path, command: Command) -> None:
     write("new.csv", rows(12, seed=2), "split", value="test")
     words = [*TABLE, "data.file=new.csv", "data.split_column=split", "split=val"]
