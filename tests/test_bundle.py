@@ -203,6 +203,13 @@ def test_to_timm_is_the_same_network_in_other_families_too(name: str) -> None:
     )
 
 
+def test_of_a_run_given_as_a_bundle_the_one_in_it_is_named(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"did you mean .*bundle\?"):
+        load(trained[0])
+    with pytest.raises(UserError, match="a run leaves one at RUN_DIR/bundle"):
+        load(tmp_path)
+
+
 def test_to_timm_says_what_timm_lacks() -> None:
     backbone = tiny_backbone()
     predictor = Predictor(
