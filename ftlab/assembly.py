@@ -32,7 +32,7 @@ from ftlab.strategies.base import check as check_phases
 from ftlab.survey import FRESH, option_of, split_seed, surveyed
 from ftlab.targets.base import Target
 from ftlab.tasks.base import Task
-from ftlab.tasks.monitor import monitor_sign
+from ftlab.tasks.monitor import AUTO, LOSS, monitor_of
 
 
 @dataclass
@@ -183,10 +183,10 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
 
 def _judged(monitor: str, task: Task, has_validation: bool) -> tuple[str, ...]:
     """What is said of data without a val split. Raises: UserError for a figure that there is not."""
-    if monitor != "loss":  # the default, which nobody need have typed
-        if not has_validation:
+    if monitor != AUTO:
+        if not has_validation and monitor != LOSS:  # the default of earlier versions
             raise UserError(f"monitor={monitor}: is a figure of the val split, and the data has none; leave it out")
-        monitor_sign(monitor, task)
+        monitor_of(monitor, task)
     return () if has_validation else ("there is no val split: the last weights are kept, of the run and of each phase",)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ftlab.assembly import Parts
 from ftlab.earlier import check_classes
 from ftlab.resume import check_epochs, epochs_from
-from ftlab.tasks.monitor import monitor_sign
+from ftlab.tasks.monitor import monitor_of
 
 
 def going_on(folder: Path, settings: Mapping[str, Any], parts: Parts) -> Parts:
@@ -17,18 +17,15 @@ def going_on(folder: Path, settings: Mapping[str, Any], parts: Parts) -> Parts:
     Raises: UserError where its outputs mean other classes, no epoch is left to train, the phases are not those by
     which it was run, or weights are gone that they go back to.
     """
-    from ftlab.training.phases.history import losses
+    from ftlab.training.phases.history import judged
     from ftlab.training.phases.prolonging import longer
     from ftlab.training.saving.checkpoints import check_best, newest, state
 
     if not settings["resume"]:
         return parts
-    before, monitor = state(newest(folder / "checkpoints")), settings["monitor"]
+    before, monitor = state(newest(folder / "checkpoints")), monitor_of(settings["monitor"], parts.task)
     check_classes(folder, before.get("classes"), parts.spec.target.classes, parts.preprocessing.pixels)
-    values, source = (
-        losses(before["history"], monitor, monitor_sign(monitor, parts.task)),
-        epochs_from(settings["strategy"]),
-    )
+    values, source = judged(before["history"], monitor), epochs_from(settings["strategy"])
     phases = longer(before, parts.phases, values, source)
     check_epochs(folder, phases, values, source)
     check_best(folder, phases, values)

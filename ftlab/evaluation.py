@@ -56,11 +56,12 @@ class Evaluation(nn.Module):
             # Both: torchmetrics reads the second, which its constructor copies from the first.
             metric.sync_on_compute = metric._to_sync = shared
         self.loss = Sums()
+        self.scores: Tensor | None = None  # (samples,) of Task.scores, 0 for those of other ranks
         self.worst: list[dict[str, Any]] = []  # what Task.worst told, and what Task.drawn is told beside it
 
     def reset(self) -> None:
         self.metrics.reset()
-        self.loss = Sums()
+        self.loss, self.scores = Sums(), None
         self.worst = []
         if self.diagnosis is not None:
             self.diagnosis.reset()
@@ -74,6 +75,7 @@ class Evaluation(nn.Module):
         predictions = task.predictions(outputs)
         compared = task.compared(predictions, batch.targets)
         self.metrics.update(*compared)
+        self._keep_scores(task.scores(*compared), batch)
         if self.diagnosis is not None:
             self.diagnosis.update(*compared)
         if self.keep:
@@ -83,6 +85,11 @@ class Evaluation(nn.Module):
             for one in self.worst:
                 if "answer" not in one:  # of this batch, which is let go; only what is drawn of it stays
                     one["answer"], one["target"], one["frame"] = mapped(of_one(here, one["position"]), Tensor.clone)
+
+    def _keep_scores(self, scores: Tensor | None, batch: Batch) -> None:
+        if scores is not None:
+            self.scores = scores.new_zeros(self.samples) if self.scores is None else self.scores
+            self.scores[batch.index] = scores
 
     def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float | None], list[str]]:
         """(metrics by name, warnings about those that are undefined); `loss` replaces the own sums, for all ranks'."""

@@ -20,4 +20,8 @@ def held(report: dict[str, Any]) -> str:
     where = f"the bundle holds epoch {epoch + 1} (phase {place}, {numbers.readable(phase['name'])})"
     if best is None:
         return f"{where}, the last: no figure of val chose among them"
-    return f"{where}: val {best['monitor']} {numbers.figure(best['value'])}"
+    text = f"{where}: val {best['monitor']} {numbers.figure(best['value'])}"
+    over = best.get("over")  # reports of earlier versions have none
+    if over is None:
+        return text
+    return f"{text}; epoch {over['epoch'] + 1} had {numbers.figure(over['value'])}, no more than chance may give"

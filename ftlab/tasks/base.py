@@ -122,6 +122,11 @@ class Task(nn.Module, ABC):
         """What the metrics have computed as numbers by name; None where a figure is undefined."""
         return {name: float(value) for name, value in values.items()}
 
+    def scores(self, predictions: Any, targets: Any) -> Tensor | None:
+        """(b,) numbers, one a sample, whose mean is the objective, higher being better; they tell what difference of
+        two epochs chance may make. Takes what `compared` gives. None: it is no such mean."""
+        return None
+
     @abstractmethod
     def diagnosis(self) -> "Metric | None":
         """What the report draws of a split, gathered as a metric: confusion matrices, or predictions beside truths.

@@ -145,6 +145,9 @@ class Classification(Task):
     def figures(self, values: Mapping[str, Tensor]) -> dict[str, float | None]:
         return means(values, self.classes, "classes")
 
+    def scores(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        return (predictions.argmax(dim=1) == targets).float()
+
     def diagnosis(self) -> "Metric":
         from torchmetrics.classification import MulticlassConfusionMatrix
 

@@ -1,16 +1,40 @@
 """The figure of the validation split that decides which weights are best."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from ftlab.errors import UserError, choices
 from ftlab.tasks.base import Task
 
+AUTO = "auto"
+LOSS = "loss"
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """The figure, which way it is better, and how it was asked for."""
+
+    name: str
+    sign: float  # 1 if a lower value is better, -1 if a higher one is
+    auto: bool = False  # the task's objective: chance decides nothing, and where val does not define it, its loss does
+
+    @property
+    def typed(self) -> str:
+        """What was typed after monitor=."""
+        return AUTO if self.auto else self.name
+
+
+def monitor_of(asked: str, task: Task) -> Monitor:
+    """Raises: UserError for an unknown name."""
+    name = task.objective if asked == AUTO else asked
+    return Monitor(name, monitor_sign(name, task), asked == AUTO)
+
 
 def monitor_sign(monitor: str, task: Task) -> float:
     """1 if a lower value of `monitor` is better, -1 if a higher one is. Raises: UserError for an unknown name."""
-    better = {"loss": "min", **task.better}
+    better = {LOSS: "min", **task.better}
     if monitor not in better:
-        near = [name for name in better if "/" not in name or "/" in monitor]  # figure/target can be hundreds
+        near = [AUTO, *(name for name in better if "/" not in name or "/" in monitor)]  # figure/target can be hundreds
         raise UserError(f"monitor={monitor}: no such figure of the validation split; {choices(monitor, near)}")
     if better[monitor] not in ("max", "min"):
         raise UserError(f"task={task.name}: better says '{better[monitor]}' of {monitor}; accepted: max, min.")

@@ -21,12 +21,12 @@ from ftlab.model import Model
 from ftlab.optimizers import OptimizerSettings
 from ftlab.strategies.base import Phase, current, is_over
 from ftlab.tasks.base import Task
-from ftlab.tasks.monitor import check_there, monitor_sign
-from ftlab.training.distributed.gather import gathered
-from ftlab.training.phases.history import Record, losses
+from ftlab.tasks.monitor import Monitor, check_there
+from ftlab.training.phases.history import Record, judged
+from ftlab.training.phases.noise import Noise
 from ftlab.training.phases.prolonging import changed, gone_on
 from ftlab.training.phases.rates import Point, RatePlan
-from ftlab.training.saving.nonfinite import Recovers, factor, norm
+from ftlab.training.saving.nonfinite import Recovers, factor, first_bad, norm
 from ftlab.training.trials.memory import PeakMemory
 
 STATE = "ftlab"  # our key in a checkpoint
@@ -47,7 +47,7 @@ class FineTuner(LightningModule):
         plan: RatePlan,
         mix: Callable[[Batch], Batch],
         seed: int,
-        monitor: str,
+        monitor: Monitor,
         data: Callable[..., DataModule],
         val_samples: int,
         batch_size: int,
@@ -59,7 +59,7 @@ class FineTuner(LightningModule):
         self.optimizer_settings, self.plan, self.mix = optimizer, plan, mix
         self.seed, self.monitor, self.data = seed, monitor, data
         self.evaluation = Evaluation(task, val_samples)
-        self.sign = monitor_sign(monitor, task)
+        self.noise = Noise()
         self.history: list[Record] = []
         self.interrupted: dict[str, Any] | None = None  # what an epoch that goes on in its middle had reached
         self.resumed: list[dict[str, Any]] = []  # where the run went on after an interruption
@@ -74,8 +74,8 @@ class FineTuner(LightningModule):
 
     @property
     def losses(self) -> list[float | None]:
-        """The monitored value of each finished epoch, lower is better."""
-        return losses(self.history, self.monitor, self.sign)
+        """What weights and phases are chosen by, of each finished epoch, lower is better."""
+        return judged(self.history, self.monitor)
 
     @property
     def phase(self) -> Phase:
@@ -193,7 +193,9 @@ class FineTuner(LightningModule):
         mine = torch.cat([window.both, norm(gradients).to(window.both).view(1)])
         total, weight, length = self._over_ranks(mine).tolist()
         if bad := self.recovery.is_bad(self.trainer, total, length, gradients):
-            return self.recovery.act(self.trainer, self, bad, self.trainer.fit_loop.batch_idx, self._first(seen))
+            return self.recovery.act(
+                self.trainer, self, bad, self.trainer.fit_loop.batch_idx, first_bad(seen, self.device)
+            )
         self.recovery.good()
         self.train_loss.add(*window.both)
         # The least is of the sum, not of each batch or rank, else their number would count: see Task.least_weight.
@@ -202,16 +204,6 @@ class FineTuner(LightningModule):
         scale = self.constant * self.trainer.world_size / divisor if divisor > 0 else 0.0
         if scale != 1:
             torch._foreach_mul_(gradients, scale)
-
-    def _first(self, seen: list[tuple[Tensor, Tensor]]) -> list[int]:
-        """Three samples of the batches whose loss is not finite, over all ranks; else of all batches."""
-        bad = [index for index, total in seen if not torch.isfinite(total)]
-        index = torch.cat([*bad, torch.full((3,), -1, device=self.device)])[:3]
-        found = [int(i) for i in gathered(index).flatten() if i >= 0]
-        if not found:
-            index = torch.cat([*(index for index, _ in seen), index])[:3]
-            found = [int(i) for i in gathered(index).flatten() if i >= 0]
-        return found[:3]
 
     def sample_name(self, index: int) -> str:
         return self._batches().samples("train").name(index)
@@ -230,6 +222,7 @@ class FineTuner(LightningModule):
             "val": self.figures,
             "rates": self.rates,
             **({"convex": self.convex} if self.convex else {}),
+            **self.noise.of(self.scores),
         }
         self.history.append(self.trainer.strategy.broadcast(record))  # one history, so one decision, on all ranks
         self._log(record)
@@ -246,6 +239,7 @@ class FineTuner(LightningModule):
     # --- validation
 
     figures: dict[str, float | None] = {}  # noqa: RUF012  (replaced, never changed, at each validation)
+    scores: Tensor | None = None  # (n,) of all of val, see Task.scores
 
     def on_validation_epoch_start(self) -> None:
         self.evaluation.reset()
@@ -255,7 +249,9 @@ class FineTuner(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.figures, caught = self.evaluation.figures(self._over_ranks(self.evaluation.loss.both))
-        check_there(self.monitor, self.figures)
+        check_there(self.monitor.name, self.figures)
+        own = self.evaluation.scores if self.monitor.auto else None  # of this rank's samples, 0 for the others
+        self.scores = None if own is None else self._over_ranks(own).cpu()
         for text in (f"val: {one}" for one in caught):
             self.warned[text] = self.warned.get(text, 0) + 1
 
@@ -263,15 +259,19 @@ class FineTuner(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         within = self.batches < self.trainer.num_training_batches
-        checkpoint[STATE] = {"history": self.history, "epoch": self._reached() if within else None}
-        checkpoint[STATE]["nonfinite"] = self.recovery.state()
-        checkpoint[STATE]["resumed"] = self.resumed
-        checkpoint[STATE]["cache"] = self.supply.state()
-        checkpoint[STATE]["processes"] = self.trainer.world_size
-        checkpoint[STATE]["phases"] = [phase.epochs for phase in self.plan.phases]
-        checkpoint[STATE]["plan"] = [asdict(phase) for phase in self.plan.phases]
-        checkpoint[STATE]["over"] = bool(self.history) and is_over(self.plan.phases, self.losses)
-        checkpoint[STATE]["classes"] = list(self.task.spec.target.classes)
+        checkpoint[STATE] = {
+            "history": self.history,
+            "epoch": self._reached() if within else None,
+            "nonfinite": self.recovery.state(),
+            "resumed": self.resumed,
+            "cache": self.supply.state(),
+            "processes": self.trainer.world_size,
+            "phases": [phase.epochs for phase in self.plan.phases],
+            "plan": [asdict(phase) for phase in self.plan.phases],
+            "over": bool(self.history) and is_over(self.plan.phases, self.losses),
+            "best_scores": self.noise.best,
+            "classes": list(self.task.spec.target.classes),
+        }
 
     def _reached(self) -> dict[str, Any]:
         """The arguments of _begin_epoch that go on from here; the loss is of all ranks, and rank 0 goes on with it."""
@@ -286,6 +286,7 @@ class FineTuner(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint[STATE]
         self.history, self.interrupted = list(saved["history"]), saved["epoch"]
+        self.noise.best = saved.get("best_scores")  # runs of earlier versions have none
         self.recovery.load(saved.get("nonfinite", {}))
         self.supply.load(saved.get("cache", {}), keeps=not changed(saved, self.plan.phases))
         here = gone_on(saved, self.plan, self.losses, self.trainer.world_size, factor(self.recovery.events))

@@ -26,14 +26,14 @@ from ftlab.resume import is_unasked, went_on
 from ftlab.run_settings import RunSettings
 from ftlab.strategies.base import prolonged_by
 from ftlab.tasks.base import Task
-from ftlab.tasks.monitor import monitor_sign
+from ftlab.tasks.monitor import Monitor, monitor_of
 from ftlab.training import trainer as trainers
 from ftlab.training.caching import Caching
 from ftlab.training.distributed.ranks import EqualRanks
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.phases import thaws
 from ftlab.training.phases.convex import ConvexFit
-from ftlab.training.phases.history import best_epoch, losses, phase_records, unmeasured
+from ftlab.training.phases.history import best_epoch, in_effect, losses, phase_records, unmeasured
 from ftlab.training.phases.rates import RatePlan
 from ftlab.training.phases.unfreezing import Unfreezing
 from ftlab.training.progress import EpochLines
@@ -113,7 +113,7 @@ def prepare(
         plan=rate_plan(parts, settings, data),
         mix=partial(mix, augment=parts.augment, num_classes=parts.spec.target.one_hot),
         seed=settings.seed,
-        monitor=settings.monitor,
+        monitor=monitor_of(settings.monitor, parts.task),
         data=make_data,
         val_samples=parts.spec.sizes.get("val", 0),
         batch_size=data.batch_size,
@@ -197,19 +197,21 @@ class Fitted:
                 *map(went_on, filter(is_unasked, tuner.resumed)),
                 *recovered(tuner.recovery.events),
                 *(f"{text} ({count} times)" for text, count in undefined.items()),
-                *unmeasured(tuner.history, values, self.settings.monitor),
+                *unmeasured(tuner.history, values, self._monitor().typed),
                 *thaws.warnings(self._judges(), parts.phases, ways(parts, self.settings.slower)),
             ],
         }
 
+    def _monitor(self) -> Monitor:
+        return in_effect(self.finetuner.history, self.finetuner.monitor)
+
     def _judges(self) -> list[thaws.Judge]:
         """The monitored figure, then the task's objective where val defines it."""
         task, history, samples = self.parts.task, self.finetuner.history, self.parts.spec.sizes.get("val", 0)
+        monitors = dict.fromkeys((self._monitor(), monitor_of(task.objective, task)))
         found = [
-            thaws.Judge(
-                name, losses(history, name, sign := monitor_sign(name, task)), sign, samples, task.scales.get(name)
-            )
-            for name in dict.fromkeys((self.settings.monitor, task.objective))
+            thaws.Judge(one.name, losses(history, one.name, one.sign), one.sign, samples, task.scales.get(one.name))
+            for one in {one.name: one for one in monitors}.values()
         ]
         return [found[0], *(one for one in found[1:] if best_epoch(one.losses) is not None)]
 
@@ -219,11 +221,18 @@ class Fitted:
         return factor(self.finetuner.recovery.events, epoch, step * batches)
 
     def _best(self, values: list[float | None]) -> Report | None:
+        """The epoch whose weights are kept; `over`: the one that val puts above it, by no more than chance."""
         epoch = best_epoch(values)
         if epoch is None:
             return None
-        record, monitor = self.finetuner.history[epoch], self.settings.monitor
-        return {"epoch": epoch, "phase": record["phase"], "monitor": monitor, "value": record["val"][monitor]}
+        history, monitor = self.finetuner.history, self._monitor()
+        measured = losses(history, monitor.name, monitor.sign)
+        top = min(((value, place) for place, value in enumerate(measured) if value is not None))[1]
+        record = history[epoch]
+        best = {"epoch": epoch, "phase": record["phase"], "monitor": monitor.name}
+        best |= {"value": record["val"][monitor.name]}
+        above = measured[top] != measured[epoch]
+        return {**best, "over": {"epoch": top, "value": history[top]["val"][monitor.name]} if above else None}
 
     def blocks(self, report: Report, evaluations: Mapping[str, Evaluation], data: DataModule) -> list[Block]:
         """What the page shows of the split that is judged: the task's own, and the worst samples of it; then some

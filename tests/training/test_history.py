@@ -3,9 +3,12 @@
 import math
 
 import pytest
+import torch
 
 from ftlab.strategies.base import Phase
-from ftlab.training.phases.history import best_epoch, losses, phase_records, unmeasured
+from ftlab.tasks.monitor import Monitor
+from ftlab.training.phases.history import best_epoch, in_effect, judged, losses, phase_records, unmeasured
+from ftlab.training.phases.noise import Noise
 
 
 def record(epoch: int, phase: str, loss: float | None, peak: int | None = None) -> dict:
@@ -35,13 +38,13 @@ def test_a_value_that_is_missing_or_not_a_number_is_none() -> None:
     [
         ([0.3, 0.1, 0.2], 0, 1),
         ([0.3, 0.1, 0.2], 2, 2),
-        ([0.2, 0.1, 0.1], 0, 1),  # the earliest of equals
+        ([0.2, 0.1, 0.1], 0, 2),  # the latest of equals
         ([None, 0.4, None], 0, 1),
         ([None, None], 0, None),
         ([], 0, None),
     ],
 )
-def test_the_best_epoch_is_the_earliest_with_the_lowest_value(
+def test_the_best_epoch_is_the_latest_with_the_lowest_value(
     values: list[float | None], first: int, expected: int | None
 ) -> None:
     assert best_epoch(values, first) == expected
@@ -102,3 +105,39 @@ def test_what_the_cache_took_before_a_phase_is_part_of_the_phase() -> None:
     assert found["peak_memory_bytes"] == 10**12
     assert found["cache"] == told
     assert without["cache"] is None
+
+
+AUTO = Monitor("accuracy", -1.0, auto=True)
+
+
+def with_noise(accuracies: list[float | None], noise: float) -> list[dict]:
+    return [record(e, "p", None if a is None else 1 - a) | {"noise": noise} for e, a in enumerate(accuracies)]
+
+
+def test_an_epoch_that_chance_puts_behind_the_best_counts_as_equal_and_one_that_is_better_as_it_is() -> None:
+    history = with_noise([0.5, 0.75, 0.625, 0.71875, 0.8125, 0.75], 0.0625)
+    assert judged(history, AUTO) == [-0.5, -0.75, -0.625, -0.75, -0.8125, -0.8125]
+    assert best_epoch(judged(history, AUTO)) == 5
+    assert best_epoch(judged(history, Monitor("accuracy", -1.0))) == 4  # typed: the figure alone decides
+
+
+def test_what_is_equal_never_drifts_away_from_the_best() -> None:
+    history = with_noise([0.75, 0.71875, 0.6875, 0.65625], 0.03125)
+    assert best_epoch(judged(history, AUTO)) == 1
+
+
+def test_an_objective_that_no_epoch_defines_gives_way_to_the_loss_and_a_typed_one_does_not() -> None:
+    history = [{**record(e, "p", loss), "val": {"loss": loss, "accuracy": None}} for e, loss in enumerate((0.2, 0.3))]
+    assert in_effect(history, AUTO).name == "loss"
+    assert judged(history, AUTO) == [0.2, 0.3]
+    assert judged(history, Monitor("accuracy", -1.0)) == [None, None]
+
+
+def test_noise_is_the_standard_error_of_the_paired_difference_to_the_best_epoch_before() -> None:
+    noise, first = Noise(), torch.tensor([1.0, 1.0, 0.0, 0.0])
+    assert noise.of(first) == {}
+    assert noise.of(torch.tensor([1.0, 0.0, 0.0, 0.0])) == {"noise": pytest.approx(0.5 / 2)}  # one of four differs
+    assert noise.best is first
+    better = torch.tensor([1.0, 1.0, 1.0, 0.0])
+    noise.of(better)
+    assert noise.best is better

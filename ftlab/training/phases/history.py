@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftlab.strategies.base import Phase, Span, spans
+from ftlab.tasks.monitor import LOSS, Monitor
 
-Record = dict[str, Any]  # epoch, phase, seconds, steps, step_seconds, peak_memory_bytes, train: {}, val: {}
+Record = dict[str, Any]  # epoch, phase, seconds, steps, step_seconds, peak_memory_bytes, train: {}, val: {}, noise
 
 
 def losses(history: Sequence[Record], monitor: str, sign: float) -> list[float | None]:
@@ -18,10 +19,36 @@ def losses(history: Sequence[Record], monitor: str, sign: float) -> list[float |
     return [None if value is None or math.isnan(value) else sign * value for value in values]
 
 
+def in_effect(history: Sequence[Record], monitor: Monitor) -> Monitor:
+    """The loss instead of an objective that no epoch defines, unless it was asked for by its name."""
+    undefined = all(value is None for value in losses(history, monitor.name, monitor.sign))
+    has_loss = any(value is not None for value in losses(history, LOSS, 1.0))
+    return Monitor(LOSS, 1.0, auto=True) if monitor.auto and undefined and has_loss else monitor
+
+
+def judged(history: Sequence[Record], monitor: Monitor) -> list[float | None]:
+    """What weights and phases are chosen by, an epoch each, lower being better.
+
+    Under monitor=auto an epoch that is behind the best before it by no more than one standard error of their paired
+    difference counts as equal to it. (Breiman et al. 1984, "Classification and Regression Trees", take the simplest
+    of such models. Here the later one is taken, see best_epoch: it has learned more, at a lower rate.)
+    """
+    used = in_effect(history, monitor)
+    found: list[float | None] = []
+    best = math.inf
+    for record, value in zip(history, losses(history, used.name, used.sign), strict=True):
+        margin = record.get("noise", 0.0) if used.auto else 0.0
+        if value is not None:
+            value = best if best < value <= best + margin else value
+            best = min(best, value)
+        found.append(value)
+    return found
+
+
 def best_epoch(values: Sequence[float | None], first: int = 0) -> int | None:
-    """The earliest epoch from `first` on with the lowest value; None if there is no value."""
-    candidates = [(value, epoch) for epoch, value in enumerate(values) if value is not None and epoch >= first]
-    return min(candidates)[1] if candidates else None
+    """The latest epoch from `first` on with the lowest value; None if there is no value."""
+    candidates = [(value, -epoch) for epoch, value in enumerate(values) if value is not None and epoch >= first]
+    return -min(candidates)[1] if candidates else None
 
 
 def unmeasured(history: Sequence[Record], values: Sequence[float | None], monitor: str) -> list[str]:

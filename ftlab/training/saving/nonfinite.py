@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from ftlab.training.distributed.gather import gathered
+
 Policy = Literal["stop", "skip", "rollback"]
 Event = dict[str, Any]  # epoch, step, phase, what, names, done; plain, since it lives in the checkpoint
 
@@ -87,3 +89,15 @@ def weights_are_finite(module: nn.Module) -> bool:
     """Whether a checkpoint of `module` is worth keeping; one look at all parameters and buffers."""
     tensors = [t.detach() for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()]
     return math.isfinite(norm(tensors)) or all_finite(tensors)
+
+
+def first_bad(seen: Sequence[tuple[Tensor, Tensor]], device: torch.device) -> list[int]:
+    """Three samples of the batches whose loss is not finite, over all ranks; else of all batches.
+
+    seen: index (b,) and loss () of each batch of this rank.
+    """
+    none = torch.full((3,), -1, device=device)
+    found: list[int] = []
+    for some in ([index for index, total in seen if not torch.isfinite(total)], [index for index, _ in seen]):
+        found = found or [int(i) for i in gathered(torch.cat([*some, none])[:3]).flatten() if i >= 0]
+    return found[:3]
