@@ -16,7 +16,8 @@ LAST = "checkpoints/last.ckpt"  # inside a run's folder
 CONFIG, REPORT = "config.yaml", "report.json"
 AUTO = "auto"
 AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
-LATER_AUTO = ("strategy.restore_best", "data.dates", "data.index")  # whose default was no `auto` in earlier versions
+# Whose default was no `auto` in earlier versions.
+LATER_AUTO = ("strategy.restore_best", "data.dates", "data.index", "monitor")
 BEFORE = {"compile": "off"}  # keys that runs of earlier versions lack, and what these did
 TABLE = "ftlab.data.sources.table.Table"
 PHASES = "ftlab.strategies.phases.Phases"
@@ -147,7 +148,8 @@ def as_begun(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
     found = dict(settings)
     for key in (*AUTOMATIC, *LATER_AUTO):
         value = value_of(BEFORE | dict(stored), key)
-        if value_of(settings, key) == AUTO and value != AUTO and value is not None and accepts(TYPES[key], value):
+        is_found = value not in (AUTO, None) and accepts(TYPES.get(key, str), value)
+        if value_of(settings, key) == AUTO and is_found:
             found = with_value(found, key, value)
     return found
 
