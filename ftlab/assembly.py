@@ -27,6 +27,7 @@ from ftlab.inputs.base import InputPreprocessing, framed
 from ftlab.model import Model, width_of
 from ftlab.optimizers import OptimizerSettings
 from ftlab.schedules.base import Schedule
+from ftlab.sized import Choice, by_size, settled
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.base import check as check_phases
 from ftlab.survey import FRESH, option_of, split_seed, surveyed
@@ -50,6 +51,7 @@ class Parts:
     schedule: Schedule
     optimizer: OptimizerSettings
     cache: CacheSettings
+    choices: tuple[Choice, ...] = ()  # what was `auto`, by the size of the data
     membership: Membership | None = None  # which sample is in which split, where `hold` asks for it
 
 
@@ -76,7 +78,8 @@ def put_together(
     describe_only: bool = False,
 ) -> Parts:
     """As `assemble`, for data that have been read and described."""
-    make = partial(instantiate, trusted_modules=config["trusted_modules"])
+    choices = by_size(config, spec)
+    config, make = settled(config, choices), partial(instantiate, trusted_modules=config["trusted_modules"])
     task: Task = make(config["task"], spec=spec)
     fitted = _fitted(config, splits)
     torch.manual_seed(config["seed"])  # new weights: of the head, and of a network without pretrained ones
@@ -108,6 +111,7 @@ def put_together(
         schedule=_schedule(config, has_validation=splits.val is not None),
         optimizer=make(config["optimizer"]),
         cache=make(config["cache"]),
+        choices=choices,
     )
 
 

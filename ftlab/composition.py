@@ -1,6 +1,6 @@
 """From overrides to a checked config: the same for the command line, for notebooks and for tests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from ftlab.overrides import Typed, jobs, parse
 from ftlab.settings import NAMES, PATHS, TYPES
 from ftlab.strategies.base import Strategy
 
-EPOCHS = "trainer.max_epochs"
+EPOCHS, RULE = "trainer.max_epochs", "trainer.auto_epochs"
 PARTS = ("task", "backbone", "head")  # that a bundle holds
 __all__ = ["compose", "conf_dir"]
 
@@ -223,7 +223,8 @@ class _Reading:
             return ", ".join(texts) or f"{path}={'null' if found is None else found}"
 
         errors += problems(config, self.mode, label, missing_ok)
-        return errors if errors or not any(one.key == EPOCHS for one, _ in values) else _unread_epochs(config)
+        typed = {one.key: one.label(value) for one, value in values}
+        return errors or [*(_unread_epochs(config) if EPOCHS in typed else []), *_unread_rule(config, typed)]
 
     def _line(self, one: Typed, line: str, chosen: list[Typed], new: set[str]) -> str:
         """The override as Hydra accepts it: + and ++ never change what a known key means."""
@@ -253,6 +254,18 @@ def _unread_epochs(config: DictConfig) -> list[str]:
     if own is None or own == asked:
         return []
     return [f"{EPOCHS}={asked}: the phases of the strategy have epochs of their own, {own} in all; leave it out"]
+
+
+def _unread_rule(config: DictConfig, typed: Mapping[str, str]) -> list[str]:
+    """What was typed of the rule for epochs where their number says that there is none.
+
+    typed: each key as it was written.
+    """
+    epochs = OmegaConf.select(config, EPOCHS)
+    if epochs == "auto" or config.get("resume"):
+        return []
+    idle = [text for key, text in typed.items() if key.startswith(RULE)]
+    return [f"{text}: is read with {EPOCHS}=auto only, and that is {epochs}" for text in idle]
 
 
 def _not_fitting(config: DictConfig, key: str, value: Any) -> str | None:

@@ -11,7 +11,9 @@ from ftlab.data.module import DataModule
 from ftlab.plan_tables import facts, layer_tables, plan_table, stage_table
 from ftlab.reports.estimates import print_estimates
 from ftlab.reports.terminal import print_facts, print_plan
+from ftlab.resume import MAX_EPOCHS
 from ftlab.run_settings import RunSettings, typed
+from ftlab.sized import Choice
 
 Report = dict[str, Any]
 
@@ -22,19 +24,27 @@ def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
     table = plan_table(parts)
     rows, plan = layer_tables(parts, table) if detail == "layers" else (stage_table(parts), table)
     print_plan(rows, plan, console, detail, parts.model.tied)
+    for choice in chosen(parts):
+        console.print(str(choice), markup=False, highlight=False, soft_wrap=True)
     for warning in parts.spec.warnings:
         console.print(f"data: {warning}", markup=False, highlight=False, soft_wrap=True)
     return table
+
+
+def chosen(parts: Parts) -> list[Choice]:
+    """What the size of the data decided; not of epochs where the phases have their own number of them."""
+    total = sum(phase.epochs for phase in parts.phases)
+    return [choice for choice in parts.choices if choice.key != MAX_EPOCHS or choice.value == total]
 
 
 def show_estimates(
     parts: Parts, make_data: Callable[[RunSettings], DataModule], config: Mapping[str, Any], console: Console
 ) -> None:
     """Print what each phase will cost, after a few steps of it. Raises: UserError where one runs out of memory."""
-    from ftlab.training.trials.automatic import chosen
+    from ftlab.training.trials import automatic
     from ftlab.training.trials.estimate import estimates
 
-    found, lines = chosen(parts, config, Path(), make_data)
+    found, lines = automatic.chosen(parts, config, Path(), make_data)
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     settings = typed(found)

@@ -16,12 +16,13 @@ LAST = "checkpoints/last.ckpt"  # inside a run's folder
 CONFIG, REPORT = "config.yaml", "report.json"
 AUTO = "auto"
 AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
+MAX_EPOCHS = "trainer.max_epochs"
 # Whose default was no `auto` in earlier versions.
-LATER_AUTO = ("strategy.restore_best", "data.dates", "data.index", "monitor")
+LATER_AUTO = ("strategy.restore_best", "data.dates", "data.index", MAX_EPOCHS, "monitor")
+LATER = ("trainer.auto_epochs",)  # keys that only say what another one, which a run has as a number, was chosen by
 BEFORE = {"compile": "off"}  # keys that runs of earlier versions lack, and what these did
 TABLE = "ftlab.data.sources.table.Table"
 PHASES = "ftlab.strategies.phases.Phases"
-MAX_EPOCHS = "trainer.max_epochs"
 OF_TABLES = {"dates": "categories", "index": "keep"}  # keys of its data that came later, and what runs without them did
 OWN = ("resume", "resume_allow", "plan", "checkpoint.keep")  # how to resume, print and keep, not what to train
 
@@ -146,6 +147,9 @@ def is_unasked(at: Mapping[str, Any]) -> bool:
 def as_begun(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """`settings` with what each key that is `auto` was found to be, or written as, when the run began."""
     found = dict(settings)
+    for key in LATER:
+        if value_of(stored, key) is None and value_of(found, key) is not None:
+            found = without(found, key)
     for key in (*AUTOMATIC, *LATER_AUTO):
         value = value_of(BEFORE | dict(stored), key)
         is_found = value not in (AUTO, None) and accepts(TYPES.get(key, str), value)
@@ -160,13 +164,13 @@ def value_of(settings: Mapping[str, Any], key: str) -> Any:
 
 
 def as_read(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`settings`; of a run that goes on with its data read as when it was begun."""
+    """`settings`; of a run that goes on with its data read, and its epochs counted, as when it was begun."""
     folder, found = Path(settings["resume"] or ""), dict(settings)
     stored = begun_with(folder) if settings["resume"] and (folder / CONFIG).is_file() else {}
-    for key in OF_TABLES:
-        value = value_of(stored, f"data.{key}")
-        if value is not None and value_of(found, f"data.{key}") == AUTO:
-            found = with_value(found, f"data.{key}", value)
+    for key in (*(f"data.{name}" for name in OF_TABLES), MAX_EPOCHS):
+        value = value_of(stored, key)
+        if value_of(found, key) == AUTO and value is not None and accepts(TYPES[key], value):
+            found = with_value(found, key, value)
     return found
 
 
@@ -182,6 +186,11 @@ def begun_with(folder: Path) -> dict[str, Any]:
 def with_value(settings: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
     group, _, name = key.rpartition(".")
     return {**settings, group: {**settings[group], name: value}} if group else {**settings, name: value}
+
+
+def without(settings: Mapping[str, Any], key: str) -> dict[str, Any]:
+    group, _, name = key.rpartition(".")
+    return {**settings, group: {own: value for own, value in settings[group].items() if own != name}}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

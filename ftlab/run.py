@@ -31,6 +31,7 @@ from ftlab.files.dialect import dialect
 from ftlab.files.writing import write_json, write_text
 from ftlab.finishing import finish, leave, say
 from ftlab.log import logged
+from ftlab.planning import chosen as by_size
 from ftlab.planning import show_estimates, show_plan, show_surgery
 from ftlab.reports.terminal import print_evaluation, print_problems
 from ftlab.resume import as_read
@@ -237,7 +238,7 @@ def settled(parts: Parts, settings: Config, folder: Path, console: Console) -> t
     show_surgery(parts, console)
     settings, automatic = chosen(parts, settings, folder, partial(loaders, parts))
     say(automatic, console)
-    return settings, automatic
+    return settings, [*map(str, by_size(parts)), *automatic]
 
 
 def decoded_for(parts: Parts, settings: Config) -> Decoded:

@@ -15,7 +15,7 @@ Auto = Literal["auto"]  # until it is chosen, see training/trials/automatic.py
 class TrainerSettings:
     """The keys under `trainer:`; names and meaning are Lightning's."""
 
-    max_epochs: int
+    max_epochs: int | Auto
     precision: str | int
     accelerator: str
     devices: int | str | list[int]
@@ -88,7 +88,7 @@ def typed(config: Mapping[str, Any]) -> RunSettings:
         resumes=bool(config["resume"]),
         slower=_slower(config),
         checkpointing=config["backbone"].get("checkpointing", True),
-        trainer=TrainerSettings(**config["trainer"]),
+        trainer=TrainerSettings(**{key: value for key, value in config["trainer"].items() if key != "auto_epochs"}),
         loading=LoadingSettings(config["data"]["batch_size"], config["data"]["num_workers"]),
         checkpoint=CheckpointSettings(**config["checkpoint"]),
         written=Written(

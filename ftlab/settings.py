@@ -57,7 +57,10 @@ TYPES: dict[str, Any] = {
     "plan.detail": Literal["stages", "layers"],
     "plan.output": Path | None,
     # the Trainer
-    "trainer.max_epochs": PositiveInt,
+    "trainer.max_epochs": PositiveInt | Literal["auto"],
+    "trainer.auto_epochs.steps": PositiveInt,
+    "trainer.auto_epochs.least": PositiveInt,
+    "trainer.auto_epochs.most": PositiveInt,
     "trainer.precision": Precision,
     "trainer.accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
     "trainer.devices": PositiveInt | Literal["auto", -1] | list[NonNegativeInt],

@@ -79,7 +79,7 @@ FLOORS = (
     "kinds modes starting",
     "composition inputs targets",
     "backbones data",
-    "heads survey",
+    "heads sized survey",
     "model tasks",
     "bundle evaluation freezing gradients optimizers",
     "earlier",
@@ -123,7 +123,7 @@ def test_no_imports_run_in_a_circle() -> None:
 
 # The modes, and what puts a run together; everything behind takes plain typed values.
 AT_THE_DOOR = ("run", "cli", "composition", "config", "resume", "assembly", "survey", "planning", "run_settings",
-               "cache_command", "continuing", "earlier", "starting")  # fmt: skip
+               "cache_command", "continuing", "earlier", "sized", "starting")  # fmt: skip
 
 
 def test_the_config_stops_at_the_door() -> None:

@@ -14,6 +14,7 @@ from ftlab.assembly import Parts
 from ftlab.data.module import DataModule
 from ftlab.resume import AUTO, AUTOMATIC, as_begun, read_yaml, value_of, with_value
 from ftlab.run_settings import LoadingSettings, RunSettings, typed
+from ftlab.sized import settled
 from ftlab.training.distributed.processes import alone, devices, started_with
 from ftlab.training.trials import compiling
 from ftlab.training.trials.batch_size import SAMPLES, find
@@ -31,6 +32,7 @@ def chosen(
 
     Raises: UserError where several processes would each choose a batch size for themselves, or not one sample fits.
     """
+    config = settled(config, parts.choices)
     found = as_begun(read_yaml(folder / "config.yaml"), config) if typed(config).resumes else config
     lines = []
     for key in AUTOMATIC:

@@ -1,0 +1,99 @@
+"""Epochs by the size of the data: as many as make the steps that are wanted, told, kept, and not chosen again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+import ftlab
+from ftlab.data.base import DataSpec
+from ftlab.errors import UserError
+from ftlab.resume import as_begun, differing, value_of
+from ftlab.sized import epochs
+from ftlab.targets.classes import Classes
+from tests.conftest import Command
+
+ROWS = [f"{number},{number % 7},{number % 2}" for number in range(60)]
+TABLE = ["data=table", "data.file=rows.csv", "data.label_column=kind", "strategy=full", "trainer.accelerator=cpu",
+         "backbone.width=4", "data.batch_size=8"]  # fmt: skip
+SPEC = DataSpec("made here", Classes(("a", "b")), {"train": 95})
+AUTO = ["trainer.max_epochs=auto", "trainer.auto_epochs.steps=17", "trainer.auto_epochs.least=2"]
+
+
+def settings(steps: int, least: int = 1, most: int = 1000, batch: int | str = 10, windows: int = 1) -> dict[str, Any]:
+    rule = {"steps": steps, "least": least, "most": most}
+    return {"trainer": {"auto_epochs": rule, "accumulate_grad_batches": windows}, "data": {"batch_size": batch}}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (settings(100), 10),  # 95 samples are ten steps of 10
+        (settings(101), 11),
+        (settings(100, windows=3), 25),  # four windows of at most three batches
+        (settings(100, least=30), 30),
+        (settings(100, most=4), 4),
+        (settings(90, batch="auto"), 30),  # three steps of 32
+    ],
+)
+def test_epochs_are_as_many_as_make_the_steps(given: dict[str, Any], expected: int) -> None:
+    assert epochs(given, SPEC)[0] == expected
+
+
+def test_limits_that_leave_nothing_are_refused() -> None:
+    with pytest.raises(UserError, match="least=5 is above most=4"):
+        epochs(settings(100, least=5, most=4), SPEC)
+
+
+@pytest.fixture
+def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("\n".join(["place,size,kind", *ROWS, ""]))
+
+
+def test_the_number_is_told_kept_and_not_chosen_again(rows: None, command: Command) -> None:
+    ended = command("train", *TABLE, *AUTO, "hydra.run.dir=run")
+    assert ended.code == 0, ended.err
+    report = json.loads(Path("run/report.json").read_text())
+    train = report["data"]["sizes"]["train"]
+    steps = -(-train // 8)
+    taken = -(-17 // steps)
+    assert len(report["history"]) == taken
+    told = f"trainer.max_epochs=auto: {taken}; 17 steps at {steps} an epoch are {taken}"
+    assert report["automatic"][0] == told
+    assert ended.out.count(told) == 1
+    assert OmegaConf.load("run/config.yaml").trainer.max_epochs == taken
+    more = ["trainer.max_epochs=6", "resume_allow=[trainer.max_epochs]"]
+    assert command("train", "resume=run", *more).code == 0  # with all that was typed before, auto_epochs too
+    assert len(json.loads(Path("run/report.json").read_text())["history"]) == 6
+
+
+def test_the_plan_tells_the_number_and_not_where_phases_have_their_own(rows: None, command: Command) -> None:
+    assert "trainer.max_epochs=auto: 3;" in command("plan", *TABLE, *AUTO, "cache=off").out
+    own = "strategy.inline=[{name: all, epochs: 2, stages: {rest: 1}}]"
+    ended = command("plan", *TABLE[:3], "data.batch_size=8", *AUTO[:1], "strategy=phases", own)
+    assert ended.code == 2
+    assert "epochs of their own, 2 in all; leave it out" in ended.err
+    assert "max_epochs" not in command("plan", *TABLE, *AUTO, "strategy=closed_form", "cache=off").out
+
+
+def test_a_rule_that_nothing_reads_is_refused(rows: None, command: Command) -> None:
+    ended = command("plan", *TABLE, "trainer.max_epochs=3", "trainer.auto_epochs.steps=40")
+    assert ended.code == 2
+    assert (
+        "trainer.auto_epochs.steps=40: is read with trainer.max_epochs=auto only, and that is 3"
+        in ended.err.replace("\n", " ")
+    )
+
+
+def test_a_run_of_before_keeps_its_epochs_and_lacks_the_rule(tmp_path: Path) -> None:
+    now = ftlab.compose(["trainer.max_epochs=auto"])
+    before = OmegaConf.to_container(now)
+    before["trainer"] = {**before["trainer"], "max_epochs": 30}
+    del before["trainer"]["auto_epochs"]
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(before))
+    plain = OmegaConf.to_container(now)
+    assert differing(tmp_path, plain) == {}
+    assert value_of(as_begun(before, plain), "trainer.max_epochs") == 30
