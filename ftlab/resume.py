@@ -16,9 +16,10 @@ LAST = "checkpoints/last.ckpt"  # inside a run's folder
 CONFIG, REPORT = "config.yaml", "report.json"
 AUTO = "auto"
 AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
-MAX_EPOCHS = "trainer.max_epochs"
+MAX_EPOCHS, LABEL_SMOOTHING = "trainer.max_epochs", "task.label_smoothing"
+BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING)  # what is chosen by the size of the data, before there is a network
 # Whose default was no `auto` in earlier versions.
-LATER_AUTO = ("strategy.restore_best", "data.dates", "data.index", MAX_EPOCHS, "monitor")
+LATER_AUTO = ("strategy.restore_best", "data.dates", "data.index", *BY_SIZE, "monitor")
 LATER = ("trainer.auto_epochs",)  # keys that only say what another one, which a run has as a number, was chosen by
 BEFORE = {"compile": "off"}  # keys that runs of earlier versions lack, and what these did
 TABLE = "ftlab.data.sources.table.Table"
@@ -167,7 +168,7 @@ def as_read(settings: Mapping[str, Any]) -> dict[str, Any]:
     """`settings`; of a run that goes on with its data read, and its epochs counted, as when it was begun."""
     folder, found = Path(settings["resume"] or ""), dict(settings)
     stored = begun_with(folder) if settings["resume"] and (folder / CONFIG).is_file() else {}
-    for key in (*(f"data.{name}" for name in OF_TABLES), MAX_EPOCHS):
+    for key in (*(f"data.{name}" for name in OF_TABLES), *BY_SIZE):
         value = value_of(stored, key)
         if value_of(found, key) == AUTO and value is not None and accepts(TYPES[key], value):
             found = with_value(found, key, value)

@@ -163,6 +163,7 @@ TYPES: dict[str, Any] = {
     "head.weight_decay": NonNegativeFloat | None,
     # tasks
     "ftlab.tasks.classification.Classification.loss": Literal["cross_entropy", "focal"],
+    "ftlab.tasks.classification.Classification.label_smoothing": Fraction | Literal["auto"],
     "ftlab.tasks.regression.Regression.loss": Literal[
         "mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll"
     ],

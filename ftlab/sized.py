@@ -6,8 +6,11 @@ from typing import Any
 
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
-from ftlab.resume import AUTO, MAX_EPOCHS, value_of, with_value
+from ftlab.resume import AUTO, LABEL_SMOOTHING, MAX_EPOCHS, value_of, with_value
 
+CROSS_ENTROPY = "cross_entropy"
+SKLEARN = "ftlab.heads.sklearn.Sklearn"
+SMOOTHING = 0.1
 BATCH = 32  # samples of a step where data.batch_size=auto is found later, with the network that is there then
 
 
@@ -51,4 +54,21 @@ def epochs(config: Mapping[str, Any], spec: DataSpec) -> tuple[int, str]:
     return found, f"{steps:,} steps at {of_one:,} an epoch are {exact:,}{limit}"
 
 
-RULES = {MAX_EPOCHS: epochs}
+def label_smoothing(config: Mapping[str, Any], spec: DataSpec) -> tuple[float, str]:
+    """task.label_smoothing, and why.
+
+    Where the head begins with the best fit to the pretrained features nothing is left to learn from labels, and steps of
+    an adaptive optimizer that follow next to no gradient only do harm. (The part is that of Szegedy et al. 2016,
+    "Rethinking the Inception Architecture for Computer Vision".)
+    """
+    network, task = config["backbone"], config["task"]
+    if not (network.get("pretrained") or network.get("weights")):
+        return 0.0, "nothing is pretrained"
+    if task.get("loss", CROSS_ENTROPY) != CROSS_ENTROPY:
+        return 0.0, f"task.loss={task['loss']} takes the labels as they are"
+    if config["head"]["_target_"] == SKLEARN:
+        return 0.0, "head=sklearn takes the labels as they are"
+    return SMOOTHING, "a head that fits pretrained features leaves nothing else to learn from few samples"
+
+
+RULES = {MAX_EPOCHS: epochs, LABEL_SMOOTHING: label_smoothing}
