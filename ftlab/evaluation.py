@@ -102,17 +102,17 @@ class Evaluation(nn.Module):
             values = self.task[0].figures(self.metrics.compute())
         return {"loss": mean(total, weight, self.task[0]), **values}, [str(w.message) for w in caught]
 
-    def judged(self, groups: Tensor | None = None) -> Judged | None:
+    def judged(self, groups: Tensor | None = None, of: str = "samples") -> Judged | None:
         """Intervals of the main figures, and how they stand beside a trivial predictor; None for a task without.
 
-        groups: (n,) of the split's samples, in the order in which they were taken in.
+        groups: (n,) of the split's samples, in the order in which they were taken in; of: see Samples.together.
         """
         if not self.gathers:
             return None
         if self.too_many:
             return Judged(why=f"more than {GATHERED:,} numbers are predicted")
         predictions, targets = (torch.cat(parts) for parts in zip(*self.compared, strict=True))
-        return judged(self.task[0], predictions, targets, groups)
+        return judged(self.task[0], predictions, targets, groups, of)
 
 
 def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, keep: int = 24) -> Evaluation:

@@ -40,7 +40,7 @@ class Found:
         split, task = self.measured.split, self.predictor.task
         figures, undefined = self.evaluation.figures()
         samples = self.data.samples(split)
-        names, one = samples.name, self.evaluation.judged(samples.groups)
+        names, one = samples.name, self.evaluation.judged(*samples.together)
         sure = {} if one is None else {split: one}
         resampled = by_split(sure)
         return {

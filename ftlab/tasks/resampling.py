@@ -40,7 +40,7 @@ class Judged:
     """The main figures of a split with what is to be known of them."""
 
     units: int = 0
-    grouped: bool = False
+    of: str = "samples"  # what the units are
     resamples: int = 0
     why: str = ""  # there is nothing of it
     intervals: dict[str, Interval] = field(default_factory=dict)
@@ -49,14 +49,15 @@ class Judged:
     trivial: dict[str, Beside] = field(default_factory=dict)
 
 
-def judged(task: Task, predictions: Tensor, targets: Tensor, groups: Tensor | None = None, seed: int = 0) -> Judged:
+def judged(
+    task: Task, predictions: Tensor, targets: Tensor, groups: Tensor | None = None, of: str = "samples", seed: int = 0
+) -> Judged:
     """Of a split's predictions and targets (n, ...) as `compared` gives them; groups (n,): samples of one number
-    belong together.
+    are drawn together; of: what is drawn, in the plural.
     """
     count = len(targets) if groups is None else len(groups.unique())
     if count < 2:
-        one = "sample" if groups is None else "group"
-        return Judged(why=f"there is only one {one}, so that all resamples are alike")
+        return Judged(why=f"of {of} there is one, so that all resamples are alike")
     units = units_of(len(targets), None if groups is None else groups.numpy(), seed)
 
     def sums_of(predicted: Tensor) -> Mapping[str, Sums]:
@@ -64,7 +65,7 @@ def judged(task: Task, predictions: Tensor, targets: Tensor, groups: Tensor | No
 
     found = sums_of(predictions)
     widest = max(sums.of_units.shape[1] for sums in found.values())
-    told = Judged(count, groups is not None, int(np.clip(WORK / (units.count * widest), FEWEST, RESAMPLES)))
+    told = Judged(count, of, int(np.clip(WORK / (units.count * widest), FEWEST, RESAMPLES)))
     weights = drawn(units.count, told.resamples, seed)
     values = {name: sums.figure(weights @ sums.of_units) for name, sums in found.items()}
     others = {one.says: sums_of(one.prediction.to(predictions)) for one in task.trivials()}
@@ -78,13 +79,13 @@ def judged(task: Task, predictions: Tensor, targets: Tensor, groups: Tensor | No
 
 
 def units_of(n: int, groups: np.ndarray | None, seed: int) -> Units:
-    """Each sample is one, or each group; of more than MOST samples random blocks of equal size are."""
+    """Each sample is one, or each group; of more than MOST of these random blocks of equal size are."""
     if groups is not None:
         names, of = np.unique(groups, return_inverse=True)
-        return Units(of, len(names))
-    if n <= MOST:
-        return Units(np.arange(n), n)
-    return Units(np.random.default_rng(seed).permutation(n) % MOST, MOST)
+        n = len(names)
+    else:
+        of = np.arange(n)
+    return Units(of, n) if n <= MOST else Units(np.random.default_rng(seed).permutation(n)[of] % MOST, MOST)
 
 
 def drawn(units: int, resamples: int, seed: int) -> np.ndarray:
@@ -159,8 +160,7 @@ def by_split(several: Mapping[str, Judged]) -> dict[str, Any]:
 
 
 def _how(one: Judged) -> dict[str, Any]:
-    what = "groups" if one.grouped else "samples"
-    return {"level": LEVEL, "resamples": one.resamples, "of": what, "units": one.units, "undefined": one.undefined}
+    return {"level": LEVEL, "resamples": one.resamples, "of": one.of, "units": one.units, "undefined": one.undefined}
 
 
 def remarks(several: Mapping[str, Judged]) -> Sequence[str]:

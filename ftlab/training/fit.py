@@ -208,8 +208,8 @@ class Fitted:
 
     def _sure(self, evaluations: Mapping[str, Evaluation]) -> dict[str, Judged]:
         """How sure the figures of each split are."""
-        groups = {split: samples.groups for split, samples in self.parts.splits.parts().items()}
-        found = {split: evaluation.judged(groups[split]) for split, evaluation in evaluations.items()}
+        parts = self.parts.splits.parts()
+        found = {split: evaluation.judged(*parts[split].together) for split, evaluation in evaluations.items()}
         return {split: one for split, one in found.items() if one is not None}
 
     def _judges(self) -> list[thaws.Judge]:

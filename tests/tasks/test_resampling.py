@@ -184,15 +184,15 @@ def test_resamples_that_do_not_define_a_figure_are_counted() -> None:
 
 def test_a_single_group_gives_no_interval_and_says_so() -> None:
     task, predictions, targets = classes(30, 1.0)
-    found = judged(task, predictions, targets, torch.zeros(30, dtype=torch.int64))
+    found = judged(task, predictions, targets, torch.zeros(30, dtype=torch.int64), "groups")
     assert (found.intervals, found.trivial) == ({}, {})
-    said = "test: figures have no intervals: there is only one group, so that all resamples are alike"
+    said = "test: figures have no intervals: of groups there is one, so that all resamples are alike"
     assert remarks({"test": found}) == [said]
 
 
 def test_the_parts_of_a_report_are_plain_and_by_split() -> None:
     task, predictions, targets = classes(60, 1.0)
-    found: dict[str, Any] = by_split({"test": judged(task, predictions, targets, torch.arange(60) // 2)})
+    found: dict[str, Any] = by_split({"test": judged(task, predictions, targets, torch.arange(60) // 2, "groups")})
     assert found["intervals"]["test"].keys() == {"accuracy", "f1", "auroc"}
     assert found["resampled"]["test"] == {
         "level": 0.95, "resamples": 1000, "of": "groups", "units": 30, "undefined": {}
