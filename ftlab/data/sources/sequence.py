@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from ftlab.data.base import Drawn, Samples, Source, Splits
+from ftlab.data.checks.repeats import overlapping
 from ftlab.data.groups import numbered
 from ftlab.data.sources.sequence_arrays import read_arrays
 from ftlab.data.sources.sequence_rows import RowSamples, Wanted
@@ -110,7 +111,10 @@ class _Reading:
         found = Splits(train, val, test, read.target, (*read.warnings, *more), read.problems, tuple(faults))
         s, layout = self.settings, self.found.layout or self.settings.layout
         learn = partial(fit, token=self.found.token, max_length=s.max_length, rare=s.rare, layout=layout)
-        return replace(found, kind="sequence", fit=learn, problems=(*self.found.problems, *found.problems))
+        found = replace(found, kind="sequence", fit=learn, problems=(*self.found.problems, *found.problems))
+        # Windows lie in one split with all that overlaps them.
+        also = overlapping(found) if self.found.whole and s.learned else []
+        return replace(found, problems=(*found.problems, *also))
 
     # --- splits
 
