@@ -35,7 +35,9 @@ class Description:
     """bundle.json: all that is needed to build the network again and to read its outputs."""
 
     task: str
-    targets: dict[str, Any]  # {"classes": [...]}, or of numbers {"names": [...], "means": [...], "stds": [...]}
+    targets: dict[
+        str, Any
+    ]  # {"classes": [...], "counts": [...]}, or of numbers {"names": [...], "means": [...], "stds": [...]}
     preprocessing: dict[str, Any]
     backbone: dict[str, Any]  # config node of the backbone; {} for a user's own module
     head: dict[str, Any]
@@ -189,14 +191,18 @@ def spec_of(description: Description, trusted_modules: Sequence[str] = ()) -> Da
     Raises: KeyError, TypeError, ValueError for what nothing can have stored; UserError for a kind of others.
     """
     stored = dict(description.targets)
+    samples = stored.pop("train_samples", 0)  # bundles of before there were intervals lack it
+    if type(samples) is not int:
+        raise TypeError(f"targets: train_samples={samples!r} is no count")
     kind = stored.pop("kind", None) or BEFORE.get(description.task, "classes")
     target = found(kind, "ftlab.targets", Target, trusted_modules)  # type: ignore[type-abstract]  # it gives a leaf
-    return DataSpec("bundle", target.restored(stored), {"train": 0})
+    return DataSpec("bundle", target.restored(stored), {"train": samples})
 
 
-def targets_of(target: Target) -> dict[str, Any]:
-    """What `spec_of` reads: what an output stands for, and the scale on which numbers were learned."""
-    return {"kind": name_of(type(target)), **target.stored()}
+def targets_of(spec: DataSpec) -> dict[str, Any]:
+    """What `spec_of` reads: what an output stands for, the scale on which numbers were learned, and how many samples
+    were trained on."""
+    return {"kind": name_of(type(spec.target)), "train_samples": spec.sizes["train"], **spec.target.stored()}
 
 
 def device_of(accelerator: str) -> torch.device:

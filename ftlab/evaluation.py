@@ -17,6 +17,9 @@ from ftlab.blocks import Block, Gallery, Heading, Sample
 from ftlab.data.module import DataModule
 from ftlab.model import Model
 from ftlab.tasks.base import Task
+from ftlab.tasks.resampling import Judged, judged
+
+GATHERED = 200_000_000  # numbers of predictions, above which they are not kept to give figures intervals
 
 
 class Sums:
@@ -57,12 +60,15 @@ class Evaluation(nn.Module):
             metric.sync_on_compute = metric._to_sync = shared
         self.loss = Sums()
         self.scores: Tensor | None = None  # (samples,) of Task.scores, 0 for those of other ranks
+        self.gathers = bool(keep) and type(task).sums is not Task.sums
+        self.too_many = samples * task.num_outputs > GATHERED
+        self.compared: list[tuple[Tensor, Tensor]] = []  # of each batch, where they are resampled
         self.worst: list[dict[str, Any]] = []  # what Task.worst told, and what Task.drawn is told beside it
 
     def reset(self) -> None:
         self.metrics.reset()
         self.loss, self.scores = Sums(), None
-        self.worst = []
+        self.worst, self.compared = [], []
         if self.diagnosis is not None:
             self.diagnosis.reset()
 
@@ -78,6 +84,8 @@ class Evaluation(nn.Module):
         self._keep_scores(task.scores(*compared), batch)
         if self.diagnosis is not None:
             self.diagnosis.update(*compared)
+        if self.gathers and not self.too_many:
+            self.compared.append(tuple(part.detach().cpu() for part in compared))
         if self.keep:
             here = mapped((predictions, batch.targets, batch.frame), Tensor.cpu)
             named = [{**w, "index": int(batch.index[w["position"]])} for w in task.worst(*here[:2])[: self.keep]]
@@ -100,6 +108,18 @@ class Evaluation(nn.Module):
             warnings.filterwarnings("ignore", "No (positive|negative) samples in targets")
             values = self.task[0].figures(self.metrics.compute())
         return {"loss": mean(total, weight, self.task[0]), **values}, [str(w.message) for w in caught]
+
+    def judged(self, groups: Tensor | None = None, of: str = "samples") -> Judged | None:
+        """Intervals of the main figures, and how they stand beside a trivial predictor; None for a task without.
+
+        groups: (n,) of the split's samples, in the order in which they were taken in; of: see Samples.together.
+        """
+        if not self.gathers:
+            return None
+        if self.too_many:
+            return Judged(why=f"more than {GATHERED:,} numbers are predicted")
+        predictions, targets = (torch.cat(parts) for parts in zip(*self.compared, strict=True))
+        return judged(self.task[0], predictions, targets, groups, of)
 
 
 def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, keep: int = 24) -> Evaluation:

@@ -17,7 +17,9 @@ from ftlab.files.writing import SCHEMA_VERSION, write_json
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing
 from ftlab.predictor import Predictor
+from ftlab.reports.intervals import no_better
 from ftlab.reports.page import write_evaluation
+from ftlab.tasks.resampling import by_split, remarks
 
 Report = dict[str, Any]
 TOLD = ("prediction", "truth", "note", "severity")  # of each of the worst samples
@@ -37,7 +39,10 @@ class Found:
         """What report.json says."""
         split, task = self.measured.split, self.predictor.task
         figures, undefined = self.evaluation.figures()
-        names = self.data.samples(split).name
+        samples = self.data.samples(split)
+        names, one = samples.name, self.evaluation.judged(*samples.together)
+        sure = {} if one is None else {split: one}
+        resampled = by_split(sure)
         return {
             "schema_version": SCHEMA_VERSION,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -49,11 +54,18 @@ class Found:
             "split": split,
             "samples": self.evaluation.samples,
             "metrics": figures,
+            **resampled,
             **section(self.evaluation, task, split),
             "worst": [
                 {"name": names(one["index"]), **{key: one[key] for key in TOLD}} for one in self.evaluation.worst
             ],
-            "warnings": [*undefined, *self.measured.said, *self.remarks],
+            "warnings": [
+                *no_better(resampled, {split: figures}, task.objective),
+                *remarks(sure),
+                *undefined,
+                *self.measured.said,
+                *self.remarks,
+            ],
         }
 
     def leave(self, report: Report, output: Path) -> None:

@@ -107,6 +107,7 @@ TYPES: dict[str, Any] = {
     "data.split": Annotated[list[Probability], Field(min_length=3, max_length=3), "three shares from 0 to 1"],
     "data.split_column": Name | None,
     "data.group_column": Name | None,
+    "data.group_pattern": str | None,
     "data.target_columns": Annotated[list[Name], Field(min_length=1), "a list of columns"] | None,
     "data.series_column": Name | None,
     "data.time_column": Name | None,

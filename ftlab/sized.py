@@ -57,7 +57,7 @@ def epochs(config: Mapping[str, Any], spec: DataSpec) -> tuple[int, str]:
 def label_smoothing(config: Mapping[str, Any], spec: DataSpec) -> tuple[float, str]:
     """task.label_smoothing, and why.
 
-    Where the head begins with the best fit to the pretrained features nothing is left to learn from labels, and steps of
+    Where the head begins with the best fit to pretrained features nothing is left to learn from labels, and steps of
     an adaptive optimizer that follow next to no gradient only do harm. (The part is that of Szegedy et al. 2016,
     "Rethinking the Inception Architecture for Computer Vision".)
     """

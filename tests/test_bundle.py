@@ -232,7 +232,8 @@ def test_nothing_in_a_bundle_is_a_pickle(trained: Trained) -> None:
     assert json.loads(content[8 : 8 + header])  # a safetensors file: the length of a JSON header, then the header
     described = json.loads((bundle / "bundle.json").read_text())
     assert described["schema_version"] == 1
-    assert described["targets"] == {"kind": "classes", "classes": [str(digit) for digit in range(10)]}
+    kept = {"classes": [str(digit) for digit in range(10)], "counts": [6] * 10}
+    assert described["targets"] == {"kind": "classes", "train_samples": 60, **kept}
 
 
 # Evaluation of a bundle

@@ -178,7 +178,7 @@ def test_the_report_has_its_section_and_its_worst_samples(run: Path) -> None:
 
 def test_what_the_bundle_keeps_is_read_only_where_the_module_is_trusted(run: Path) -> None:
     stored = json.loads((run / "bundle" / "bundle.json").read_text())
-    assert stored["targets"].keys() == {"kind", "middle", "spread"}
+    assert stored["targets"].keys() == {"kind", "train_samples", "middle", "spread"}
     assert stored["targets"]["kind"] == "intervals.Intervals"
     assert stored["preprocessing"] == {"kind": "intervals.Words", "vocabulary": sorted(WORDS), "most": None}
     with pytest.raises(ftlab.UserError, match=r"intervals.* may not be named"):

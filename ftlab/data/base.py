@@ -44,10 +44,19 @@ class Samples:
     targets: Column  # of the kind that Splits.target says
     names: Sequence[str] = field(default_factory=list)  # file path, or "digits/17"
     groups: Tensor | None = None  # (n,) int64: samples of one number belong together, and into one split
+    stretches: Tensor | None = None  # (n,) int64: of windows that overlap, those of one number share most steps
     drawn: Drawn | None = None  # None: the data itself says what is in this split
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def together(self) -> tuple[Tensor | None, str]:
+        """(n,) the number of what each sample is drawn with where figures are resampled (None: alone), and the plural
+        of what is drawn."""
+        if self.groups is not None:
+            return self.groups, "groups"
+        return (None, "samples") if self.stretches is None else (self.stretches, "stretches of overlapping windows")
 
     def name(self, index: int) -> str:
         return self.names[index] if len(self.names) else f"sample {index}"

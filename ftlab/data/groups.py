@@ -3,6 +3,7 @@
 Shapes: n samples, g groups, k classes.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,35 @@ def numbered(names: Sequence[str]) -> Tensor:
     """(n,) a number for each different name, whatever the order of the rows."""
     number = {name: place for place, name in enumerate(sorted(set(names)))}
     return torch.tensor([number[name] for name in names], dtype=torch.int64)
+
+
+class GroupPattern:
+    """Groups by a regular expression on paths; what its first group matches names the group.
+
+    Raises: UserError for what is no such expression.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        try:
+            self.pattern = re.compile(text)
+        except re.error as error:
+            raise UserError(f"data.group_pattern={text}: no regular expression: {error}") from None
+        if not self.pattern.groups:
+            raise UserError(f"data.group_pattern={text}: no part in brackets names the group, as in ([^/_]+)_[0-9]+")
+
+    def names(self, paths: Sequence[str]) -> tuple[list[str], list[Problem]]:
+        """The group of each path (n,), and what is wrong with some; one that does not match is a group of its own.
+
+        Raises: UserError if none matches.
+        """
+        found = [self.pattern.search(path) for path in paths]
+        named = [None if match is None else match[1] for match in found]
+        lost = [path for path, name in zip(paths, named, strict=True) if not name]
+        if paths and len(lost) == len(paths):
+            raise UserError(f"data.group_pattern={self.text}: none of {len(paths):,} files matches, such as {paths[0]}")
+        names = [f"group {name}" if name else f"file {path}" for name, path in zip(named, paths, strict=True)]
+        return names, problem("files lie outside of data.group_pattern", "warning", lost, "each is a group of its own")
 
 
 def split_groups(groups: Tensor, strata: Tensor, shares: tuple[float, float, float], seed: int) -> Parts:
@@ -41,7 +71,8 @@ def split_groups(groups: Tensor, strata: Tensor, shares: tuple[float, float, flo
     if empty:
         raise UserError(
             f"data.split: none of the {len(names)} groups is left for {' and '.join(empty)}, as each stays whole and "
-            "train gets every class; ask for fewer splits (a share of 0), or let groups be split (no group_column)"
+            "train gets every class; ask for fewer splits (a share of 0), or let groups be split (no group_column, no "
+            "group_pattern)"
         )
     train, val, test = (torch.where(chosen[group_of] == split)[0] for split in range(3))
     return train, val, test

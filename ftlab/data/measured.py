@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import torch
+from torch import Tensor
+
 from ftlab.data.base import Samples, Splits
 from ftlab.errors import UserError
 from ftlab.inputs.base import Joined
@@ -36,4 +39,12 @@ def joined(several: Sequence[Samples], target: Target) -> Samples:
     if len(several) == 1:
         return several[0]
     inputs, targets = Joined([part.inputs for part in several]), target.joined([part.targets for part in several])
-    return Samples(inputs, targets, [part.name(place) for part in several for place in range(len(part))])
+    names = [part.name(place) for part in several for place in range(len(part))]
+    groups, stretches = (_together(several, of) for of in ("groups", "stretches"))
+    return Samples(inputs, targets, names, groups, stretches)
+
+
+def _together(several: Sequence[Samples], of: str) -> Tensor | None:
+    """(n,) the numbers of all, where all have them."""
+    numbers = [getattr(part, of) for part in several]
+    return None if any(one is None for one in numbers) else torch.cat(numbers)

@@ -27,8 +27,9 @@ def select(samples: Samples, indices: Tensor) -> Samples:
     """The samples at `indices` (m,), in that order."""
     places = indices.tolist()
     names = [samples.names[place] for place in places] if len(samples.names) else []
-    groups = None if samples.groups is None else samples.groups[indices]
-    return Samples(Selected(samples.inputs, places), selected(samples.targets, indices), names, groups)
+    groups, stretches = (None if one is None else one[indices] for one in (samples.groups, samples.stretches))
+    inputs, targets = Selected(samples.inputs, places), selected(samples.targets, indices)
+    return Samples(inputs, targets, names, groups, stretches)
 
 
 def complete(

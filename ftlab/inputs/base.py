@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
 
 from ftlab.batch import Fields
@@ -159,6 +160,12 @@ class InputPreprocessing(ABC):
     @classmethod
     def equals(cls, inputs: "Inputs") -> "list[tuple[Hashable, ...]] | None":
         """(n,) what equal inputs have in common, and no others; None where a check finds them, or where it is usual."""
+        return None
+
+    @classmethod
+    def pieces(cls, parts: "Mapping[str, Inputs]") -> dict[str, list[np.ndarray]] | None:
+        """Of each split, of each of its inputs (n,) the digests (p,) of its pieces, by which inputs that overlap are
+        known; None where inputs have no pieces, or these say nothing. There is a split train."""
         return None
 
     def unlearned(self, raw: Any) -> tuple[str, ...]:

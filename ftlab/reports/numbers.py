@@ -57,6 +57,28 @@ def rows_of(
     return [(name, tuple(figures(split.get(name) for split in metrics.values()))) for name in names]
 
 
+def between(ends: Sequence[float], shown: str) -> str:
+    """0.9740 to 1.0000, with the digits of the figure, which is `shown` so."""
+    form = ".3e" if "e" in shown else f".{len(shown.partition('.')[2])}f"
+    return " to ".join(format(end, form) for end in ends)
+
+
+def with_intervals(
+    rows: Iterable[tuple[str, tuple[str, ...]]],
+    splits: Sequence[str],
+    intervals: Mapping[str, Mapping[str, Sequence[float]]],
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Rows of `rows_of`, with a cell behind that of each split which has intervals, empty where the figure has none."""
+    found = []
+    for name, cells in rows:
+        row: list[str] = []
+        for split, cell in zip(splits, cells, strict=True):
+            ends = intervals.get(split, {}).get(name)
+            row += [cell, *([between(ends, cell) if ends else ""] if intervals.get(split) else [])]
+        found.append((name, tuple(row)))
+    return found
+
+
 def spreads(pairs: Sequence[tuple[float | None, float | None]]) -> list[str]:
     """Means with their standard deviations, of one column: 0.9500 ± 0.0123; of one value without. Each choose their
     digits apart, so that a deviation that is hardly one leaves the means readable."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ftlab.blocks import Block
 from ftlab.cache.decide import gib
 from ftlab.files.writing import write_text
-from ftlab.reports import frozen, numbers
+from ftlab.reports import frozen, intervals, numbers
 from ftlab.reports.figures import Scales, curves_figure, rates_figure
 from ftlab.reports.held import held
 from ftlab.reports.svg import at_both_widths
@@ -85,8 +85,9 @@ def _template(name: str) -> "Template":
         lstrip_blocks=True,
     )
     single = (numbers.count, numbers.duration, numbers.figure, numbers.memory, numbers.readable, numbers.shorten, gib)
-    columns = (numbers.durations, numbers.memories, numbers.percents, numbers.rows_of)
-    environment.filters.update({format.__name__: format for format in (*single, *columns)})
+    columns = (numbers.durations, numbers.memories, numbers.percents, numbers.rows_of, numbers.with_intervals)
+    of_report = (intervals.how, intervals.interval)
+    environment.filters.update({format.__name__: format for format in (*single, *columns, *of_report)})
     environment.globals["epochs"] = numbers.epochs
     return environment.get_template(name)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -13,13 +13,10 @@ from rich.text import Text
 
 from ftlab.errors import UserError, choices
 from ftlab.problems import SEVERITIES, Problem
-from ftlab.reports import frozen, numbers
+from ftlab.reports import frozen, intervals, numbers
 from ftlab.reports.held import held
 from ftlab.reports.plan import Row, Run, Setting, rows, runs, weight_decays
 from ftlab.streams import printed
-
-if TYPE_CHECKING:  # it imports torch
-    pass
 
 Stages = Sequence[dict[str, Any]]
 Plan = Sequence[dict[str, Any]]
@@ -66,18 +63,21 @@ def print_plan(
 def print_summary(report: dict[str, Any], console: Console) -> None:
     """The result of a run: objective, metrics, phases with time and memory, and where everything lies."""
     objective, seconds = report["objective"], numbers.duration(sum(report["seconds"].values()))
+    ends = intervals.interval(report, objective["split"], objective["name"], objective["value"])
     seconds += ", this sitting" if report.get("resumed") else ""
     judged = (
         (f"{objective['split']} {objective['name']} {numbers.figure(objective['value'])}", "bold"),
-        f" ({'higher' if objective['mode'] == 'max' else 'lower'} is better), ",
+        f" ({ends and f'{ends}; '}{'higher' if objective['mode'] == 'max' else 'lower'} is better), ",
     )
     unjudged = ("nothing is judged, as there is neither a val nor a test split; ",)
     console.print(Text.assemble(*(judged if report["metrics"] else unjudged), seconds))
     if report["history"]:
         console.print(Text(held(report)), soft_wrap=True)
-    for table in (*([_metrics(report["metrics"])] if report["metrics"] else []), _phases(report["phases"])):
+    console.print()
+    if report["metrics"]:
+        _print_metrics(report, report["metrics"], console)
         console.print()
-        console.print(table)
+    console.print(_phases(report["phases"]))
     console.print()
     for warning in report.get("warnings", []):
         console.print(Text(f"warning: {numbers.readable(warning)}", style="yellow"), soft_wrap=True)
@@ -96,7 +96,7 @@ def print_evaluation(report: dict[str, Any], output: Path | None, console: Conso
     what = "sample" if sum(sizes.values()) == 1 else "samples"
     console.print(Text(f"{report['split']}: {samples:,}{part} {what} of {name}{held}"), soft_wrap=True)
     console.print()
-    console.print(_metrics({report["split"]: report["metrics"]}, each=True))
+    _print_metrics(report, {report["split"]: report["metrics"]}, console, each=True)
     console.print()
     for warning in report["warnings"]:
         console.print(Text(f"warning: {numbers.readable(warning)}", style="yellow"), soft_wrap=True)
@@ -262,14 +262,22 @@ def _footer(stages: Stages, plan: Plan, detail: str) -> Text:
     return Text("; ".join(words))
 
 
-def _metrics(metrics: dict[str, dict[str, float | None]], each: bool = False) -> Table:
-    """each: figures of single targets too; else the report has them."""
+def _print_metrics(
+    report: dict[str, Any], metrics: dict[str, dict[str, float | None]], console: Console, each: bool = False
+) -> None:
+    """The table of figures by split, with their intervals. each: figures of single targets too; else the report has
+    them."""
     there = {split: found for split, found in metrics.items() if found}
-    table = table_of("metric", *there, left=("metric",))
+    ends = report.get("intervals", {})
+    columns = [name for split in there for name in (split, *([intervals.LEVEL] if ends.get(split) else []))]
+    table = table_of("metric", *columns, left=("metric",))
     single = {name for found in there.values() for name in found if "/" in name and not each}
-    for name, cells in numbers.rows_of(there, without=single):
+    rows = numbers.rows_of(there, without=single)
+    for name, cells in numbers.with_intervals(rows, list(there), ends):
         table.add_row(Text(name), *cells)
-    return table
+    console.print(table)
+    if said := intervals.how(report):
+        console.print(Text(said), style="dim")
 
 
 def _phases(phases: Sequence[dict[str, Any]]) -> Table:

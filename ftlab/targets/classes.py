@@ -14,7 +14,7 @@ from ftlab.errors import UserError
 from ftlab.inputs.augment import Augment
 from ftlab.problems import Problem
 from ftlab.targets.base import Target
-from ftlab.targets.counted import as_places, imbalance, known, missing_classes, names_of, rare
+from ftlab.targets.counted import as_places, counts_of, imbalance, known, missing_classes, names_of, rare
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class Classes(Target):
             raise UserError(str(error)) from None
 
     def stored(self) -> dict[str, Any]:
-        return {"classes": list(self.classes)}
+        return {"classes": list(self.classes), "counts": list(self.counts)}
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> Self:
         classes = names_of(stored["classes"])
-        return cls(classes, (1,) * len(classes))
+        return cls(classes, counts_of(stored.get("counts"), len(classes)))

@@ -72,5 +72,19 @@ def names_of(stored: object) -> tuple[str, ...]:
     return tuple(stored)
 
 
+def counts_of(stored: object, classes: int) -> tuple[int, ...]:
+    """Training samples of each class; of a bundle of an earlier version, which keeps none, one of each.
+
+    Raises: TypeError, ValueError for what nothing can have stored.
+    """
+    if stored is None or stored == []:
+        return (1,) * classes
+    if not isinstance(stored, list | tuple) or not all(type(count) is int and count >= 0 for count in stored):
+        raise TypeError(f"targets: expected a list of counts, not {stored!r}")
+    if len(stored) != classes:
+        raise ValueError(f"targets: {len(stored)} counts for {classes} classes")
+    return tuple(stored)
+
+
 def as_places(places: Sequence[int]) -> Tensor:
     return torch.tensor(places, dtype=torch.int64)

@@ -14,7 +14,7 @@ from ftlab.errors import UserError
 from ftlab.inputs.augment import Augment
 from ftlab.problems import Problem
 from ftlab.targets.base import Target
-from ftlab.targets.counted import imbalance, known, missing_classes, names_of, rare
+from ftlab.targets.counted import counts_of, imbalance, known, missing_classes, names_of, rare
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Labels(Target):
         return wider
 
     def stored(self) -> dict[str, Any]:
-        return {"classes": list(self.classes)}
+        return {"classes": list(self.classes), "counts": list(self.counts)}
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> Self:
         classes = names_of(stored["classes"])
-        return cls(classes, (1,) * len(classes))
+        return cls(classes, counts_of(stored.get("counts"), len(classes)))

@@ -5,6 +5,7 @@ Shapes: b batch, k outputs.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,11 +20,21 @@ from ftlab.targets.base import Target
 from ftlab.tasks.sections import blocks_of
 
 if TYPE_CHECKING:  # importing torchmetrics takes a second, which `ftlab plan` and `ftlab predict` do not need
+    import numpy as np
     from torchmetrics import Metric, MetricCollection
 
     from ftlab.convex.standardised import Layer
+    from ftlab.tasks.sums import Sums, Units
 
 Better = Literal["max", "min"]  # the larger, or the smaller
+
+
+@dataclass(frozen=True)
+class Trivial:
+    """A predictor that looks at no input."""
+
+    says: str  # what it does, in words: "always saying 'cat'"
+    prediction: Tensor  # (...) of any sample, in the form in which `compared` gives it
 
 
 class Task(nn.Module, ABC):
@@ -126,6 +137,18 @@ class Task(nn.Module, ABC):
         """(b,) numbers, one a sample, whose mean is the objective, higher being better; they tell what difference of
         two epochs chance may make. Takes what `compared` gives. None: it is no such mean."""
         return None
+
+    def sums(self, predictions: "np.ndarray", targets: "np.ndarray", units: "Units") -> "Mapping[str, Sums]":
+        """The main figures, the objective first, as functions of sums over samples, which is what gives them intervals.
+
+        predictions, targets: all of a split that `compared` gave, as arrays (n, ...). By default none has an interval,
+        and nothing of a split is gathered for it.
+        """
+        return {}
+
+    def trivials(self) -> Sequence[Trivial]:
+        """What the figures of `sums` are held against; none where the training targets are not known."""
+        return ()
 
     @abstractmethod
     def diagnosis(self) -> "Metric | None":

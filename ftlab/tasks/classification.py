@@ -15,13 +15,15 @@ from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.targets.classes import Classes
-from ftlab.tasks.base import Task, class_weights
+from ftlab.tasks.base import Task, Trivial, class_weights
 from ftlab.tasks.macro import COUNTS, means
 
 if TYPE_CHECKING:
+    import numpy as np
     from torchmetrics import Metric, MetricCollection
 
     from ftlab.convex.standardised import Layer
+    from ftlab.tasks.sums import Sums, Units
 
 EXACT_AUROC = 20_000_000  # scores; above it the curve is binned, which needs memory for the bins only
 BINS = 512
@@ -147,6 +149,27 @@ class Classification(Task):
 
     def scores(self, predictions: Tensor, targets: Tensor) -> Tensor:
         return (predictions.argmax(dim=1) == targets).float()
+
+    def sums(self, predictions: "np.ndarray", targets: "np.ndarray", units: "Units") -> "dict[str, Sums]":
+        import numpy as np
+
+        from ftlab.tasks.sums import macro_auroc, macro_f1, mean
+
+        chosen, classes = predictions.argmax(axis=1), np.arange(self.num_outputs)
+        true = targets[:, None] == classes
+        found = {
+            "accuracy": mean(chosen == targets, units, share=True),
+            "f1": macro_f1(chosen[:, None] == classes, true, units),
+        }
+        exact = predictions.size <= EXACT_AUROC
+        return {**found, "auroc": macro_auroc(predictions, true, units)} if exact else found
+
+    def trivials(self) -> list[Trivial]:
+        counts = self.spec.target.counts
+        if not self.spec.sizes["train"]:  # a bundle of an earlier version keeps none
+            return []
+        most = max(range(self.num_outputs), key=counts.__getitem__)
+        return [Trivial(f"always saying '{self.classes[most]}'", torch.eye(self.num_outputs)[most])]
 
     def diagnosis(self) -> "Metric":
         from torchmetrics.classification import MulticlassConfusionMatrix

@@ -15,15 +15,17 @@ from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.targets.labels import Labels
-from ftlab.tasks.base import Task
+from ftlab.tasks.base import Task, Trivial
 from ftlab.tasks.classification import BINS, EXACT_AUROC
 from ftlab.tasks.counts import quality
 from ftlab.tasks.macro import COUNTS, means
 
 if TYPE_CHECKING:
+    import numpy as np
     from torchmetrics import Metric, MetricCollection
 
     from ftlab.convex.standardised import Layer
+    from ftlab.tasks.sums import Sums, Units
 
 
 class Multilabel(Task):
@@ -109,6 +111,29 @@ class Multilabel(Task):
 
     def figures(self, values: Mapping[str, Tensor]) -> dict[str, float | None]:
         return means(values, self.classes, "labels")
+
+    def sums(self, predictions: "np.ndarray", targets: "np.ndarray", units: "Units") -> "dict[str, Sums]":
+        from ftlab.tasks.sums import macro_auroc, macro_f1, mean
+
+        said, true = predictions > self.threshold, targets > 0
+        found = {
+            "f1": macro_f1(said, true, units),
+            "accuracy": mean((said == true).mean(axis=1), units),
+            "exact_match": mean((said == true).all(axis=1), units, share=True),
+        }
+        exact = predictions.size <= EXACT_AUROC
+        return {**found, "auroc": macro_auroc(predictions, true, units)} if exact else found
+
+    def trivials(self) -> list[Trivial]:
+        """The shares of train, and every label at once: without a look at the input nothing has a higher f1 (Lipton,
+        Elkan and Naryanaswamy 2014, "Optimal Thresholding of Classifiers to Maximize F1 Measure").
+        """
+        samples = self.spec.sizes["train"]
+        if not samples:  # a bundle of an earlier version keeps none
+            return []
+        shares = torch.tensor(self.spec.target.counts) / samples
+        return [Trivial("always saying the shares of train", shares),
+                Trivial("always saying every label", torch.ones(self.num_outputs))]  # fmt: skip
 
     def diagnosis(self) -> "Metric":
         from torchmetrics.classification import MultilabelConfusionMatrix

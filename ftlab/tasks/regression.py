@@ -16,13 +16,15 @@ from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError, choices
 from ftlab.targets.numbers import Numbers
-from ftlab.tasks.base import Better, Task
+from ftlab.tasks.base import Better, Task, Trivial
 from ftlab.tasks.residuals import residuals
 
 if TYPE_CHECKING:
+    import numpy as np
     from torchmetrics import Metric, MetricCollection
 
     from ftlab.convex.standardised import Layer
+    from ftlab.tasks.sums import Sums, Units
 
 LOSSES = ("mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll")
 METRICS = ("r2", "rmse", "mae", "mse", "mape")
@@ -166,6 +168,20 @@ class Regression(Task):
             for name, numbers in each.items():
                 found |= {f"{name}/{t}": _mean([x]) for t, x in zip(self._parts, numbers, strict=True)}
         return found
+
+    def sums(self, predictions: "np.ndarray", targets: "np.ndarray", units: "Units") -> "dict[str, Sums]":
+        from ftlab.tasks.sums import mean, r2, rmse
+
+        scale = [part.double().cpu().numpy() for part in (self.mean, self.std)]
+        predicted, true = ((part - scale[0]) / scale[1] for part in (predictions, targets))
+        return {
+            "r2": r2(predicted, true, units),
+            "rmse": rmse(predictions, targets, units),
+            "mae": mean(abs(predictions - targets).mean(axis=1), units),
+        }
+
+    def trivials(self) -> list[Trivial]:
+        return [Trivial("always saying the mean of train", self.mean.cpu())]
 
     def diagnosis(self) -> "Metric":
         from ftlab.tasks.measures import Pairs

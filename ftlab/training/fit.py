@@ -1,14 +1,11 @@
 """Fit the parts of a run, and tell what came of it."""
 
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer
 from rich.console import Console
 
@@ -22,14 +19,17 @@ from ftlab.data.seen import training_samples
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, evaluate, results, section
 from ftlab.inputs.images.transforms import mix
+from ftlab.reports.intervals import no_better
 from ftlab.resume import is_unasked, went_on
 from ftlab.run_settings import RunSettings
 from ftlab.strategies.base import prolonged_by
 from ftlab.tasks.base import Task
 from ftlab.tasks.monitor import Monitor, monitor_of
+from ftlab.tasks.resampling import Judged, by_split, remarks
 from ftlab.training import trainer as trainers
 from ftlab.training.caching import Caching
 from ftlab.training.distributed.ranks import EqualRanks
+from ftlab.training.environment import environment, versions
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.phases import thaws
 from ftlab.training.phases.convex import ConvexFit
@@ -47,7 +47,6 @@ from ftlab.training.saving.recovery import Recovery
 from ftlab.training.trials.compiling import Compiling, clear_errors
 from ftlab.training.trials.out_of_memory import out_of_memory
 
-PACKAGES = ("ftlab", "torch", "torchvision", "lightning", "timm", "torchmetrics", "hydra-core", "numpy")
 WORST = 24  # samples in the gallery of the report
 WITHOUT_WEIGHTS = {"pretrained": False, "weights": None, "checkpointing": False}  # of a backbone in a bundle
 
@@ -156,6 +155,8 @@ class Fitted:
         undefined = {f"{split}: {text}": 1 for split, (_, found) in figures.items() for text in found} | tuner.warned
         sizes = parts.model.sizes()
         drawn = shown(evaluations)
+        sure = self._sure(evaluations)
+        resampled = by_split(sure)
         judged = "val" if "val" in metrics else "test" if "test" in metrics else None
         return {
             "schema_version": 1,
@@ -175,6 +176,7 @@ class Fitted:
                 "split": judged,
             },
             "metrics": metrics,
+            **resampled,
             "stages": stage_table(parts),
             "plan": plan_table(parts),
             "phases": phase_records(parts.phases, tuner.history, values, sizes, tuner.supply.told),
@@ -194,6 +196,8 @@ class Fitted:
             "environment": environment(),
             "resumed": tuner.resumed,
             "warnings": [
+                *no_better(resampled, metrics, parts.task.objective),
+                *remarks(sure),
                 *map(went_on, filter(is_unasked, tuner.resumed)),
                 *recovered(tuner.recovery.events),
                 *(f"{text} ({count} times)" for text, count in undefined.items()),
@@ -204,6 +208,12 @@ class Fitted:
 
     def _monitor(self) -> Monitor:
         return in_effect(self.finetuner.history, self.finetuner.monitor)
+
+    def _sure(self, evaluations: Mapping[str, Evaluation]) -> dict[str, Judged]:
+        """How sure the figures of each split are."""
+        parts = self.parts.splits.parts()
+        found = {split: evaluation.judged(*parts[split].together) for split, evaluation in evaluations.items()}
+        return {split: one for split, one in found.items() if one is not None}
 
     def _judges(self) -> list[thaws.Judge]:
         """The monitored figure, then the task's objective where val defines it."""
@@ -251,7 +261,7 @@ class Fitted:
         preprocessing = self.parts.preprocessing
         return Description(
             task=report["task"],
-            targets=targets_of(self.parts.spec.target),
+            targets=targets_of(self.parts.spec),
             preprocessing=preprocessing.stored(),
             backbone={} if own_backbone else {**backbone, **preprocessing.builds()},
             head=dict(written.head),
@@ -283,23 +293,3 @@ def weights_of(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
 def shown(evaluations: Mapping[str, Evaluation]) -> str | None:
     """The split that the report draws."""
     return "test" if "test" in evaluations else "val" if "val" in evaluations else None
-
-
-def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def environment() -> dict[str, Any]:
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {
-        "system": platform.platform(),
-        "processor": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "gpus": gpus,
-    }

@@ -11,7 +11,7 @@ import pandas
 import pytest
 
 from ftlab.data.base import Splits
-from ftlab.data.sources.column_types import IN_TRAIN
+from ftlab.data.checks.repeats import IN_TRAIN
 from ftlab.errors import UserError
 from ftlab.inputs.kinds import restored
 from ftlab.inputs.tables.preprocessing import TablePreprocessing

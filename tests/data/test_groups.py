@@ -148,3 +148,115 @@ def test_a_column_of_an_image_list_keeps_images_together_also_beside_given_split
     with pytest.raises(UserError, match=r"data\.group_column=patients is no column.*did you mean 'patient'"):
         survey("image_csv", tmp_path, group_column="patients")
     assert ftlab.compose(["data=image_csv", "data.root=."]).data.group_column is None
+
+
+def people(folder: Path, *parts: str) -> None:
+    """Drawings of eight people, a cat and a dog each, below `folder` or the folders of its splits."""
+    for person in range(8):
+        for kind in ("cat", "dog"):
+            write_image(folder / parts[person % len(parts)] / kind / f"p{person}_{kind}.png")
+
+
+def test_a_pattern_of_paths_keeps_images_of_folders_together(tmp_path: Path) -> None:
+    people(tmp_path, ".")
+    splits = survey("image_folder", tmp_path, group_pattern=r"/(p[0-9]+)_")
+    held = [{Path(name).name.partition("_")[0] for name in part.names} for part in splits.parts().values()]
+    assert sum(map(len, held)) == 8
+    assert [len(part) for part in splits.parts().values()] == [2 * len(some) for some in held]
+    assert [part.groups.unique().numel() for part in splits.parts().values()] == [len(some) for some in held]
+    assert survey("image_folder", tmp_path).train.groups is None
+
+
+def test_a_pattern_sees_paths_below_the_root_and_groups_of_given_folders_are_held_against_each_other(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "p9_photos"  # would match too
+    people(root, "train", "val")
+    write_image(root / "val" / "cat" / "p0_again.png")
+    splits = survey("image_folder", root, group_pattern="(p[0-9]+)_")
+    (found,) = across(splits)
+    assert (found.count, found.examples) == (1, (f"{root / 'val' / 'cat' / 'p0_again.png'} (val)",))
+
+
+def test_files_outside_of_the_pattern_are_counted_and_alone(tmp_path: Path) -> None:
+    people(tmp_path, ".")
+    for number in range(3):
+        write_image(tmp_path / "cat" / f"other{number}.png")
+    splits = survey("image_folder", tmp_path, group_pattern="(p[0-9]+)_")
+    (told,) = [one for one in splits.problems if "group_pattern" in one.kind]
+    assert (told.severity, told.count, told.examples[0]) == ("warning", 3, "cat/other0.png")
+    assert sum(part.groups.unique().numel() for part in splits.parts().values()) == 8 + 3
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("(q[0-9]+)_", r"data.group_pattern=\(q\[0-9\]\+\)_: none of 16 files matches, such as cat/p0_cat.png"),
+        ("p[0-9]+", r"data.group_pattern=p\[0-9\]\+: no part in brackets names the group"),
+        ("(p", r"data.group_pattern=\(p: no regular expression: missing \)"),
+    ],
+)
+def test_a_pattern_that_names_no_group_is_an_error(tmp_path: Path, pattern: str, said: str) -> None:
+    people(tmp_path, ".")
+    with pytest.raises(UserError, match=said):
+        survey("image_folder", tmp_path, group_pattern=pattern)
+
+
+def visits(file: Path, patients: int = 6, steps: int = 8) -> None:
+    """Two visits of each patient, a row a step."""
+    rows = [
+        f"v{visit},{step},p{visit % patients},{step * 0.5 + visit},{visit % 3}"
+        for visit in range(2 * patients)
+        for step in range(steps)
+    ]
+    file.write_text("\n".join(["visit,hour,patient,pulse,grade", *rows]))
+
+
+VISITS = {"file": "v.csv", "series_column": "visit", "time_column": "hour", "group_column": "patient"}
+
+
+@pytest.mark.parametrize(("window", "each"), [(None, 2), (3, 2 * 5)])
+def test_a_column_keeps_sequences_of_one_group_and_their_windows_together(
+    tmp_path: Path, window: int | None, each: int
+) -> None:
+    visits(tmp_path / "v.csv")
+    splits = survey("sequence", tmp_path, **VISITS, window=window, target_columns=["grade"])
+    held = [part.groups.unique().numel() for part in splits.parts().values()]
+    assert sum(held) == 6
+    assert [len(part) for part in splits.parts().values()] == [each * count for count in held]
+    for part in splits.parts().values():
+        own = {int(name.partition("(v")[2].rstrip(")")) % 6 for name in part.names}
+        assert len(own) == part.groups.unique().numel()
+        assert part.together[1] == "groups"
+    assert "patient" not in splits.train.inputs[0].channels
+    assert not across(splits)
+
+
+def test_a_sequence_is_of_one_group_and_order_in_time_knows_none(tmp_path: Path) -> None:
+    visits(tmp_path / "v.csv")
+    told = {**VISITS, "target_columns": ["grade"]}
+    with pytest.raises(UserError, match=r"data\.group_column=patient: keeps groups whole, and data\.order=time"):
+        survey("sequence", tmp_path, **told, window=3, order="time")
+    with pytest.raises(UserError, match=r"data\.group_column=pateint is no column.*did you mean 'patient'"):
+        survey("sequence", tmp_path, **{**told, "group_column": "pateint"})
+    text = (tmp_path / "v.csv").read_text()
+    (tmp_path / "v.csv").write_text(text.replace("v3,4,p3", "v3,4,p1").replace("v5,2,p5", "v5,2,"))
+    odd, lacking = survey("sequence", tmp_path, **told).faults
+    assert "the group is p1, and p3 in a row before of 'v3'" in odd.reason
+    assert lacking.kind == "rows lack a group"
+
+
+def test_windows_that_overlap_are_drawn_in_stretches_of_their_sequence(tmp_path: Path) -> None:
+    visits(tmp_path / "v.csv", steps=20)
+    told = {**VISITS, "group_column": None, "target_columns": ["pulse"], "window": 4, "horizon": 1}
+    told["columns"] = ["pulse", "grade"]
+    splits = survey("sequence", tmp_path, **told)
+    numbers, what = splits.train.together
+    assert what == "stretches of overlapping windows"
+    starts = {}
+    for place, name in enumerate(splits.train.names):  # "v.csv, row 2 to 5 (v0)", the header is row 1
+        row, series = int(name.split()[2]) - 2, int(name.partition("(v")[2].rstrip(")"))
+        starts.setdefault(int(numbers[place]), set()).add((series, (row - 20 * series) // 5))
+    assert all(len(one) == 1 for one in starts.values())  # none is of two stretches of five steps
+    assert len(set.union(*starts.values())) == len(starts)
+    assert survey("sequence", tmp_path, **{**told, "stride": 5}).train.together == (None, "samples")

@@ -19,7 +19,7 @@ from PIL import Image
 from ftlab.files.writing import write_text
 from ftlab.places import root
 
-VERSION = 2  # of what is found and how it is written
+VERSION = 3  # of what is found and how it is written
 KEPT = 50  # entries; older ones are removed
 NAME = re.compile(r"[0-9a-f]{32}\.json")
 SETTLED = 50_000_000  # ns; a file may change again within a tick of its file system's clock, and bear the same time

@@ -35,8 +35,8 @@ class Checked:
 
 
 def check(splits: Splits, level: Level, workers: int = 0, console: Console | None = None) -> Checked:
-    """fast: targets, names, headers of image files, values of a few, equal files. full: every image is loaded,
-    near-duplicates too.
+    """fast: targets, names, headers of image files, values of a few, equal files, and near-duplicates where the
+    files have few pixels. full: every image is loaded, near-duplicates in any case.
 
     `workers`: processes that read files; 0 is this one. A bar is shown if `console` is a terminal.
     """
@@ -137,6 +137,9 @@ def _problems(splits: Splits, facts: Facts, places: Sequence[Sequence[Place]], p
     if facts.equal is None:
         advice = "there is too much to read for a fast check; data.check=full compares them"
         found.append(Problem("image files were not compared for duplicates", "note", len(paths), (), advice))
+    if facts.near is None:
+        advice = "they have too many pixels for a fast check; data.check=full looks at them"
+        found.append(Problem("images were not looked at for some that are alike", "note", len(paths), (), advice))
     return found
 
 

@@ -21,6 +21,7 @@ from ftlab.errors import UserError
 from ftlab.inputs.base import Inputs
 
 FAST_IMAGES, FAST_PIXELS = 8, 2**21  # of which a fast check looks at the values, at most
+FAST_ALIKE = 2**26  # pixels of all images, up to which a fast check looks which are alike: about 2 s
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Facts:
     faults: list[tuple[int, str, str]] = field(default_factory=list)  # place, kind, reason
     notes: dict[str, list[int]] = field(default_factory=dict)  # kind to places
     equal: list[list[int]] | None = field(default_factory=list)  # groups; None: too much to read in a fast check
-    near: list[tuple[int, int]] = field(default_factory=list)  # pairs
+    near: list[tuple[int, int]] | None = field(default_factory=list)  # pairs; None: too many pixels for a fast check
     loaded: bool = False  # whether the pixels of all were looked at
     narrow: list[tuple[int, str]] = field(default_factory=list)  # place, range of its values: a small part of its depth
     looked: int = 0  # images whose pixels were looked at
@@ -55,7 +56,9 @@ def of_files(paths: Sequence[str], load: bool, workers: int, console: Console) -
     looks = list(_looks(paths, load, workers, console))
     facts = _facts(looks, load)
     if not load:
-        facts.narrow, facts.looked = sampled(paths, [seen.pixels for seen in looks])
+        facts.narrow, facts.looked = sampled(paths, [0 if seen.photo else seen.pixels for seen in looks])
+        few = sum(seen.pixels for seen in looks) <= FAST_ALIKE
+        facts.near = near([thumbnail_of(path) for path in paths]) if few else None
     sizes = [Path(path).stat().st_size if Path(path).is_file() else 0 for path in paths]
     facts.equal = equal_files(paths, sizes, None if load else FAST_BYTES)
     written = entry is not None and entry == cache.entry(paths, load) and cache.write(entry, asdict(facts))
@@ -75,6 +78,14 @@ def sampled(paths: Sequence[str], pixels: Sequence[int]) -> tuple[list[tuple[int
             looked += 1
             found += [(place, seen.range)] if seen.range else []
     return found, looked
+
+
+def thumbnail_of(path: str) -> bytes | None:
+    """See images.thumbnail; None of what cannot be decoded, which a fast check does not say."""
+    try:
+        return loaded(path).thumbnail
+    except UserError:
+        return None
 
 
 def _looks(paths: Sequence[str], load: bool, workers: int, console: Console) -> Iterator[Look]:

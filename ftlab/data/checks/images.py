@@ -40,7 +40,8 @@ class Look:
     notes: tuple[str, ...] = ()  # kinds of what is special and handled
     thumbnail: bytes | None = None  # see `thumbnail`
     range: str = ""  # of its values, where they are a small part of what their depth can hold
-    pixels: int = 0  # how many there are, by a header, of an image whose values may be 16 bits or classes
+    pixels: int = 0  # how many there are, by a header
+    photo: bool = False  # whether its format can hold neither 16 bits nor classes
 
 
 def look(path: str, load: bool) -> Look:
@@ -55,8 +56,8 @@ def look(path: str, load: bool) -> Look:
     if status.st_size == 0:
         return Look(EMPTY, f"{name}: the file is empty (0 bytes); replace or remove it.")
     try:
-        notes, pixels = _header(path)
-        return replace(loaded(path), notes=notes) if load else Look(notes=notes, pixels=pixels)
+        seen = _header(path)
+        return replace(loaded(path), notes=seen.notes) if load else seen
     except UserError as error:
         return Look(_kind(error), str(error))
 
@@ -85,8 +86,8 @@ def _extremes(image: Image.Image | Tensor) -> tuple[int, int]:
     return int(bands[:, 0].min()), int(bands[:, 1].max())
 
 
-def _header(path: str) -> tuple[tuple[str, ...], int]:
-    """What is special about an image, from its header, and Look.pixels.
+def _header(path: str) -> Look:
+    """What is special about an image, how large it is, and of what kind its format is.
 
     Raises: UserError, as load_image does, if there is none.
     """
@@ -97,11 +98,11 @@ def _header(path: str) -> tuple[tuple[str, ...], int]:
             with Image.open(path) as image:
                 if image.mode in ("F", "I"):  # 32 bits, of which only the pixels tell whether their range is known
                     load_image(path)
-                pixels = 0 if image.format in PHOTOS else image.width * image.height
-                return tuple(_notes(image, Path(path).suffix.lower())), pixels
+                notes = tuple(_notes(image, Path(path).suffix.lower()))
+                return Look(notes=notes, pixels=image.width * image.height, photo=image.format in PHOTOS)
     except Exception:
         load_image(path)  # says what is wrong, in its own words
-        return (), 0
+        return Look()
 
 
 def _notes(image: Image.Image, suffix: str) -> Iterator[str]:

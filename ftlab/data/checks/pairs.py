@@ -32,7 +32,7 @@ def near(splits: Splits, facts: Facts, places: Units) -> list[Problem]:
     group_of = {unit: place for place, group in enumerate(facts.equal or []) for unit in group}
     pairs = [
         (places[a][0], places[b][0])
-        for a, b in facts.near
+        for a, b in facts.near or []
         if a not in bad and b not in bad and group_of.get(a, -1) != group_of.get(b, -2)
     ]
     across = [pair for pair in pairs if pair[0][0] != pair[1][0]]

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 from ftlab.data.base import Splits
+from ftlab.data.checks.repeats import repeated_again
 from ftlab.data.membership.dealing import dealt, membership
 from ftlab.data.membership.digests import Content
 from ftlab.data.membership.record import FILE, Membership
-from ftlab.data.sources.column_types import repeated_again
 from ftlab.errors import UserError
 
 BLIND = (

@@ -1,20 +1,16 @@
-"""What the cells of a file's columns say of them: numbers or categories, names of the rows, rows that repeat.
+"""What the cells of a file's columns say of them: numbers or categories, or names of the rows.
 
 Shapes: n rows.
 """
 
 from collections.abc import Mapping, Sequence
-from math import prod
 from typing import Any
 
-from ftlab.data.base import Splits
 from ftlab.files.numbers import COMMA, MISSING, SIGNS, THOUSANDS, number
-from ftlab.inputs import kinds
 from ftlab.problems import Problem, problem
 
 TEXTS = 0.1  # the share of cells that are no numbers from which a column is one of categories
 UNIQUE = 0.9  # the share of different values from which a column of categories says nothing of a new row
-IN_TRAIN = "are in train too"
 FEW = 20  # rows, of which all may differ by chance
 
 
@@ -66,38 +62,3 @@ def _counts(cells: Sequence[str]) -> bool:
         return False
     values = {int(cell) for cell in cells}
     return len(values) == len(cells) == max(values) - min(values) + 1
-
-
-def repeated(splits: Splits) -> list[Problem]:
-    """Samples of val and test that train has too, input and target, of the kinds that say so.
-
-    Where hardly any different inputs are possible, all splits hold the same ones, and nothing is told.
-    """
-    kind = kinds.known().get(splits.kind)  # None: of a data set of Python's, which may call its inputs anything
-    if kind is None:
-        return []
-    parts = splits.parts()
-    keys = {split: kind.equals(samples.inputs) for split, samples in parts.items()}
-    train = keys.pop("train")
-    if train is None or _few(train):
-        return []
-    there = set(zip(train, splits.target.written(parts["train"].targets), strict=True))
-    found: list[Problem] = []
-    for split, several in keys.items():
-        written = splits.target.written(parts[split].targets)
-        places = [place for place, pair in enumerate(zip(several or (), written, strict=True)) if pair in there]
-        names = [parts[split].name(place) for place in places]
-        advice = "they and their targets are equal; remove one of each"
-        found += problem(f"{kind.plural} of {split} {IN_TRAIN}", "warning", names, advice)
-    return found
-
-
-def _few(rows: Sequence[Sequence[Any]]) -> bool:
-    """Whether no more different rows are possible than there are, so that equal ones say nothing."""
-    return prod(len(set(cells)) for cells in zip(*rows, strict=True)) <= len(rows)
-
-
-def repeated_again(splits: Splits) -> tuple[Problem, ...]:
-    """The problems of splits whose samples have been dealt anew."""
-    others = tuple(found for found in splits.problems if not found.kind.endswith(IN_TRAIN))
-    return (*others, *repeated(splits))

@@ -1,11 +1,14 @@
 """Images in folders that bear the names of their classes, with or without folders for train, val and test."""
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ftlab.data.base import Samples, Source, Splits
+from ftlab.data.groups import GroupPattern, numbered
 from ftlab.data.sources.split_names import SPLIT_NAMES
 from ftlab.data.splits import complete
 from ftlab.errors import UserError, choices
@@ -22,13 +25,15 @@ from ftlab.targets.counted import in_order
 class ImageFolder(Source):
     """root/train/CLASS/..., root/val/CLASS/... (also valid, validation), root/test/CLASS/...; or root/CLASS/....
 
-    Images may lie deeper below a class's folder. Hidden files and folders are left out.
-    Raises (survey): UserError, naming the folder.
+    Images may lie deeper below a class's folder. Hidden files and folders are left out. `group_pattern`: see
+    GroupPattern, of paths below the root, with / between folders.
+    Raises: UserError for a wrong pattern; (survey) naming the folder.
     """
 
-    def __init__(self, root: str, split: Sequence[float]) -> None:
+    def __init__(self, root: str, split: Sequence[float], group_pattern: str | None = None) -> None:
         self.root = root
         self.split = split
+        self.groups = None if group_pattern is None else GroupPattern(group_pattern)
 
     def survey(self, seed: int) -> Splits:
         root = existing_folder(self.root)
@@ -43,9 +48,23 @@ class ImageFolder(Source):
             _compare(folders[split], found[split].classes, classes)
         target = Classes(classes)
         samples = {split: part.samples(classes) for split, part in found.items()}
+        if self.groups:
+            samples, odd = _grouped(samples, self.groups, root)
+            problems += odd
         train = samples.get("train") or Samples(ImageFiles([]), torch.zeros(0, dtype=torch.int64))
         train, val, test, said = complete(target, train, samples.get("val"), samples.get("test"), self.split, seed)
         return Splits(train, val, test, target, (*warnings, *said), tuple(problems))
+
+
+def _grouped(
+    several: Mapping[str, Samples], pattern: GroupPattern, root: Path
+) -> tuple[dict[str, Samples], list[Problem]]:
+    """The samples of each split with their groups, which are the same in all."""
+    parts = several.values()
+    below = [printable(os.path.relpath(name, root)).replace(os.sep, "/") for part in parts for name in part.names]
+    names, problems = pattern.names(below)
+    numbers = numbered(names).split([len(part) for part in parts])
+    return {split: replace(several[split], groups=own) for split, own in zip(several, numbers, strict=True)}, problems
 
 
 def _split_folders(root: Path, learned: bool) -> tuple[dict[str, Path], tuple[str, ...]]:

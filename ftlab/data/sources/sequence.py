@@ -11,9 +11,11 @@ from typing import Literal
 import torch
 
 from ftlab.data.base import Drawn, Samples, Source, Splits
+from ftlab.data.checks.repeats import overlapping
+from ftlab.data.groups import numbered
 from ftlab.data.sources.sequence_arrays import read_arrays
 from ftlab.data.sources.sequence_rows import RowSamples, Wanted
-from ftlab.data.sources.sequence_splits import Found, Places, Sample, by_column, by_series, by_time, crossing
+from ftlab.data.sources.sequence_splits import Found, Places, Sample, by_column, by_owner, by_time, crossing, stretches
 from ftlab.data.sources.split_names import SPLITS
 from ftlab.data.splits import complete, shares_of
 from ftlab.errors import UserError
@@ -62,14 +64,19 @@ class Sequences(Source):
         encoding: str | None = None,
         drop: Sequence[str] | None = None,
         gaps: Literal["drop", "keep"] = "keep",  # runs of before there were gaps kept them
+        group_column: str | None = None,
     ) -> None:
         self.root, self.file = root, file
         self.dialect = dialect(delimiter, decimal, encoding)
         self.layout = Layout(series_column, time_column, window, stride)
         names = tuple(target_columns or ())
         self.wanted = Wanted(
-            self.layout, token_column, columns, names, label_column, horizon, split_column, missing_labels, gaps, drop
-        )
+            self.layout, token_column, columns, names, label_column, horizon, split_column, missing_labels, gaps, drop,
+            group_column,
+        )  # fmt: skip
+        if group_column and order == "time" and split_column is None:
+            why = "order=time gives a part of each to every split; use data.order=random, or no group_column"
+            raise UserError(f"data.group_column={group_column}: keeps groups whole, and data.{why}")
         self.max_length = max_length
         self.rare = rare
         self.missing = missing
@@ -104,7 +111,10 @@ class _Reading:
         found = Splits(train, val, test, read.target, (*read.warnings, *more), read.problems, tuple(faults))
         s, layout = self.settings, self.found.layout or self.settings.layout
         learn = partial(fit, token=self.found.token, max_length=s.max_length, rare=s.rare, layout=layout)
-        return replace(found, kind="sequence", fit=learn, problems=(*self.found.problems, *found.problems))
+        found = replace(found, kind="sequence", fit=learn, problems=(*self.found.problems, *found.problems))
+        # Windows lie in one split with all that overlaps them.
+        also = overlapping(found) if self.found.whole and s.learned else []
+        return replace(found, problems=(*found.problems, *also))
 
     # --- splits
 
@@ -121,9 +131,9 @@ class _Reading:
         train, *others = (self._chosen(samples, read.column, places.get(split, [])) for split in SPLITS)
         if s.learned:
             self.found.cells.check(read, [one.line for one in samples], places["train"])
-        if self.by_series:
+        if self.by_owner:
             whole = self._chosen(samples, read.column, list(range(len(samples))))
-            shares, groups = shares_of(s.split), tuple(one.series for one in samples)
+            shares, groups = shares_of(s.split), tuple(numbered([str(one.owner) for one in samples]).tolist())
             train, *others = (
                 replace(part, drawn=Drawn(whole, torch.tensor(places[split], dtype=torch.int64), shares, groups))
                 for split, part in zip(SPLITS, (train, *others), strict=True)
@@ -134,7 +144,7 @@ class _Reading:
         if not self.found.whole:
             return train, val, test, (*said, "windows overlap, so no other split is taken from train")
         train, val, test, more = complete(read.target, train, val, test, s.split, seed)
-        if s.learned:
+        if s.learned and train.groups is None:
             self.found.cells.check_drawn(read, s.split, sum(len(part) for part in (val, test) if part is not None))
         return train, val, test, (*said, *more)
 
@@ -143,8 +153,8 @@ class _Reading:
         return self.settings.order == "time" and self.settings.wanted.split_column is None
 
     @property
-    def by_series(self) -> bool:
-        """Whether a seed chooses which sequences, with all their windows, are in a split."""
+    def by_owner(self) -> bool:
+        """Whether a seed chooses which sequences or groups, with all their windows, are in a split."""
         return not self.by_time and not self.found.whole and self.settings.wanted.split_column is None
 
     @property
@@ -160,11 +170,12 @@ class _Reading:
             places = by_time(samples, self.found.times, shares)
         elif column or self.found.whole:  # without a column all are of train, which `complete` splits
             places = by_column(samples)
-        elif shares[0] < 1 and len({one.series for one in samples}) < 3:
-            why = "windows of fewer than 3 sequences would tell train what val and test hold"
+        elif shares[0] < 1 and len({one.owner for one in samples}) < 3:
+            what = "groups" if samples[0].group else "sequences"
+            why = f"windows of fewer than 3 {what} would tell train what val and test hold"
             raise UserError(f"data.order=random: {why}; use data.order=time")
         else:
-            places = by_series(samples, shares, seed)
+            places = by_owner(samples, shares, seed)
         wanted = dict(zip(SPLITS, shares, strict=True)) if self.by_time else {"train": float(self.settings.learned)}
         for split, share in wanted.items():
             if share and not places[split]:
@@ -175,4 +186,11 @@ class _Reading:
 
     def _chosen(self, samples: list[Sample], targets: Column, places: list[int]) -> Samples:
         inputs, names = [samples[place].steps for place in places], [samples[place].name for place in places]
-        return Samples(inputs, selected(targets, torch.tensor(places, dtype=torch.int64)), names)
+        chosen, layout = torch.tensor(places, dtype=torch.int64), self.settings.layout
+        groups, several = None, None
+        if self.settings.wanted.group_column:
+            groups = numbered([one.group for one in samples])[chosen]
+        if layout.window is not None:
+            several = stretches(samples, layout.window, layout.stride, self.settings.wanted.horizon)
+        own = None if several is None else torch.tensor(several, dtype=torch.int64)[chosen]
+        return Samples(inputs, selected(targets, chosen), names, groups, own)

@@ -50,6 +50,7 @@ def read_arrays(wanted: Wanted, file: NpzFile, missing: str) -> Found:
 def _check_keys(wanted: Wanted, file: NpzFile) -> None:
     layout = wanted.layout
     told = {"series_column": layout.series, "time_column": layout.time, "window": layout.window,
+            "group_column": wanted.group_column,
             "token_column": wanted.token_column, "drop": wanted.drop, "label_column": wanted.label_column}  # fmt: skip
     for key, value in told.items():
         if value is not None:

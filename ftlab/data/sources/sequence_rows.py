@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ftlab.data.sources.columns import matching
+from ftlab.data.sources.listed import group_of
 from ftlab.data.sources.sequence_splits import Found, Sample
 from ftlab.data.sources.split_names import split_of
 from ftlab.errors import UserError, choices
@@ -36,6 +37,7 @@ class Wanted:
     missing_labels: Sequence[str] | None = None
     gaps: Literal["drop", "keep"] = "keep"
     drop: Sequence[str] | None = None
+    group_column: str | None = None
 
 
 class RowSamples:
@@ -101,11 +103,11 @@ class RowSamples:
                 f"(a class), one of the two; {self.file.shown} has the columns {', '.join(columns)}."
             )
         self.cells.check_columns(columns)
-        if s.split_column is not None and s.split_column not in columns:
-            hint = choices(s.split_column, columns)
-            raise self.file.error(f"data.split_column={s.split_column} is no column", hint=hint)
+        for key, name in (("split_column", s.split_column), ("group_column", s.group_column)):
+            if name is not None and name not in columns:
+                raise self.file.error(f"data.{key}={name} is no column", hint=choices(name, columns))
         past = s.layout.window is not None and s.horizon > 0
-        own = {s.layout.series, s.layout.time, s.token_column, s.label_column, s.split_column}
+        own = {s.layout.series, s.layout.time, s.token_column, s.label_column, s.split_column, s.group_column}
         own |= set() if past else set(s.target_columns)
         told = [name for name in s.columns or () if name in own]
         if told:
@@ -159,11 +161,11 @@ class RowSamples:
             value, odd = self._joined(one, at, found if value is None else value, found)
             if odd:
                 return odd
-        splits = self._splits(one, 0, len(one.lines))
-        if isinstance(splits, Fault):
-            return splits
+        splits, group = self._splits(one, 0, len(one.lines)), self._group(one)
+        if isinstance(splits, Fault) or isinstance(group, Fault):
+            return splits if isinstance(splits, Fault) else group  # type: ignore[return-value]
         name = f"{self.file.row(line)}" + (f" ({one.name})" if one.name else "")
-        return [Sample(name, line, place, one.steps, (one.times[0], one.times[-1]), splits, value)]
+        return [Sample(name, line, place, one.steps, (one.times[0], one.times[-1]), splits, value, group)]
 
     def _joined(self, one: Long, line: int, before: Any, here: Any) -> tuple[Any, Fault | None]:
         """What two rows of one sequence say of its target, where one may lack it; and a fault where they differ."""
@@ -181,6 +183,9 @@ class RowSamples:
     def _windows(self, place: int, one: Long, starts: Sequence[int]) -> list[Sample] | Fault:
         """The windows of a sequence, each with the targets of a row at or behind its end."""
         found: list[Sample] = []
+        group = self._group(one)
+        if isinstance(group, Fault):
+            return group
         for start in starts:
             stop = start + self._window
             goal = stop - 1 + self.wanted.horizon
@@ -191,8 +196,21 @@ class RowSamples:
                 f" ({one.name})" if one.name else ""
             )
             span, steps = (one.times[start], one.times[goal]), one.steps.part(start, stop)
-            found.append(Sample(name, one.lines[goal], place, steps, span, splits, value))
+            found.append(Sample(name, one.lines[goal], place, steps, span, splits, value, group, start))
         return found
+
+    def _group(self, one: Long) -> str | Fault:
+        """What all rows of a sequence say that it belongs to; "" without a column."""
+        column, before = self.wanted.group_column, ""
+        for line, record in zip(one.lines, one.records, strict=True):
+            group = group_of(self.file, line, record.get(column or ""), column)
+            if isinstance(group, Fault):
+                return group
+            if before and group != before:
+                what = f"the group is {group}, and {before} in a row before" + (f" of '{one.name}'" if one.name else "")
+                return self.file.fault("rows of one sequence have groups that differ", what, line, column)
+            before = group
+        return before
 
     def _splits(self, one: Long, start: int, stop: int) -> frozenset[str] | Fault:
         column = self.wanted.split_column

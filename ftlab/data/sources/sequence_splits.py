@@ -28,6 +28,13 @@ class Sample:
     span: tuple[Time, Time]  # times of its first step, and of its last step or its target
     splits: frozenset[str]  # that a column says of its steps and its target
     value: Any  # of its target, as targets.cells reads it
+    group: str = ""  # what a column says that its sequence belongs to
+    start: int = 0  # its first step in the sequence
+
+    @property
+    def owner(self) -> str | int:
+        """What stays whole in one split: the group, or the sequence."""
+        return self.group or self.series
 
 
 @dataclass(frozen=True)
@@ -63,12 +70,24 @@ def by_time(samples: Sequence[Sample], times: Sequence[Time], shares: Sequence[f
     }
 
 
-def by_series(samples: Sequence[Sample], shares: tuple[float, float, float], seed: int) -> Places:
-    """All samples of one sequence in one split, at random."""
-    series = sorted({one.series for one in samples})
-    parts, _ = split_indices(len(series), None, shares, seed)
-    chosen = {series[place]: split for split, part in zip(SPLITS, parts, strict=True) for place in part.tolist()}
-    return {split: [i for i, one in enumerate(samples) if chosen[one.series] == split] for split in SPLITS}
+def by_owner(samples: Sequence[Sample], shares: tuple[float, float, float], seed: int) -> Places:
+    """All samples of one sequence, or of one group of sequences, in one split, at random."""
+    owners = list(dict.fromkeys(one.owner for one in sorted(samples, key=lambda one: (one.group, one.series))))
+    parts, _ = split_indices(len(owners), None, shares, seed)
+    chosen = {owners[place]: split for split, part in zip(SPLITS, parts, strict=True) for place in part.tolist()}
+    return {split: [i for i, one in enumerate(samples) if chosen[one.owner] == split] for split in SPLITS}
+
+
+def stretches(samples: Sequence[Sample], window: int, stride: int, horizon: int) -> list[int] | None:
+    """(n,) of windows that overlap, with their targets, the stretch of their sequence that each begins in, as long as
+    such a window; None where none does. Resampled one by one, they would seem to be more than they are (Kunsch 1989,
+    "The Jackknife and the Bootstrap for General Stationary Observations").
+    """
+    length = window + horizon
+    if stride >= length:
+        return None
+    numbers: dict[tuple[int, int], int] = {}
+    return [numbers.setdefault((one.series, one.start // length), len(numbers)) for one in samples]
 
 
 def crossing(samples: Sequence[Sample], places: Places) -> int:

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Literal
 
 from ftlab.data.base import Source, Splits
-from ftlab.data.sources.column_types import naming, repeated, typed
+from ftlab.data.checks.repeats import repeated
+from ftlab.data.sources.column_types import naming, typed
 from ftlab.data.sources.columns import seen, sort
 from ftlab.data.sources.date_columns import Dates
 from ftlab.data.sources.listed import Sharing, blaming, dealt, group_of

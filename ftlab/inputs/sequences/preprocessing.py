@@ -20,6 +20,7 @@ from ftlab.files.paths import short
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import DEVIATIONS, SHOWN, InputPreprocessing, Inputs, Transform, Unread, beginning
 from ftlab.inputs.sequences.listed import listed
+from ftlab.inputs.sequences.pieces import pieces as runs
 from ftlab.inputs.sequences.steps import Layout, Steps, in_order, token_text
 from ftlab.problems import counted
 
@@ -98,6 +99,10 @@ class SequencePreprocessing(InputPreprocessing):
 
     def listed(self, inputs: str | Sequence[str], dialect: Dialect = FOUND) -> tuple[list[Unread], tuple[str, ...]]:
         return listed(inputs, self.layout, self.token, self.names, dialect)
+
+    @classmethod
+    def pieces(cls, parts: Mapping[str, Inputs]) -> dict[str, list[np.ndarray]] | None:
+        return runs(parts)
 
     def unlearned(self, raw: Steps) -> tuple[str, ...]:
         new = set(raw.tokens or ()) - set(self.vocabulary) if self.vocabulary else ()

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ftlab.data.base import Samples, Splits
-from ftlab.data.checks import cache
+from ftlab.data.checks import cache, files
 from ftlab.data.checks.check import check, settled
 from ftlab.errors import UserError
 from ftlab.inputs.images.files import ArrayImages, ImageFiles
@@ -215,3 +215,19 @@ def test_what_is_left_out_is_told_by_name_without_advice_that_was_followed(tmp_p
 )
 def test_one_is_not_many(count, kind, said):
     assert counted(count, kind) == said
+
+
+def test_a_fast_check_finds_images_that_are_alike_in_two_splits_where_there_are_few_pixels(tmp_path, monkeypatch):
+    splits = split_of_files(tmp_path)
+    with Image.open(splits.train.names[2]) as image:
+        image.resize((48, 48)).save(splits.val.names[1])
+    checked = check(splits, "fast")
+    (found,) = [one for one in checked.problems if "alike" in one.kind]
+    assert (found.severity, found.count) == ("warning", 1)
+    assert found.examples == (f"{splits.train.names[2]} = {splits.val.names[1]}",)
+    assert checked.faults == {"train": {}, "val": {}}
+    monkeypatch.setattr(files, "FAST_ALIKE", 7 * 24 * 24 + 48 * 48 - 1)  # a pixel less than there are
+    (told,) = [one for one in check(splits, "fast").problems if "alike" in one.kind]
+    assert (told.severity, told.count) == ("note", 8)
+    assert "too many pixels for a fast check" in told.text
+    assert found in check(splits, "full").problems
