@@ -15,7 +15,7 @@ from ftlab.frames import Frame
 
 # What one raw input, or a stack of them, puts into a Batch, by the name of the field. Of the kinds that are shipped:
 # images (b, c, h, w) float32, normalised
-# vectors (b, d) float32 and categories (b, m) int64, of m columns, each with its own numbering
+# vectors and ranks (b, d) float32, and categories (b, m) int64, of m columns, each with its own numbering
 # tokens (b, t) int64, series (b, t, c) float32 and mask (b, t) bool, False where a step only fills the batch
 Fields = dict[str, Tensor]
 

@@ -19,12 +19,13 @@ AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compil
 MAX_EPOCHS, LABEL_SMOOTHING = "trainer.max_epochs", "task.label_smoothing"
 BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING)  # what is chosen by the size of the data, before there is a network
 # Whose default was no `auto` in earlier versions.
-LATER_AUTO = ("strategy.restore_best", "data.dates", "data.index", *BY_SIZE, "monitor")
+LATER_AUTO = ("strategy.restore_best", "strategy.rate", "data.dates", "data.index", *BY_SIZE, "monitor")
 LATER = ("trainer.auto_epochs",)  # keys that only say what another one, which a run has as a number, was chosen by
 BEFORE = {"compile": "off"}  # keys that runs of earlier versions lack, and what these did
 TABLE = "ftlab.data.sources.table.Table"
 PHASES = "ftlab.strategies.phases.Phases"
 OF_TABLES = {"dates": "categories", "index": "keep"}  # keys of its data that came later, and what runs without them did
+FORMER = {"ftlab.backbones.table.TableBackbone": "backbone=table_mlp"}  # what `backbone=table` was in earlier versions
 OWN = ("resume", "resume_allow", "plan", "checkpoint.keep")  # how to resume, print and keep, not what to train
 
 
@@ -231,7 +232,7 @@ def replayed(typed: Sequence[str]) -> tuple[list[str], bool]:
         if not any((Path(folder) / name).is_file() for name in (LAST, REPORT)):
             return [text for text in typed if not text.startswith("resume=")], False
     stored = Path(folder) / ".hydra" / "overrides.yaml"
-    before = begun_by(stored, typed) if stored.is_file() else []
+    before = as_named_now(Path(folder), begun_by(stored, typed)) if stored.is_file() else []
     kept = [text for text in before if not text.lstrip("+").startswith(("resume=", "resume_allow="))]
     own = [text for text in typed if not text.lstrip("+").startswith(("resume=", "hydra.run.dir="))]
     return [
@@ -240,6 +241,15 @@ def replayed(typed: Sequence[str]) -> tuple[list[str], bool]:
         quote("resume", folder),
         quote("hydra.run.dir", folder),
     ], True
+
+
+def as_named_now(folder: Path, words: Sequence[str]) -> list[str]:
+    """The overrides of a run, with the present name of an option that is another one under the name of then."""
+    stored = read_yaml(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    name = FORMER.get(str((stored.get("backbone") or {}).get("_target_")))
+    return (
+        list(words) if name is None or name in words else [*(text for text in words if text != "backbone=table"), name]
+    )
 
 
 def begun_by(path: Path, typed: Sequence[str]) -> list[str]:

@@ -105,6 +105,8 @@ def _slower(config: Mapping[str, Any]) -> str:
     """A fifth: enough to be another rate, and not none. An option of the user's own may have neither key."""
     for group, key in (("strategy", "rate"), ("optimizer", "lr")):
         rate = config[group].get(key)
+        if rate == "auto":
+            return f"{group}.{key}=0.1 instead of auto"
         if isinstance(rate, int | float):
             return f"{group}.{key}={rate / 5:g} instead of {rate:g}"
     return ""

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from ftlab.composition import compose
+from ftlab.convex.logistic import logistic
 from ftlab.convex.ridge import ALPHAS
 from ftlab.data.base import Samples
 from ftlab.data.sources.diabetes import Diabetes
 from ftlab.errors import UserError
 from ftlab.predictor import load
+from ftlab.survey import surveyed
 from tests.conftest import Command
 
 CITIES = {"Rome": 10.0, "Oslo": 80.0, "Bern": 40.0}
@@ -60,9 +63,9 @@ def houses(tmp_path: Path) -> Path:
 
 def test_a_table_brings_its_backbone_strategy_and_epochs_and_what_is_typed_wins() -> None:
     config = compose(["data=diabetes", "task=regression"])
-    assert config.backbone._target_ == "ftlab.backbones.table.TableBackbone"
+    assert config.backbone._target_ == "ftlab.backbones.table_ensemble.TableEnsemble"
     assert config.strategy._target_ == "ftlab.strategies.lp_ft.LpFt"
-    assert config.trainer.max_epochs == 20
+    assert config.trainer.max_epochs == "auto"
     typed = compose(["strategy=full", "trainer.max_epochs=7", "data=diabetes", "backbone=timm"])
     assert typed.strategy._target_ == "ftlab.strategies.full.Full"
     assert typed.backbone._target_ == "ftlab.backbones.image.TimmBackbone"
@@ -78,7 +81,7 @@ def test_an_experiment_wins_over_what_its_data_brings(tmp_path: Path) -> None:
     text = f"# @package _global_\n{choices}trainer:\n  max_epochs: 3\n"
     (tmp_path / "experiment" / "mine.yaml").write_text(text)
     config = compose(["experiment=mine"], config_dir=tmp_path)
-    assert config.backbone._target_ == "ftlab.backbones.table.TableBackbone"
+    assert config.backbone._target_ == "ftlab.backbones.table_ensemble.TableEnsemble"
     assert config.strategy._target_ == "ftlab.strategies.full.Full"
     assert config.trainer.max_epochs == 3
 
@@ -208,6 +211,47 @@ def test_the_default_is_as_good_as_ridge_on_diabetes(command: Command) -> None:
         assert ended.code == 0, ended.err
         found.append(report_of(f"run{seed}")["metrics"]["test"]["r2"])
     assert np.mean(found) > np.mean(expected) - 0.01
+
+
+def weights_of(run: str) -> tuple[np.ndarray, np.ndarray]:
+    """Of the head: of the inputs, and of the hidden layer behind them."""
+    weight = load_file(f"{run}/bundle/model.safetensors")["ftlab_head.fc.weight"].numpy()
+    hidden = compose(["data=diabetes"]).backbone.width
+    return weight[:, :-hidden], weight[:, -hidden:]
+
+
+@pytest.mark.parametrize("backbone", ["table", "table_mlp"])
+def test_the_closed_form_on_random_weights_is_ridge_on_the_inputs(command: Command, backbone: str) -> None:
+    splits = Diabetes([0.7, 0.15, 0.15]).read(0)
+    rows, targets = numbers(splits.train)
+    ridge = RidgeCV(alphas=ALPHAS).fit(StandardScaler().fit_transform(rows), (targets - targets.mean()) / targets.std())
+    words = ("task=regression", "data=diabetes", "strategy=closed_form", f"backbone={backbone}")
+    assert command("train", *words, "hydra.run.dir=run").code == 0
+    inputs, hidden = weights_of("run")
+    assert not hidden.any()
+    np.testing.assert_allclose(inputs[0], ridge.coef_, rtol=1e-4, atol=1e-5)
+
+
+def test_the_closed_form_on_random_weights_is_logistic_regression_on_the_inputs(command: Command, houses: Path) -> None:
+    assert command("train", *LARGE, "strategy=closed_form", "strategy.C=1", "hydra.run.dir=run").code == 0
+    splits = surveyed(compose(LARGE).data, 0).splits
+    assert splits.fit is not None
+    prepared = splits.fit(splits.train.inputs)
+    fields = [prepared.transform().then(row) for row in splits.train.inputs]
+    tables = load_file("run/bundle/model.safetensors")["embedding.tables.0.weight"]
+    vectors = torch.stack([torch.cat([one["vectors"], tables[one["categories"][0]]]) for one in fields])
+    expected = logistic(vectors, splits.train.targets, 2, strength=1.0).weight
+    inputs, hidden = weights_of("run")
+    assert not hidden.any()
+    np.testing.assert_allclose(inputs, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_closed_form_after_the_network_has_trained_reads_the_hidden_layer_too(command: Command, houses: Path) -> None:
+    first = "{name: all, epochs: 2, stages: {rest: 1}}"
+    last = "{name: again, epochs: 1, fit: convex, stages: {head: 1, rest: frozen}}"
+    words = ("strategy=phases", f"strategy.inline=[{first}, {last}]")
+    assert command("train", *LARGE, *words, "hydra.run.dir=run").code == 0
+    assert weights_of("run")[1].any()
 
 
 def test_several_targets_of_a_small_table(command: Command) -> None:

@@ -30,6 +30,9 @@ class Features:
     prefix_tokens: int = 0
     mask: Tensor | None = None  # (b, t - prefix_tokens) bool, False where a token only fills the batch; None: all count
     vector: Tensor | None = None  # (b, c)
+    # (b, m, c), the members of an ensemble, whose mean is `vector`: a linear head that trains with them makes outputs
+    # of each, (b * m, k), so that each learns by itself.
+    members: Tensor | None = None
     pooled: Tensor | None = None  # (b, d), what a head that learns from one vector has pooled already: see VectorHead
     # What the pretrained network does after its own pooling (the norm of convnext, conv_head of mobilenetv3):
     # (b, c) -> (b, d). It owns parameters of the last stage; a head calls it on what it has pooled.
@@ -58,6 +61,7 @@ class Backbone(nn.Module, ABC):
     passes_inputs: bool = (
         False  # whether the inputs are among the features, which then tell something at random weights
     )
+    chance: int = 0  # how many features, the last ones, tell nothing as long as the weights are random
     classifier_name: str | None = None  # what that library calls its last linear layer; None where it has none
     no_weight_decay: frozenset[str] = frozenset()  # parameters that the library trains without weight decay
 

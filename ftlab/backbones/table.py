@@ -27,7 +27,7 @@ class TableBackbone(Backbone):
     Source: the width and the depth apart, the "wide and deep" network of Cheng et al. 2016 (arXiv:1606.07792).
     """
 
-    takes = name = "table"
+    takes, name = "table", "table_mlp"
     default_pool = "average"
     preprocessing = None
     passes_inputs = True
@@ -54,15 +54,13 @@ class TableBackbone(Backbone):
         _check(width, depth, embedding, norm)
         self.model = TableNetwork(numbers, categories, width, depth, embedding, dropout, norm)
         self.loaded = weights_of.of_earlier_run(self.model, self.name, pretrained, weights, allow_missing)
-        self.num_features = self.model.inputs + width
+        self.num_features, self.chance = self.model.inputs + width, width
         hidden = {f"hidden{number}": [f"hidden{number}"] for number in range(1, depth + 1)}
         self.stages = listed_stages(self.model, {"embedding": ["embedding"], **hidden}, "model")
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         """The fields "vectors" (b, d) and "categories" (b, m)."""
-        if not batch.inputs.keys() >= {"vectors", "categories"}:
-            raise UserError("The backbone 'table' takes rows of a table, and the batch holds none.")
-        return batch.inputs["vectors"], batch.inputs["categories"]
+        return rows_of(batch, "vectors", "categories")
 
     def features(self, output: Tensor) -> Features:
         return Features(vector=output)
@@ -75,10 +73,10 @@ class TableNetwork(nn.Module):
         self, numbers: int, categories: Sequence[int], width: int, depth: int, embedding: int, dropout: float, norm: str
     ) -> None:
         super().__init__()
-        widths = [min(embedding, ids) for ids in categories]
+        widths = code_widths(categories, embedding)
         self.inputs = numbers + sum(widths)
         self.depth = depth
-        tables = nn.ModuleList(_table(ids, w) for ids, w in zip(categories, widths, strict=True))
+        tables = codes(categories, widths)
         self.embedding = nn.ModuleDict({"tables": tables, "input": nn.Linear(self.inputs, width)})
         for number in range(1, depth + 1):
             self.add_module(f"hidden{number}", _layer(width, dropout, norm))
@@ -87,12 +85,32 @@ class TableNetwork(nn.Module):
             last.weight.mul_(FIRST_GAIN), last.bias.mul_(FIRST_GAIN)
 
     def forward(self, vectors: Tensor, categories: Tensor) -> Tensor:
-        tables: Any = self.embedding["tables"]
-        inputs = torch.cat([vectors, *(table(categories[:, i]) for i, table in enumerate(tables))], dim=1)
+        inputs = torch.cat([vectors, *coded(self.embedding["tables"], categories)], dim=1)
         hidden = self.embedding["input"](inputs)
         for number in range(1, self.depth + 1):
             hidden = self.get_submodule(f"hidden{number}")(hidden)
         return torch.cat([inputs, hidden], dim=1)
+
+
+def rows_of(batch: Batch, *fields: str) -> tuple[Tensor, ...]:
+    """Raises: UserError for a batch of something else."""
+    if not batch.inputs.keys() >= {*fields}:
+        raise UserError("The backbone 'table' takes rows of a table, and the batch holds none.")
+    return tuple(batch.inputs[field] for field in fields)
+
+
+def code_widths(categories: Sequence[int], most: int = 16) -> list[int]:
+    """Numbers that stand for a category of each column: no more than it has ids."""
+    return [min(most, ids) for ids in categories]
+
+
+def codes(categories: Sequence[int], widths: Sequence[int]) -> nn.ModuleList:
+    return nn.ModuleList(_table(ids, width) for ids, width in zip(categories, widths, strict=True))
+
+
+def coded(tables: Any, categories: Tensor) -> list[Tensor]:
+    """(b, m) ids to m codes (b, width)."""
+    return [table(categories[:, place]) for place, table in enumerate(tables)]
 
 
 def _table(ids: int, width: int) -> nn.Embedding:
@@ -115,13 +133,16 @@ def _layer(width: int, dropout: float, norm: str) -> nn.Sequential:
 
 
 def _check(width: int, depth: int, embedding: int, norm: str) -> None:
-    """Also of a bundle of somebody else's, which could ask for more memory than there is."""
-    for name, value, low, high in (
-        ("width", width, 1, 8192),
-        ("depth", depth, 0, 64),
-        ("embedding", embedding, 1, 1024),
-    ):
-        if not low <= value <= high:
-            raise UserError(f"backbone.{name}={value}: accepted is {low} to {high}.")
+    within(width=(width, 1, 8192), depth=(depth, 0, 64), embedding=(embedding, 1, 1024))
     if norm not in NORMS:
         raise UserError(f"backbone.norm={norm} is unknown; {choices(norm, NORMS)}")
+
+
+def within(**settings: tuple[int, int, int]) -> None:
+    """Each a value, the least and the most; also of a bundle of somebody else's, which could ask for too much memory.
+
+    Raises: UserError for one out of range.
+    """
+    for name, (value, low, high) in settings.items():
+        if not low <= value <= high:
+            raise UserError(f"backbone.{name}={value}: accepted is {low} to {high}.")

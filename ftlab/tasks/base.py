@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from ftlab.batch import Batch
@@ -66,6 +67,14 @@ class Task(nn.Module, ABC):
 
         Dividing once, over the accumulation window and all ranks, is what makes class weights right there too.
         """
+
+    def training_loss(self, outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+        """`loss` of a step: of each member of an ensemble by itself, where outputs hold a row for each of a sample."""
+        if not isinstance(outputs, Tensor) or len(outputs) == len(batch):
+            return self.loss(outputs, batch)
+        places = torch.arange(len(batch), device=batch.index.device)
+        targets = Batch(batch.targets, batch.index).select(places.repeat_interleave(len(outputs) // len(batch)))
+        return self.loss(outputs, targets)
 
     def refuses_convex(self) -> str | None:
         """Why a convex phase cannot fit the last layer for this task; None: it can."""

@@ -164,7 +164,7 @@ class FineTuner(LightningModule):
             # A loss that hangs together with nothing; None would do, but Lightning refuses it in several processes.
             return torch.zeros((), device=self.device, requires_grad=True)
         mixed = self.supply.at_border(self.mix(batch))
-        total, weight = self.task.loss((self.compiled or self.model)(mixed), mixed)
+        total, weight = self.task.training_loss((self.compiled or self.model)(mixed), mixed)
         self.window.add(total, weight)
         self.batches += 1
         self.seen.append((batch.index, total.detach()))

@@ -1,7 +1,7 @@
-"""Tables against ridge, and what a network that was trained on a table is worth for another target; in three minutes.
+"""What a network that was trained on a table is worth for another target; in two minutes.
 
-python -m tests.benchmarks.tables prints two Markdown tables with the commands that gave them, which it runs in this
-process in a folder that is thrown away.
+python -m tests.benchmarks.tables prints a Markdown table with the commands that gave it, which it runs in this process
+in a folder that is thrown away. Tables against other learners: python -m tests.benchmarks.defaults.
 """
 
 import contextlib
@@ -17,17 +17,9 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.linear_model import RidgeCV
-from sklearn.metrics import r2_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from ftlab.cli import main
-from ftlab.data.base import Samples
-from ftlab.data.sources.diabetes import Diabetes
 
-SEEDS = range(10)
-ALPHAS = np.logspace(-4, 6, 21)
 FEW = 100  # rows to fine-tune on
 
 
@@ -49,33 +41,6 @@ def summary(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
 
 
-def numbers(part: Samples) -> tuple[np.ndarray, np.ndarray]:
-    """(rows of numbers, targets)."""
-    return np.array([list(row.values()) for row in part.inputs]), part.targets[:, 0].numpy()
-
-
-def ridge() -> list[float]:
-    """R2 of scikit-learn's ridge, alpha by cross-validation, fitted on the train split of each seed."""
-    found = []
-    for seed in SEEDS:
-        splits = Diabetes([0.7, 0.15, 0.15]).read(seed)
-        assert splits.test is not None
-        model = make_pipeline(StandardScaler(), RidgeCV(alphas=ALPHAS)).fit(*numbers(splits.train))
-        rows, truth = numbers(splits.test)
-        found.append(r2_score(truth, model.predict(rows)))
-    return found
-
-
-def against_ridge() -> None:
-    seeds = ",".join(map(str, SEEDS))
-    print(f"| diabetes, test R2 over the splits of seed={seeds} | mean ± deviation |\n|---|---|")
-    print(f"| scikit-learn's RidgeCV | {summary(ridge())} |")
-    for name, choice in (("ridge", ""), ("closed", " strategy=closed_form")):
-        command = f"ftlab train -m task=regression data=diabetes{choice} seed={seeds}"
-        run(f"{command} hydra.sweep.dir={name}")
-        print(f"| `{command}` | {summary(figures(name, 'r2'))} |", flush=True)
-
-
 def write_halves() -> None:
     """The pixels of digits as columns: one half of the rows with the digit, the other with whether it is odd."""
     data = load_digits()
@@ -95,10 +60,10 @@ def transfer() -> None:
     write_halves()
     first = "ftlab train data=table data.file=first.csv data.label_column=digit strategy=full"
     run(f"{first} hydra.run.dir=first")
-    what = f"digits' 64 pixels as columns: odd or even, {FEW} rows of the second half, 5 seeds"
+    what = f"digits' 64 pixels as columns: odd or even, {FEW} rows of the second half, 3 seeds"
     print(f"\n| {what} | test accuracy |\n|---|---|")
     data = "data=table data.file=second.csv data.label_column=odd 'data.split=[0.3,0.1,0.6]'"
-    second = f"ftlab train -m {data} subset={FEW} seed=0,1,2,3,4"
+    second = f"ftlab train -m {data} subset={FEW} seed=0,1,2"
     for number, choice in enumerate((
         "", " strategy=full", " strategy=closed_form", " backbone.weights=first/bundle",
         " backbone.weights=first/bundle strategy=full", " backbone.weights=first/bundle strategy=closed_form",
@@ -111,5 +76,4 @@ def transfer() -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        against_ridge()
         transfer()

@@ -128,7 +128,7 @@ def own(speed: float) -> OptimizerSettings:
 def test_a_lower_rate_is_advised_by_the_key_that_says_it_and_not_where_none_does() -> None:
     mine: dict[str, Any] = {"trusted_modules": [__name__], "optimizer": {"_target_": f"{__name__}.own", "speed": 0.1}}
     slower = {
-        ("strategy=lp_ft",): "strategy.rate=0.1 instead of 0.5",
+        ("strategy=lp_ft",): "strategy.rate=0.1 instead of auto",
         ("strategy=full",): "optimizer.lr=0.002 instead of 0.01",
     }
     for words, said in slower.items():

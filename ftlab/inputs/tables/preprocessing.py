@@ -132,6 +132,7 @@ class TablePreprocessing(InputPreprocessing):
         made = self.builds()
         return {
             "vectors": torch.zeros(made["numbers"]),
+            "ranks": torch.zeros(made["numbers"]),
             "categories": torch.zeros(len(self.categories), dtype=torch.int64),
         }
 
@@ -195,7 +196,10 @@ class TablePreprocessing(InputPreprocessing):
 
 
 class RowTransform(Transform):
-    """A row to {"vectors": float32 (d,), "categories": int64 (m,)}; indicators of missing numbers come after all."""
+    """A row to {"vectors": float32 (d,), "ranks": float32 (d,) from 0 to 1, "categories": int64 (m,)}.
+
+    Indicators of missing numbers come after all.
+    """
 
     def __init__(self, preprocessing: TablePreprocessing) -> None:
         self.numbers, self.categories = preprocessing.numbers, preprocessing.categories
@@ -207,10 +211,9 @@ class RowTransform(Transform):
         check_columns(first, self.names)
         first = spread(first, self.dates)
         cells = [cell_of(first, column.name, as_number) for column in self.numbers]
-        scaled = [
-            ((column.filler if cell is None else cell) - column.mean) / column.std
-            for column, cell in zip(self.numbers, cells, strict=True)
-        ]
+        there = [column.filler if cell is None else cell for column, cell in zip(self.numbers, cells, strict=True)]
+        scaled = [(cell - column.mean) / column.std for column, cell in zip(self.numbers, there, strict=True)]
+        ranks = [column.rank(cell) for column, cell in zip(self.numbers, there, strict=True)]
         absent = [float(cell is None) for column, cell in zip(self.numbers, cells, strict=True) if column.indicator]
         ids = [
             known.get(cell_of(first, column.name, as_category), OTHER)
@@ -218,6 +221,7 @@ class RowTransform(Transform):
         ]
         return {
             "vectors": torch.from_numpy(np.array([*scaled, *absent], dtype=np.float32)),
+            "ranks": torch.from_numpy(np.array([*ranks, *absent], dtype=np.float32)),
             "categories": torch.tensor(ids, dtype=torch.int64),
         }
 

@@ -150,7 +150,7 @@ class Trial:
     def _step(self, batch: Batch) -> None:
         batch = self.plugin.convert_input(batch)
         with self.plugin.forward_context():
-            total, weight = self.task.loss(self.model(batch), batch)
+            total, weight = self.task.training_loss(self.model(batch), batch)
         (total / weight).backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

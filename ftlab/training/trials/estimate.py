@@ -147,7 +147,7 @@ class Trial:
         self.model.train()
         self.held.enforce()
         with self.plugin.forward_context():
-            loss, weight = self.task.loss(self.run(batch), batch)
+            loss, weight = self.task.training_loss(self.run(batch), batch)
         (loss / weight).backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
