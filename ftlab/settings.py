@@ -115,6 +115,8 @@ TYPES: dict[str, Any] = {
     "data.stride": PositiveInt,
     "data.horizon": NonNegativeInt,
     "data.max_length": PositiveInt | None,
+    "data.whole": Literal["auto", False],
+    "data.level": Literal["auto", "keep", "last"],
     "data.gaps": Literal["drop", "keep"],
     "data.order": Literal["random", "time"],
     "data.label_column": Name | None,
@@ -178,7 +180,8 @@ TYPES: dict[str, Any] = {
     # strategies, rates, schedules
     "strategy.batchnorm": Literal["frozen", "train"],
     "strategy.groups": PositiveInt | Literal["auto"] | None,
-    "strategy.head_share": Share,
+    "strategy.head_share": Share | Literal["auto"],
+    "strategy.head_rate": PositiveFloat | Literal["auto"],
     "strategy.patience": PositiveInt | None,
     "strategy.min_delta": NonNegativeFloat,
     "strategy.restore_best": bool | Literal["auto"],

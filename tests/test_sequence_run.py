@@ -166,7 +166,7 @@ def test_the_strategies_of_images_work_on_sequences(place: Path, command: Comman
         (["data.window=500"], "tide.csv, row 401: a window of 500 steps and a target 2 steps on is empty"),
         (["data.target_columns=[levle]"], "did you mean 'level'"),
         (["data.order=random"], "use data.order=time"),
-        (["head.pool=flatten"], "head.pool=flatten: the inputs are not of one length"),
+        (["head.pool=flatten"], "head.pool=flatten: this backbone pools by itself"),
         (["augment=light"], "augment: sequences are not varied"),
         (["data.window=0"], "data.window=0: expected a whole number above 0 or null"),
         (["data.order=tiem"], "did you mean 'time'"),

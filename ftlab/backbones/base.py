@@ -58,6 +58,10 @@ class Backbone(nn.Module, ABC):
     passes_inputs: bool = (
         False  # whether the inputs are among the features, which then tell something at random weights
     )
+    chance: int = 0  # how many features, the last ones, tell nothing as long as the weights are random
+    head_rate: float = (
+        1.0  # of the head beside the backbone, where it is fitted in closed form and the weights are random
+    )
     classifier_name: str | None = None  # what that library calls its last linear layer; None where it has none
     no_weight_decay: frozenset[str] = frozenset()  # parameters that the library trains without weight decay
 

@@ -31,7 +31,13 @@ INLINE = [
 def strategy_of(option: str) -> Strategy:
     node = options("strategy")[option]
     node = node.get("strategy", node)  # options of @package _global_ hold other groups' keys too
-    auto = {"head_init": "closed_form", "groups": 2, "restore_best": True}  # by assembly, see its tests
+    auto = {
+        "head_init": "closed_form",
+        "groups": 2,
+        "restore_best": True,
+        "head_share": 0.2,
+        "head_rate": 1.0,
+    }  # by assembly, see its tests
     decided = {key: auto[key] for key, value in node.items() if value == "auto"}
     return instantiate({**node, **decided, **({"inline": INLINE} if option == "phases" else {})})
 

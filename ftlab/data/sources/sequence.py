@@ -22,8 +22,10 @@ from ftlab.files.dialect import FOUND, dialect
 from ftlab.files.folders import existing_folder
 from ftlab.files.table_file import table_file
 from ftlab.inputs.sequences.files import NpzFile
+from ftlab.inputs.sequences.levels import Windows, chosen
 from ftlab.inputs.sequences.preprocessing import fit
 from ftlab.inputs.sequences.steps import Layout
+from ftlab.inputs.sequences.stored import LONGEST
 from ftlab.targets.base import Column, selected
 from ftlab.targets.cells.base import Raw, Read
 
@@ -62,6 +64,8 @@ class Sequences(Source):
         encoding: str | None = None,
         drop: Sequence[str] | None = None,
         gaps: Literal["drop", "keep"] = "keep",  # runs of before there were gaps kept them
+        whole: Literal["auto", False] = False,  # as were all before
+        level: Literal["auto", "keep", "last"] = "keep",
     ) -> None:
         self.root, self.file = root, file
         self.dialect = dialect(delimiter, decimal, encoding)
@@ -75,6 +79,7 @@ class Sequences(Source):
         self.missing = missing
         self.order = order
         self.split = split
+        self.whole, self.level = whole, level
 
     def survey(self, seed: int) -> Splits:
         folder = existing_folder(self.root)
@@ -101,10 +106,37 @@ class _Reading:
         samples = [samples[place] for place in read.kept]
         train, val, test, more = self._parts(samples, read, seed)
         faults += read.faults
-        found = Splits(train, val, test, read.target, (*read.warnings, *more), read.problems, tuple(faults))
         s, layout = self.settings, self.found.layout or self.settings.layout
+        length = self._length(samples)
+        levels, said = self._levels(train, val, length)
+        found = Splits(train, val, test, read.target, (*read.warnings, *more, *said), read.problems, tuple(faults))
         learn = partial(fit, token=self.found.token, max_length=s.max_length, rare=s.rare, layout=layout)
+        learn = partial(learn, length=length, levels=levels)
         return replace(found, kind="sequence", fit=learn, problems=(*self.found.problems, *found.problems))
+
+    def _length(self, samples: list[Sample]) -> int | None:
+        """Of all samples, numbers without tokens, where they have one and nothing of them is cut off."""
+        lengths = {len(one.steps) for one in samples}
+        one = min(lengths) if len(lengths) == 1 and self.settings.whole == "auto" and not self.found.token else None
+        return one if one and one <= min(self.settings.max_length or LONGEST, LONGEST) else None
+
+    def _levels(
+        self, train: Samples, val: Samples | None, length: int | None
+    ) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
+        """Which channels keep their level (None: all, as they are), and what is said of it.
+
+        Raises: UserError for data.level=last of sequences that are not of one length.
+        """
+        s, names = self.settings, train.inputs[0].channels if len(train) else ()
+        own = tuple(names.index(name) for name in s.wanted.target_columns if name in names)
+        if s.level == "last" and length is None:
+            raise UserError("data.level=last: is of sequences of numbers that all have as many steps; use auto or keep")
+        if s.level == "last":
+            return own, ()
+        if s.level == "keep" or not (self.by_time and own and length and s.learned) or val is None or length < 2:
+            return None, ()
+        levels, said = chosen(_windows(train), _windows(val), own)
+        return levels, (said,) if said else ()
 
     # --- splits
 
@@ -176,3 +208,8 @@ class _Reading:
     def _chosen(self, samples: list[Sample], targets: Column, places: list[int]) -> Samples:
         inputs, names = [samples[place].steps for place in places], [samples[place].name for place in places]
         return Samples(inputs, selected(targets, torch.tensor(places, dtype=torch.int64)), names)
+
+
+def _windows(samples: Samples) -> Windows:
+    assert isinstance(samples.targets, torch.Tensor)  # numbers
+    return Windows([samples.inputs[place] for place in range(len(samples))], samples.targets)

@@ -73,7 +73,7 @@ class ConvexFit(Callback):
         targets, layer = module.data().samples("train").targets, layer_of(module)
         said: dict[str, Any] = {}
         if trainer.is_global_zero:
-            said = fit_layer(layer, module.task, store.rows, targets, module.running.C)
+            said = fit_layer(layer, module.task, store.rows, targets, module.running.C, chance(module))
             add_loss(module, layer, store.rows)
         if trainer.world_size > 1:
             state = {name: value.cpu() for name, value in layer.state_dict().items()}
@@ -99,18 +99,34 @@ def layer_of(module: FineTuner) -> nn.Linear | Estimator:
     return layer
 
 
+def chance(module: FineTuner) -> int:
+    """How many features, the last ones, are still as chance made them; a fit that took them would learn by heart."""
+    backbone, phases = module.model.backbone, module.plan.phases
+    before = phases[: [phase.name for phase in phases].index(module.running.name)]
+    trained = any(stage.startswith("backbone/") for phase in before for stage in phase.trainable)
+    return 0 if trained or backbone.loaded.source != "random" else backbone.chance
+
+
 def fit_layer(
-    layer: nn.Linear | Estimator, task: Task, features: Tensor, targets: Tensor, strength: float | None
+    layer: nn.Linear | Estimator,
+    task: Task,
+    features: Tensor,
+    targets: Tensor,
+    strength: float | None,
+    unread: int = 0,
 ) -> dict[str, Any]:
-    """Fit `layer` to features (n, d); what the report says of it."""
+    """Fit `layer` to features (n, d); what the report says of it. `unread`: how many, the last, get the weight 0."""
+    read = features.shape[1] - unread
     if isinstance(layer, Estimator):
+        features[:, read:] = 0.0  # a constant tells a learner nothing
         rows = Standardised(features)
         values, weights = task.for_estimator(targets)
         layer.fit(features, values, rows.mean, rows.scale, weights)
         return {"estimator": layer.name, "converged": True}
-    fitted = task.last_layer(features, targets, strength)
+    fitted = task.last_layer(features[:, :read], targets, strength)
     with torch.no_grad():
-        layer.weight.copy_(fitted.weight), layer.bias.copy_(fitted.bias)
+        layer.weight[:, read:] = 0.0
+        layer.weight[:, :read].copy_(fitted.weight), layer.bias.copy_(fitted.bias)
     return {"C": fitted.strength, "converged": fitted.converged}
 
 

@@ -1,7 +1,7 @@
 """All sets and rows of the board, by kind of input."""
 
-from tests.benchmarks.board import image_rows, images
+from tests.benchmarks.board import image_rows, images, series, series_rows
 from tests.benchmarks.board.base import Row, Set
 
-SETS: tuple[Set, ...] = images.SETS
-ROWS: dict[str, dict[str, Row]] = {"image": image_rows.ROWS}
+SETS: tuple[Set, ...] = (*images.SETS, *series.SETS)
+ROWS: dict[str, dict[str, Row]] = {"image": image_rows.ROWS, "sequence": series_rows.ROWS}
