@@ -19,7 +19,7 @@ AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compil
 MAX_EPOCHS = "trainer.max_epochs"
 # Whose default was no `auto` in earlier versions.
 LATER_AUTO = ("strategy.restore_best", "data.dates", "data.index", "data.whole", "data.level", "strategy.head_share",
-              MAX_EPOCHS)  # fmt: skip
+              "backbone.dropout",              MAX_EPOCHS)  # fmt: skip
 LATER = (
     "trainer.auto_epochs",
     "strategy.head_rate",

@@ -156,6 +156,7 @@ TYPES: dict[str, Any] = {
     "backbone.embedding": PositiveInt,
     "backbone.heads": PositiveInt,
     "backbone.dropout": Fraction,
+    "ftlab.backbones.sequence.SequenceBackbone.dropout": Fraction | Literal["auto"],
     "backbone.norm": Literal["none", "layer"],
     "backbone.drop_rate": Fraction,
     "backbone.drop_path_rate": Fraction,

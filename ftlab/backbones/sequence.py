@@ -4,6 +4,7 @@ Shapes: b batch, t steps, c channels, w width.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +19,12 @@ from ftlab.inputs.sequences.preprocessing import OWN_IDS
 from ftlab.inputs.sequences.stored import LONGEST
 
 HEAD_RATE = 0.1  # what ridge regression has found of all steps is unlearned at the layers' own rate
+DROPOUT = {True: 0.3, False: 0.1}  # whether sequences are read as a whole
 FIRST = 0.02  # deviation of new embeddings, beside which numbers and tokens start alike
 
 
 class SequenceBackbone(Backbone):
-    """Of sequences of one length one vector, all steps in it (sequence_windows.py); else a vector for each step."""
+    """Of sequences that are read as a whole one vector (sequence_windows.py); else a vector for each step."""
 
     takes = name = "sequence"
     default_pool = "average"
@@ -38,20 +40,20 @@ class SequenceBackbone(Backbone):
         width: int = 64,
         depth: int = 2,
         heads: int = 4,
-        dropout: float = 0.1,
+        dropout: float | Literal["auto"] = 0.1,
         pretrained: bool = False,
         weights: str | None = None,
         allow_missing: bool = False,
         meta: bool = False,
     ) -> None:
-        """tokens: ids, 0 for none; channels: c; max_length: t at most; length: t where all sequences have as many steps
-        of numbers alone; levels: see Windows; the data tells these. `meta` is for large nets.
+        """tokens: ids, 0 for none; channels: c; max_length: t at most; length: steps that are read as a
+        whole, None: step by step; levels: see Windows; the data tells these. `meta` is for large nets.
 
         Raises: UserError for settings out of range, pretrained=true, and weights that cannot be read or do not fit.
         """
         super().__init__()
         _check(width, depth, heads, max_length)
-        own = (width, depth, heads, dropout)
+        own = (width, depth, heads, DROPOUT[length is not None] if dropout == "auto" else dropout)
         if length is None:
             self.model, self.num_features = Encoder(tokens, channels, max_length, *own), width
         else:
@@ -60,7 +62,7 @@ class SequenceBackbone(Backbone):
         self.passes_inputs = length is not None
         self.loaded = weights_of.of_earlier_run(self.model, self.name, pretrained, weights, allow_missing)
         layers = {f"layer{number}": [f"layer{number}"] for number in range(1, depth + 1)}
-        layers[f"layer{depth}"] += ["norm"] if length is None else ["norm", "joined"]
+        layers[f"layer{depth}"] += ["norm"]
         self.stages = listed_stages(self.model, {"embedding": ["embedding"], **layers}, "model")
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
@@ -68,7 +70,7 @@ class SequenceBackbone(Backbone):
         if not batch.inputs.keys() >= {"tokens", "series", "mask"}:
             raise UserError("The backbone 'sequence' takes sequences, and the batch holds none.")
         if self.passes_inputs:
-            return (batch.inputs["series"],)
+            return batch.inputs["series"], batch.inputs["mask"]
         return batch.inputs["tokens"], batch.inputs["series"], batch.inputs["mask"]
 
     def features(self, output: Tensor | tuple[Tensor, Tensor]) -> Features:

@@ -29,6 +29,8 @@ from ftlab.inputs.sequences.stored import LONGEST
 from ftlab.targets.base import Column, selected
 from ftlab.targets.cells.base import Raw, Read
 
+WIDEST = 4096  # numbers of a sequence that is read as a whole: the closed form takes all of them
+
 
 class Sequences(Source):
     """A table of one row a step (.csv, .parquet), or arrays (.npz: tokens (n, t) or series (n, t, c); mask (n, t);
@@ -107,33 +109,35 @@ class _Reading:
         train, val, test, more = self._parts(samples, read, seed)
         faults += read.faults
         s, layout = self.settings, self.found.layout or self.settings.layout
-        length = self._length(samples)
-        levels, said = self._levels(train, val, length)
+        whole = self._whole(samples)
+        levels, said = self._levels(train, val, whole)
         found = Splits(train, val, test, read.target, (*read.warnings, *more, *said), read.problems, tuple(faults))
         learn = partial(fit, token=self.found.token, max_length=s.max_length, rare=s.rare, layout=layout)
-        learn = partial(learn, length=length, levels=levels)
+        learn = partial(learn, whole=whole, levels=levels)
         return replace(found, kind="sequence", fit=learn, problems=(*self.found.problems, *found.problems))
 
-    def _length(self, samples: list[Sample]) -> int | None:
-        """Of all samples, numbers without tokens, where they have one and nothing of them is cut off."""
-        lengths = {len(one.steps) for one in samples}
-        one = min(lengths) if len(lengths) == 1 and self.settings.whole == "auto" and not self.found.token else None
-        return one if one and one <= min(self.settings.max_length or LONGEST, LONGEST) else None
+    def _whole(self, samples: list[Sample]) -> bool:
+        """Whether sequences are of numbers alone, and not too many of them for a linear path from each."""
+        longest = min(max(len(one.steps) for one in samples), self.settings.max_length or LONGEST)
+        series = samples[0].steps.series
+        fits = series is not None and longest * series.shape[1] <= WIDEST
+        return self.settings.whole == "auto" and self.found.token is None and fits
 
     def _levels(
-        self, train: Samples, val: Samples | None, length: int | None
+        self, train: Samples, val: Samples | None, whole: bool
     ) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
         """Which channels keep their level (None: all, as they are), and what is said of it.
 
-        Raises: UserError for data.level=last of sequences that are not of one length.
+        Raises: UserError for data.level=last of sequences that are not read as a whole.
         """
         s, names = self.settings, train.inputs[0].channels if len(train) else ()
         own = tuple(names.index(name) for name in s.wanted.target_columns if name in names)
-        if s.level == "last" and length is None:
-            raise UserError("data.level=last: is of sequences of numbers that all have as many steps; use auto or keep")
+        if s.level == "last" and not whole:
+            raise UserError("data.level=last: is of sequences of numbers that are read as a whole; use auto or keep")
         if s.level == "last":
             return own, ()
-        if s.level == "keep" or not (self.by_time and own and length and s.learned) or val is None or length < 2:
+        forecast = self.by_time and own and whole and (s.layout.window or 0) > 1
+        if s.level == "keep" or not forecast or not s.learned or val is None:
             return None, ()
         levels, said = chosen(_windows(train), _windows(val), own)
         return levels, (said,) if said else ()

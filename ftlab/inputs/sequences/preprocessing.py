@@ -50,11 +50,11 @@ class SequencePreprocessing(InputPreprocessing):
     channels: tuple[Channel, ...]
     max_length: int  # steps; what comes after them is cut off
     layout: Layout
-    length: int | None = None  # steps of each, where all have as many numbers and no tokens; None: of any length
+    length: int | None = None  # steps that are read as a whole, the last ones; None: step by step
     levels: tuple[int, ...] | None = None  # None: steps as they are; else relative to the last one, see data.level
 
     @property
-    def one_size(self) -> bool:  # type: ignore[override]  # it hangs on the data
+    def one_size(self) -> bool:  # type: ignore[override]  # it hangs on how they are read
         return self.length is not None
 
     @property
@@ -139,17 +139,16 @@ class SequencePreprocessing(InputPreprocessing):
         return replace(self, layout=fresh.layout) if isinstance(fresh, SequencePreprocessing) else self
 
     def blank(self) -> Fields:
-        """One step, or as many as all have."""
-        steps = self.length or 1
-        series, mask = torch.zeros(steps, len(self.channels)), torch.ones(steps, dtype=torch.bool)
-        return {"tokens": torch.tensor([UNKNOWN] * steps), "series": series, "mask": mask}
+        """One step."""
+        series = torch.zeros(1, len(self.channels))
+        return {"tokens": torch.tensor([UNKNOWN]), "series": series, "mask": torch.ones(1, dtype=torch.bool)}
 
     def summary(self) -> str:
         held = [f"a token of {len(self.vocabulary):,}"] if self.token else []
         held += [f"{len(self.channels)} number{'' if len(self.channels) == 1 else 's'}"] if self.channels else []
         seen = "" if self.levels is None else ", seen from the last step"
-        steps = f"at most {self.max_length:,} steps" if self.length is None else f"{self.length:,} steps"
-        return f"sequences of {steps}, each {' and '.join(held)}{seen}"
+        how = "" if self.length is None else ", read as a whole"
+        return f"sequences of at most {self.max_length:,} steps, each {' and '.join(held)}{how}{seen}"
 
     def stack(self, several: Sequence[Fields]) -> Fields:
         """Each field (t, ...) is filled up with 0 to the longest, the mask with False."""
@@ -177,7 +176,7 @@ class SequencePreprocessing(InputPreprocessing):
 
     def _cut(self, split: str, found: Sequence[Steps]) -> list[str]:
         longer = sum(len(steps) > self.max_length for steps in found)
-        limit = f"longer than {self.max_length} steps; the rest is cut off"
+        limit = f"longer than {self.max_length} steps; the {'rest' if self.length is None else 'start'} is cut off"
         return [f"{longer} of {len(found)} sequences of {split} are {limit}"] if longer else []
 
     def _unknown(self, split: str, found: Sequence[Steps]) -> list[str]:
@@ -211,10 +210,9 @@ class StepsTransform(Transform):
         length = min(len(first), self.own.max_length)
         if not length:
             raise UserError("the sequence has no steps")
-        if self.own.length not in (None, length):
-            raise UserError(f"the sequence has {length} steps; accepted: {self.own.length}, as all had in training")
         ids = [self.ids.get(token, UNKNOWN) for token in self._tokens(first)[:length]]
-        scaled = (self._series(first)[:length] - self.mean) / self.std
+        series = self._series(first)
+        scaled = ((series[:length] if self.own.length is None else series[-length:]) - self.mean) / self.std
         return {
             "tokens": torch.tensor(ids or [UNKNOWN] * length, dtype=torch.int64),
             "series": torch.from_numpy(np.nan_to_num(scaled, nan=0.0).astype(np.float32)),
@@ -253,7 +251,7 @@ def fit(
     max_length: int | None,
     rare: int,
     layout: Layout,
-    length: int | None = None,
+    whole: bool = False,
     levels: tuple[int, ...] | None = None,
 ) -> SequencePreprocessing:
     """The preprocessing of training sequences; `rare`: steps that a token must be in to have an id."""
@@ -261,7 +259,9 @@ def fit(
     counts = Counter(one for steps in found for one in steps.tokens or ())
     vocabulary = tuple(sorted((one for one, count in counts.items() if count >= rare), key=in_order))
     longest = min(max_length or LONGEST, max(map(len, found)))
-    return SequencePreprocessing(token, vocabulary, _channels(found), longest, layout, length, levels)
+    return SequencePreprocessing(
+        token, vocabulary, _channels(found), longest, layout, longest if whole else None, levels if whole else None
+    )
 
 
 def _channels(found: Sequence[Steps]) -> tuple[Channel, ...]:

@@ -142,7 +142,7 @@ SETS = (
         "r2",
     ),
     Set(
-        "births, unequal",
+        "births unequal",
         "sequence",
         (*COUNTRIES, "data.series_column=part", "data.target_columns=[later]"),
         unequal,
