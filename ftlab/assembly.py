@@ -202,9 +202,11 @@ def _decided(settings: Mapping[str, Any], model: Model, task: Task, has_validati
     init = "random" if noise or _no_convex_fit(model, task) else "closed_form"
     # Random weights are nothing to keep for later; a single stage makes a single group.
     groups = 1 if fresh or len(model.backbone.stages) == 1 else 2
-    # A closed form of the inputs stays as it is while what is beside it has all to learn.
-    rate = 2.0 if fresh and model.backbone.passes_inputs else 0.5
-    auto = {"head_init": init, "groups": groups, "rate": rate, "restore_best": has_validation}
+    # A head alone learns nothing by descent from what chance made, which is usual where no weights come along.
+    probes = not noise or model.backbone.preprocessing is not None
+    rate, head_rate = (model.backbone.rate, model.backbone.head_rate) if fresh else (0.5, 1.0)
+    auto = {"head_init": init, "groups": groups, "restore_best": has_validation}
+    auto |= {"head_share": 0.2 if probes else 0.0, "rate": rate, "head_rate": head_rate}
     return {key: auto[key] if value == "auto" and key in auto else value for key, value in settings.items()}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from ftlab.backbones.base import Backbone, Features, Stage
-from ftlab.backbones.pooling import NO_ONE_SIZE, as_positions
+from ftlab.backbones.pooling import NO_ONE_SIZE, as_positions, pool
 from ftlab.backbones.surgery import probe
 from ftlab.batch import Batch
 from ftlab.errors import UserError
@@ -20,7 +20,7 @@ from ftlab.inputs.base import InputPreprocessing
 def width_of(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPreprocessing) -> int:
     """What a head with these settings gets of each sample, once it has pooled or flattened.
 
-    Raises: UserError for flatten of inputs that are not of one length.
+    Raises: UserError for flatten of inputs that are not of one length, or of one vector.
     """
     if head.get("pool") == "flatten" and not preprocessing.one_size:
         raise UserError(f"head.pool=flatten: {NO_ONE_SIZE}")
@@ -28,7 +28,7 @@ def width_of(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPr
         return backbone.num_features
     features = probe(backbone, preprocessing)
     if features.vector is not None:
-        return backbone.num_features  # pool refuses it with a better text
+        pool(features, "flatten")  # which refuses it
     return as_positions(features).shape[1] * backbone.num_features
 
 

@@ -19,13 +19,21 @@ AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compil
 MAX_EPOCHS, LABEL_SMOOTHING = "trainer.max_epochs", "task.label_smoothing"
 BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING)  # what is chosen by the size of the data, before there is a network
 # Whose default was no `auto` in earlier versions.
-LATER_AUTO = ("strategy.restore_best", "strategy.rate", "data.dates", "data.index", *BY_SIZE, "monitor")
-LATER = ("trainer.auto_epochs",)  # keys that only say what another one, which a run has as a number, was chosen by
+LATER_AUTO = (
+    *("strategy.restore_best", "strategy.rate", "strategy.head_share", "backbone.dropout", "monitor"),
+    *("data.dates", "data.index", "data.whole", "data.level", *BY_SIZE),
+)
+LATER = ("trainer.auto_epochs", "strategy.head_rate")  # what runs of earlier versions lack and did not need
 BEFORE = {"compile": "off"}  # keys that runs of earlier versions lack, and what these did
 TABLE = "ftlab.data.sources.table.Table"
+SEQUENCE = "ftlab.data.sources.sequence.Sequences"
 PHASES = "ftlab.strategies.phases.Phases"
-OF_TABLES = {"dates": "categories", "index": "keep"}  # keys of its data that came later, and what runs without them did
 FORMER = {"ftlab.backbones.table.TableBackbone": "backbone=table_mlp"}  # what `backbone=table` was in earlier versions
+# Keys of data options that came later, and what runs without them did.
+OF_DATA: dict[str, dict[str, Any]] = {
+    TABLE: {"dates": "categories", "index": "keep"},
+    SEQUENCE: {"whole": False, "level": "keep"},
+}
 OWN = ("resume", "resume_allow", "plan", "checkpoint.keep")  # how to resume, print and keep, not what to train
 
 
@@ -169,7 +177,7 @@ def as_read(settings: Mapping[str, Any]) -> dict[str, Any]:
     """`settings`; of a run that goes on with its data read, and its epochs counted, as when it was begun."""
     folder, found = Path(settings["resume"] or ""), dict(settings)
     stored = begun_with(folder) if settings["resume"] and (folder / CONFIG).is_file() else {}
-    for key in (*(f"data.{name}" for name in OF_TABLES), *BY_SIZE):
+    for key in (*(f"data.{name}" for own in OF_DATA.values() for name in own), *BY_SIZE):
         value = value_of(stored, key)
         if value_of(found, key) == AUTO and value is not None and accepts(TYPES[key], value):
             found = with_value(found, key, value)
@@ -180,8 +188,8 @@ def begun_with(folder: Path) -> dict[str, Any]:
     """The config of a run, with what a run did that lacks a key. Raises: UserError for a file that cannot be read."""
     found = BEFORE | read_yaml(folder / CONFIG)
     data = found.get("data")
-    if isinstance(data, Mapping) and data.get("_target_") == TABLE:
-        found["data"] = {**OF_TABLES, **data}
+    if isinstance(data, Mapping) and data.get("_target_") in OF_DATA:
+        found["data"] = {**OF_DATA[data["_target_"]], **data}
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from ftlab.cli import main
 from ftlab.predictor import load
@@ -166,7 +167,7 @@ def test_the_strategies_of_images_work_on_sequences(place: Path, command: Comman
         (["data.window=500"], "tide.csv, row 401: a window of 500 steps and a target 2 steps on is empty"),
         (["data.target_columns=[levle]"], "did you mean 'level'"),
         (["data.order=random"], "use data.order=time"),
-        (["head.pool=flatten"], "head.pool=flatten: the inputs are not of one length"),
+        (["head.pool=flatten"], "head.pool=flatten: this backbone pools by itself"),
         (["augment=light"], "augment: sequences are not varied"),
         (["data.window=0"], "data.window=0: expected a whole number above 0 or null"),
         (["data.order=tiem"], "did you mean 'time'"),
@@ -213,3 +214,46 @@ def test_a_spoiled_preprocessing_is_an_error_of_the_bundle(place: Path, command:
     ended = command("predict", "bundle=bundle", "input=x.csv", "accelerator=cpu")
     assert ended.code == 2
     assert "not a bundle's description: preprocessing" in ended.err
+
+
+def test_the_first_epoch_is_ridge_on_all_steps_and_the_layers_add_nothing_to_it(place: Path, command: Command) -> None:
+    ended = command("train", *FORECAST, f"data.root={place}", "strategy=closed_form", "hydra.run.dir=ridge")
+    assert ended.code == 0, ended.err
+    weight = load_file("ridge/bundle/model.safetensors")["ftlab_head.fc.weight"]
+    assert weight.shape == (1, 2 * WINDOW + 16)
+    assert (weight[:, 2 * WINDOW :] == 0).all()
+    assert (weight[:, : 2 * WINDOW] != 0).all()
+
+
+def test_windows_that_drift_are_seen_from_their_last_step_and_a_bundle_remembers_it(
+    tmp_path: Path, command: Command
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.2, 400)
+    rows = [f"{h},{3 * math.sin(h / 5) + math.exp(h / 100) + noise[h]:.4f}" for h in range(250)]
+    Path("tide.csv").write_text("\n".join(["hour,level", *rows, ""]))
+    ended = command("train", *FORECAST, "trainer.max_epochs=2", "hydra.run.dir=run")
+    assert ended.code == 0, ended.err
+    assert "data.level=auto: last" in ended.out
+    described = json.loads(Path("run/bundle/bundle.json").read_text())
+    assert described["preprocessing"]["levels"] == described["backbone"]["levels"] == [0]
+    ended = command("evaluate", "bundle=run/bundle", "accelerator=cpu", "output=found.json")
+    found, test = json.loads(Path("found.json").read_text())["metrics"], report(Path(), "run")["metrics"]["test"]
+    assert found["r2"] == pytest.approx(test["r2"], abs=1e-4)
+    assert (
+        "data.level=last: is of sequences of numbers"
+        in command("plan", *FORECAST, "data.level=last", "data.whole=false").err
+    )
+
+
+def test_step_by_step_is_the_network_of_before(place: Path, command: Command) -> None:
+    ended = command(
+        "train", *FORECAST, f"data.root={place}", "data.whole=false", "trainer.max_epochs=1", "hydra.run.dir=steps"
+    )
+    assert ended.code == 0, ended.err
+    names = load_file("steps/bundle/model.safetensors").keys()
+    assert {"embedding.positions.weight", "embedding.series.weight"} <= names
+    described = json.loads(Path("steps/bundle/bundle.json").read_text())
+    before = {key: value for key, value in described["preprocessing"].items() if key not in ("length", "levels")}
+    Path("steps/bundle/bundle.json").write_text(json.dumps({**described, "preprocessing": before}))  # as one of before
+    hours = np.array([[level(h), h % 24] for h in range(900, 900 + WINDOW)])
+    assert "level" in load("steps/bundle", accelerator="cpu").predict(hours)[0]

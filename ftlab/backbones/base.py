@@ -62,6 +62,9 @@ class Backbone(nn.Module, ABC):
         False  # whether the inputs are among the features, which then tell something at random weights
     )
     chance: int = 0  # how many features, the last ones, tell nothing as long as the weights are random
+    # What multiplies the run's rate once the head is fitted, where the weights are random: of all, and of the head.
+    rate: float = 0.5
+    head_rate: float = 1.0
     classifier_name: str | None = None  # what that library calls its last linear layer; None where it has none
     no_weight_decay: frozenset[str] = frozenset()  # parameters that the library trains without weight decay
 

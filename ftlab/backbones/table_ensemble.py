@@ -33,6 +33,7 @@ class TableEnsemble(Backbone):
     default_pool = "average"
     preprocessing = None
     passes_inputs = True
+    rate = 2.0  # a closed form of the inputs stays as it is while what is beside it has all to learn
 
     def __init__(
         self,

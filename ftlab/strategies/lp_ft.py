@@ -17,7 +17,8 @@ class LpFt(Strategy):
     groups: int | None = 2  # groups of backbone stages, one thawed a phase; 1: all at once; None: stage by stage
     rate: float = 0.5  # multiplier of the run's rate once the head is fitted
     head_init: HeadInit = "closed_form"  # random: gradient descent on the head alone instead
-    head_share: float = 0.2  # part of the epochs for that; a fit in closed form takes one epoch
+    head_rate: float = 1.0  # multiplier of the head's rate beside the backbone's, once it is fitted in closed form
+    head_share: float = 0.2  # part of the epochs for that; a fit in closed form takes one epoch; 0: none of them
     patience: int | None = None  # epochs without a better monitored value that end a phase early
     min_delta: float = 0.0  # a smaller gain is none
     restore_best: bool = True  # a phase begins with the best weights of the one before
@@ -34,5 +35,10 @@ class LpFt(Strategy):
             restore_best=self.restore_best,
             batchnorm=self.batchnorm,
         )
-        head, *rest = progressive.phases(stages, epochs)
-        return [head, *(replace(p, rates=dict.fromkeys(p.rates, self.rate)) for p in rest)]
+        probes = self.head_init != "random" or self.head_share > 0
+        # Without a phase for the head alone, its one epoch is the others'.
+        head, *rest = progressive.phases(stages, epochs if probes else epochs + 1)
+        rate, of_head = self.rate if probes else 1.0, self.head_rate if head.fit == "convex" else 1.0
+        rates = {stage: rate * (of_head if stage.startswith("head/") else 1.0) for stage in stages}
+        rest = [replace(p, rates={stage: rates[stage] for stage in p.rates}) for p in rest]
+        return [head, *rest] if probes else [replace(rest[0], start="current"), *rest[1:]]

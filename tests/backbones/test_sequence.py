@@ -116,3 +116,75 @@ def test_settings_out_of_range_are_refused(settings: dict[str, int], message: st
 def test_a_batch_of_images_is_refused() -> None:
     with pytest.raises(UserError, match="takes sequences"):
         backbone()(Batch(torch.zeros(1), torch.zeros(1), {"images": torch.zeros(1, 3, 8, 8)}))
+
+
+def windows(levels: tuple[int, ...] | None, length: int = 10) -> SequenceBackbone:
+    torch.manual_seed(0)
+    return SequenceBackbone(0, 2, max_length=length, length=length, levels=levels, width=16, depth=2, heads=2).eval()
+
+
+def of_one_length(length: int = 10, shift: float = 0.0) -> Batch:
+    series = torch.randn(3, length, 2, generator=torch.Generator().manual_seed(1)) + shift
+    inputs = {
+        "tokens": torch.ones(3, length, dtype=torch.int64),
+        "series": series,
+        "mask": torch.ones(3, length).bool(),
+    }
+    return Batch(torch.zeros(3), torch.arange(3), inputs)
+
+
+def test_all_steps_of_one_length_are_among_the_features() -> None:
+    network, batch = windows(None), of_one_length()
+    vector = network(batch).vector
+    assert vector.shape == (3, 10 * 2 + 16) == (3, network.num_features)
+    assert torch.equal(vector[:, :20], batch.inputs["series"].flatten(1))
+    assert network.passes_inputs
+    assert network.chance == 16  # the others hang on random weights
+
+
+def test_relative_to_the_last_step_only_chosen_levels_are_seen() -> None:
+    network, batch, higher = windows(levels=(1,)), of_one_length(), of_one_length(shift=5.0)
+    series = batch.inputs["series"]
+    vector, shifted = network(batch).vector, network(higher).vector
+    expected = torch.cat([(series - series[:, -1:])[:, :9].flatten(1), series[:, -1, 1:]], dim=1)
+    torch.testing.assert_close(vector[:, :19], expected)
+    level = torch.zeros(vector.shape[1])
+    level[18] = 5.0
+    torch.testing.assert_close(shifted - vector, level.expand(3, -1), atol=1e-4, rtol=0)
+
+
+def test_long_windows_are_patches_and_each_step_matters() -> None:
+    network, batch = (
+        windows(None, length=37),
+        of_one_length(37),
+    )  # thirteen patches of three steps, two of them filled up
+    assert network.model.embedding["places"].weight.shape == (13, 16)
+    series = batch.inputs["series"].requires_grad_()
+    network(batch).vector[:, -16:].square().sum().backward()
+    assert (series.grad.abs().sum((0, 2)) > 0).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_the_cut_of_whole_windows_is_the_whole_network(count: int) -> None:
+    network, batch = windows(levels=(0,)), of_one_length()
+    assert [stage.name for stage in network.stages] == ["embedding", "layer1", "layer2"]
+    trainable = {name for stage in network.stages[3 - count :] for name in stage.parameters}
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name in trainable)
+    prefix, suffix = network.cut(trainable)
+    parted = suffix.eval()(*prefix.eval()(batch.inputs["series"], batch.inputs["mask"])).vector
+    torch.testing.assert_close(parted, network(batch).vector, atol=1e-6, rtol=1e-6)
+
+
+def test_a_shorter_sequence_has_its_first_step_before_it_and_a_longer_one_loses_its_start() -> None:
+    network, batch = windows(None), of_one_length()
+    series = batch.inputs["series"]
+    short = alone(batch, 0, 4)
+    filled = torch.cat([series[:1, :1].expand(-1, 6, -1), series[:1, :4]], dim=1)
+    torch.testing.assert_close(network(short).vector[:, :20], filled.flatten(1))
+    fill = {name: torch.full_like(values[:1, :3], 99) for name, values in batch.inputs.items()}
+    padded = {name: torch.cat([values[:1, :4], fill[name]], 1) for name, values in batch.inputs.items()}
+    padded["mask"] = torch.arange(7)[None] < 4
+    torch.testing.assert_close(network(Batch(batch.targets[:1], batch.index[:1], padded)).vector, network(short).vector)
+    longer = of_one_length(13)
+    torch.testing.assert_close(network(longer).vector[:, :20], longer.inputs["series"][:, 3:].flatten(1))

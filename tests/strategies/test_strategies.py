@@ -31,7 +31,13 @@ INLINE = [
 def strategy_of(option: str) -> Strategy:
     node = options("strategy")[option]
     node = node.get("strategy", node)  # options of @package _global_ hold other groups' keys too
-    auto = {"head_init": "closed_form", "groups": 2, "restore_best": True}  # by assembly, see its tests
+    auto = {
+        "head_init": "closed_form",
+        "groups": 2,
+        "restore_best": True,
+        "head_share": 0.2,
+        "head_rate": 1.0,
+    }  # by assembly, see its tests
     decided = {key: auto[key] for key, value in node.items() if value == "auto"}
     return instantiate({**node, **decided, **({"inline": INLINE} if option == "phases" else {})})
 
@@ -331,3 +337,16 @@ def test_phases_need_a_file_or_a_list_and_not_both() -> None:
 def test_every_setting_of_a_phase_can_be_said_in_a_file() -> None:
     said = {"name", "epochs", "stages", "patience", "min_delta", "start", "batchnorm", "fit", "C"}
     assert set(KEYS) == said
+
+
+def test_a_head_that_was_fitted_can_learn_slower_than_what_is_behind_it() -> None:
+    head, rest = LpFt(groups=1, rate=0.5, head_rate=0.1).phases(LINEAR, 10)
+    assert head.fit == "convex"
+    expected = {stage: 0.05 if stage.startswith("head/") else 0.5 for stage in LINEAR}
+    assert rest.rates == pytest.approx(expected)
+
+
+def test_no_share_for_the_head_alone_is_no_phase_of_its_own() -> None:
+    (whole,) = LpFt(groups=1, head_init="random", head_share=0.0).phases(LINEAR, 10)
+    assert (whole.epochs, whole.start) == (10, "current")
+    assert whole.rates == dict.fromkeys(LINEAR, 1.0)

@@ -24,10 +24,14 @@ from ftlab.files.dialect import FOUND, dialect
 from ftlab.files.folders import existing_folder
 from ftlab.files.table_file import table_file
 from ftlab.inputs.sequences.files import NpzFile
+from ftlab.inputs.sequences.levels import Windows, chosen
 from ftlab.inputs.sequences.preprocessing import fit
 from ftlab.inputs.sequences.steps import Layout
+from ftlab.inputs.sequences.stored import LONGEST
 from ftlab.targets.base import Column, selected
 from ftlab.targets.cells.base import Raw, Read
+
+WIDEST = 4096  # numbers of a sequence that is read as a whole: the closed form takes all of them
 
 
 class Sequences(Source):
@@ -65,6 +69,8 @@ class Sequences(Source):
         drop: Sequence[str] | None = None,
         gaps: Literal["drop", "keep"] = "keep",  # runs of before there were gaps kept them
         group_column: str | None = None,
+        whole: Literal["auto", False] = False,  # as were all before
+        level: Literal["auto", "keep", "last"] = "keep",
     ) -> None:
         self.root, self.file = root, file
         self.dialect = dialect(delimiter, decimal, encoding)
@@ -82,6 +88,7 @@ class Sequences(Source):
         self.missing = missing
         self.order = order
         self.split = split
+        self.whole, self.level = whole, level
 
     def survey(self, seed: int) -> Splits:
         folder = existing_folder(self.root)
@@ -108,13 +115,42 @@ class _Reading:
         samples = [samples[place] for place in read.kept]
         train, val, test, more = self._parts(samples, read, seed)
         faults += read.faults
-        found = Splits(train, val, test, read.target, (*read.warnings, *more), read.problems, tuple(faults))
         s, layout = self.settings, self.found.layout or self.settings.layout
+        whole = self._whole(samples)
+        levels, said = self._levels(train, val, whole)
+        found = Splits(train, val, test, read.target, (*read.warnings, *more, *said), read.problems, tuple(faults))
         learn = partial(fit, token=self.found.token, max_length=s.max_length, rare=s.rare, layout=layout)
+        learn = partial(learn, whole=whole, levels=levels)
         found = replace(found, kind="sequence", fit=learn, problems=(*self.found.problems, *found.problems))
         # Windows lie in one split with all that overlaps them.
         also = overlapping(found) if self.found.whole and s.learned else []
         return replace(found, problems=(*found.problems, *also))
+
+    def _whole(self, samples: list[Sample]) -> bool:
+        """Whether sequences are of numbers alone, and not too many of them for a linear path from each."""
+        longest = min(max(len(one.steps) for one in samples), self.settings.max_length or LONGEST)
+        series = samples[0].steps.series
+        fits = series is not None and longest * series.shape[1] <= WIDEST
+        return self.settings.whole == "auto" and self.found.token is None and fits
+
+    def _levels(
+        self, train: Samples, val: Samples | None, whole: bool
+    ) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
+        """Which channels keep their level (None: all, as they are), and what is said of it.
+
+        Raises: UserError for data.level=last of sequences that are not read as a whole.
+        """
+        s, names = self.settings, train.inputs[0].channels if len(train) else ()
+        own = tuple(names.index(name) for name in s.wanted.target_columns if name in names)
+        if s.level == "last" and not whole:
+            raise UserError("data.level=last: is of sequences of numbers that are read as a whole; use auto or keep")
+        if s.level == "last":
+            return own, ()
+        forecast = self.by_time and own and whole and (s.layout.window or 0) > 1
+        if s.level == "keep" or not forecast or not s.learned or val is None:
+            return None, ()
+        levels, said = chosen(_windows(train), _windows(val), own)
+        return levels, (said,) if said else ()
 
     # --- splits
 
@@ -194,3 +230,8 @@ class _Reading:
             several = stretches(samples, layout.window, layout.stride, self.settings.wanted.horizon)
         own = None if several is None else torch.tensor(several, dtype=torch.int64)[chosen]
         return Samples(inputs, selected(targets, chosen), names, groups, own)
+
+
+def _windows(samples: Samples) -> Windows:
+    assert isinstance(samples.targets, torch.Tensor)  # numbers
+    return Windows([samples.inputs[place] for place in range(len(samples))], samples.targets)

@@ -3,7 +3,6 @@
 Shapes: t steps, c channels (numbers of a step).
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +21,11 @@ from ftlab.inputs.base import DEVIATIONS, SHOWN, InputPreprocessing, Inputs, Tra
 from ftlab.inputs.sequences.listed import listed
 from ftlab.inputs.sequences.pieces import pieces as runs
 from ftlab.inputs.sequences.steps import Layout, Steps, in_order, token_text
+from ftlab.inputs.sequences.stored import LONGEST, checked
 from ftlab.problems import counted
 
 PADDING, UNKNOWN = 0, 1  # ids of steps that only fill a batch, and of tokens that have none of their own
 OWN_IDS = 2  # ids from here on are those of the vocabulary
-LONGEST = 65536  # steps
 EXAMPLES = 3
 
 
@@ -45,7 +44,6 @@ class SequencePreprocessing(InputPreprocessing):
 
     kind: ClassVar[str] = "sequence"
     plural: ClassVar[str] = "sequences"
-    one_size: ClassVar[bool] = False
     from_rows: ClassVar[bool] = True
 
     token: str | None
@@ -53,6 +51,12 @@ class SequencePreprocessing(InputPreprocessing):
     channels: tuple[Channel, ...]
     max_length: int  # steps; what comes after them is cut off
     layout: Layout
+    length: int | None = None  # steps that are read as a whole, the last ones; None: step by step
+    levels: tuple[int, ...] | None = None  # None: steps as they are; else relative to the last one, see data.level
+
+    @property
+    def one_size(self) -> bool:  # type: ignore[override]  # it hangs on how they are read
+        return self.length is not None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,7 +137,8 @@ class SequencePreprocessing(InputPreprocessing):
 
     def builds(self) -> dict[str, Any]:
         ids = OWN_IDS + len(self.vocabulary) if self.token else 0
-        return {"tokens": ids, "channels": len(self.channels), "max_length": self.max_length}
+        made = {"tokens": ids, "channels": len(self.channels), "max_length": self.max_length}
+        return made if self.length is None else {**made, "length": self.length, "levels": self.levels}
 
     def suited(self, fresh: InputPreprocessing) -> InputPreprocessing:
         return replace(self, layout=fresh.layout) if isinstance(fresh, SequencePreprocessing) else self
@@ -146,7 +151,9 @@ class SequencePreprocessing(InputPreprocessing):
     def summary(self) -> str:
         held = [f"a token of {len(self.vocabulary):,}"] if self.token else []
         held += [f"{len(self.channels)} number{'' if len(self.channels) == 1 else 's'}"] if self.channels else []
-        return f"sequences of at most {self.max_length:,} steps, each {' and '.join(held)}"
+        seen = "" if self.levels is None else ", seen from the last step"
+        how = "" if self.length is None else ", read as a whole"
+        return f"sequences of at most {self.max_length:,} steps, each {' and '.join(held)}{how}{seen}"
 
     def stack(self, several: Sequence[Fields]) -> Fields:
         """Each field (t, ...) is filled up with 0 to the longest, the mask with False."""
@@ -154,23 +161,9 @@ class SequencePreprocessing(InputPreprocessing):
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> "SequencePreprocessing":
-        token, words, longest = stored["token"], tuple(stored["vocabulary"]), stored["max_length"]
-        channels = tuple(_stored_channel(**one) for one in stored["channels"])
-        layout = Layout(**stored["layout"])
-        texts = (token, layout.series, layout.time)
-        if not all(isinstance(text, str | None) for text in texts) or not all(isinstance(word, str) for word in words):
-            raise ValueError("preprocessing: a column or a token is no text")
-        if len(set(words)) != len(words) or len({one.name for one in channels}) != len(channels):
-            raise ValueError("preprocessing: a token or a column is there twice")
-        if (token is None and (words or not channels)) or type(longest) is not int or not 1 <= longest <= LONGEST:
-            raise ValueError("preprocessing: no columns, or no length of 1 to 65536 steps")
-        whole = (layout.stride, 1 if layout.window is None else layout.window)
-        if not all(type(number) is int and number >= 1 for number in whole):
-            raise ValueError("preprocessing: window and stride are no numbers of steps")
-        far = layout.gap is None or (type(layout.gap) in (int, float) and math.isfinite(layout.gap) and layout.gap > 0)
-        if not far or type(layout.dates) is not bool:
-            raise ValueError("preprocessing: a gap in time is no number above 0")
-        return cls(token, words, channels, longest, layout)
+        kept = checked(stored)
+        channels = tuple(Channel(one["name"], float(one["mean"]), float(one["std"])) for one in stored["channels"])
+        return cls(**{**kept, "channels": channels, "layout": Layout(**stored["layout"])})
 
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
         """Sequences that are cut, tokens without an id, missing numbers, channels that say nothing."""
@@ -188,7 +181,7 @@ class SequencePreprocessing(InputPreprocessing):
 
     def _cut(self, split: str, found: Sequence[Steps]) -> list[str]:
         longer = sum(len(steps) > self.max_length for steps in found)
-        limit = f"longer than {self.max_length} steps; the rest is cut off"
+        limit = f"longer than {self.max_length} steps; the {'rest' if self.length is None else 'start'} is cut off"
         return [f"{longer} of {len(found)} sequences of {split} are {limit}"] if longer else []
 
     def _unknown(self, split: str, found: Sequence[Steps]) -> list[str]:
@@ -223,7 +216,8 @@ class StepsTransform(Transform):
         if not length:
             raise UserError("the sequence has no steps")
         ids = [self.ids.get(token, UNKNOWN) for token in self._tokens(first)[:length]]
-        scaled = (self._series(first)[:length] - self.mean) / self.std
+        series = self._series(first)
+        scaled = ((series[:length] if self.own.length is None else series[-length:]) - self.mean) / self.std
         return {
             "tokens": torch.tensor(ids or [UNKNOWN] * length, dtype=torch.int64),
             "series": torch.from_numpy(np.nan_to_num(scaled, nan=0.0).astype(np.float32)),
@@ -256,13 +250,22 @@ class StepsTransform(Transform):
         return raw.series[:, [raw.channels.index(name) for name in names]] if raw.channels else raw.series
 
 
-def fit(inputs: Inputs, token: str | None, max_length: int | None, rare: int, layout: Layout) -> SequencePreprocessing:
+def fit(
+    inputs: Inputs,
+    token: str | None,
+    max_length: int | None,
+    rare: int,
+    layout: Layout,
+    whole: bool = False,
+    levels: tuple[int, ...] | None = None,
+) -> SequencePreprocessing:
     """The preprocessing of training sequences; `rare`: steps that a token must be in to have an id."""
     found: list[Steps] = [inputs[place] for place in range(len(inputs))]
     counts = Counter(one for steps in found for one in steps.tokens or ())
     vocabulary = tuple(sorted((one for one, count in counts.items() if count >= rare), key=in_order))
+    longest = min(max_length or LONGEST, max(map(len, found)))
     return SequencePreprocessing(
-        token, vocabulary, _channels(found), min(max_length or LONGEST, max(map(len, found))), layout
+        token, vocabulary, _channels(found), longest, layout, longest if whole else None, levels if whole else None
     )
 
 
@@ -283,10 +286,3 @@ def _constant(place: int, channel: Channel, inputs: Inputs) -> bool:
         for i in range(len(inputs))
         if inputs[i].series is not None
     )
-
-
-def _stored_channel(name: str, mean: float, std: float) -> Channel:
-    good = all(type(number) in (int, float) and math.isfinite(number) for number in (mean, std)) and std > 0
-    if not isinstance(name, str) or not good:
-        raise ValueError(f"preprocessing: column {name!r} with the mean {mean!r} and the standard deviation {std!r}")
-    return Channel(name, float(mean), float(std))
