@@ -170,13 +170,13 @@ TYPES: dict[str, Any] = {
     "head.weight_decay": NonNegativeFloat | None,
     # tasks
     "ftlab.tasks.classification.Classification.loss": Literal["cross_entropy", "focal"],
-    "ftlab.tasks.classification.Classification.label_smoothing": Fraction | Literal["auto"],
+    "ftlab.tasks.multilabel.Multilabel.label_smoothing": Fraction,
     "ftlab.tasks.regression.Regression.loss": Literal[
         "mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll"
     ],
     "task.delta": PositiveFloat,
     "task.quantiles": Annotated[list[Share], Field(min_length=1), "a list of fractions between 0 and 1"],
-    "task.label_smoothing": Fraction,
+    "task.label_smoothing": Fraction | Literal["auto"],
     "task.focal_gamma": NonNegativeFloat,
     "task.class_weights": Literal["none", "balanced"]
     | list[NonNegativeFloat]

@@ -108,7 +108,8 @@ def test_a_bundle_holds_the_best_weights_of_the_run(trained: Trained) -> None:
     for name, tensor in held.items():
         own = f"model.head.{name}" if name.startswith("fc.") else f"model.backbone.model.{name}"
         assert torch.equal(tensor, best[own]), name
-    assert report["best"]["value"] == min(record["val"]["loss"] for record in report["history"])
+    assert report["best"]["value"] == report["history"][report["best"]["epoch"]]["val"]["accuracy"]
+    assert report["metrics"]["val"]["accuracy"] == pytest.approx(report["best"]["value"], abs=1e-6)
 
 
 def test_plain_timm_reads_a_bundle_with_a_linear_head(trained: Trained) -> None:

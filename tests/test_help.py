@@ -40,7 +40,7 @@ def test_every_key_of_conf_is_found(command: Command) -> None:
 def test_a_key_is_told_with_its_default_and_meaning(command: Command) -> None:
     told = command("help", "trainer.max_epochs")
     meaning = "epochs of all phases together; auto: by the size of the data, see auto_epochs"
-    assert f"trainer.max_epochs: 10\n    {meaning}\n    in conf/train.yaml" in told.out
+    assert f"trainer.max_epochs: auto\n    {meaning}\n    in conf/train.yaml" in told.out
     assert "optimizer.lr: 0.001" in command("help", "lr").out
     assert "optimizer.lr: 0.001" in command("help", "lr=").out
 

@@ -72,7 +72,8 @@ def test_a_table_brings_its_backbone_strategy_and_epochs_and_what_is_typed_wins(
     assert typed.trainer.max_epochs == 7
     images = compose(["data=digits"])
     assert images.backbone._target_ == "ftlab.backbones.image.TimmBackbone"
-    assert images.trainer.max_epochs == 10
+    assert images.trainer.max_epochs == "auto"
+    assert images.trainer.auto_epochs.most < config.trainer.auto_epochs.most
 
 
 def test_an_experiment_wins_over_what_its_data_brings(tmp_path: Path) -> None:

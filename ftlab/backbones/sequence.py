@@ -40,7 +40,7 @@ class SequenceBackbone(Backbone):
         width: int = 64,
         depth: int = 2,
         heads: int = 4,
-        dropout: float | Literal["auto"] = 0.1,
+        dropout: float | Literal["auto"] = "auto",
         pretrained: bool = False,
         weights: str | None = None,
         allow_missing: bool = False,

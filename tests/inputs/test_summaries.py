@@ -45,7 +45,7 @@ def test_sequences_have_their_longest_and_what_a_step_holds(tmp_path: Path, monk
     found = told(
         *words, "data.target_columns=[level]", "data.horizon=1", "data.order=time", "data.columns=[level,wind]"
     )
-    assert found["network"] == "sequence, sequences of at most 8 steps, each 2 numbers"
+    assert found["network"] == "sequence, sequences of at most 8 steps, each 2 numbers, read as a whole"
 
 
 def test_a_kind_that_says_nothing_is_told_by_its_shapes() -> None:

@@ -58,7 +58,7 @@ def test_a_row_holds_options_by_their_names_values_by_their_keys_and_the_final_f
         "augment": "light",
         "backbone": "timm",
         "optimizer.lr": 0.25,
-        "trainer.max_epochs": 10,
+        "trainer.max_epochs": "auto",
     }
     expected |= {"data.split": "[0.5, 0.25, 0.25]", "backbone.until": "x", "subset": "20/class", "seed": 0}
     expected |= {"backbone.pretrained": "True", "head.dropout": 0}

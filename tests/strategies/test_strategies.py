@@ -37,6 +37,7 @@ def strategy_of(option: str) -> Strategy:
         "restore_best": True,
         "head_share": 0.2,
         "head_rate": 1.0,
+        "rate": 0.5,
     }  # by assembly, see its tests
     decided = {key: auto[key] for key, value in node.items() if value == "auto"}
     return instantiate({**node, **decided, **({"inline": INLINE} if option == "phases" else {})})

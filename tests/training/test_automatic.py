@@ -73,7 +73,9 @@ def test_a_choice_is_told_and_leaves_no_auto(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_was_typed_is_nobodys_choice(tmp_path: Path) -> None:
-    parts, settings, _ = parts_of("strategy=full", "data.num_workers=1", "trainer.precision=bf16-mixed", "compile=off")
+    parts, settings, _ = parts_of(
+        *("strategy=full", "trainer.max_epochs=2", "data.num_workers=1", "trainer.precision=bf16-mixed", "compile=off")
+    )
     assert chosen(parts, settings.written.config, tmp_path, partial(loaders, parts)) == (settings.written.config, [])
 
 

@@ -27,7 +27,15 @@ from tests.conftest import Command, close_handlers
 from tests.test_kept_split import NOISE, write_noise
 from tests.training.tiny import prepared
 
-WORDS = [*NOISE, "strategy=progressive", "trainer.max_epochs=6", "backbone.width=8", "compile=off"]
+WORDS = [
+    *NOISE,
+    "backbone=table_mlp",
+    "monitor=loss",
+    "strategy=progressive",
+    "trainer.max_epochs=6",
+    "backbone.width=8",
+    "compile=off",
+]
 HASTY = "optimizer.lr=0.3"  # the best epoch is not the last one
 MORE = ["trainer.max_epochs=8", "resume_allow=[trainer.max_epochs]"]
 IMPATIENT = [*NOISE, "strategy=lp_ft", "strategy.groups=1", "strategy.head_share=0.6", "strategy.head_init=random",

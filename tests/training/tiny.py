@@ -79,7 +79,8 @@ def tiny_backbone(drop: float = 0.3, seed: int = 0) -> ModuleBackbone:
 
 BASE = (
     "trainer.accelerator=cpu", "trainer.precision=32-true", "data.image_size=8", "data.batch_size=8",
-    "optimizer.lr=0.01", "schedule=constant", "schedule.warmup=0",
+    "optimizer.lr=0.01", "schedule=constant", "schedule.warmup=0", "task.label_smoothing=0.0",
+    "monitor=loss",
 )  # fmt: skip
 
 

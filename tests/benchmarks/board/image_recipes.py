@@ -25,7 +25,7 @@ from torchvision.transforms import v2
 import ftlab
 from ftlab.backbones.weights import PACKAGED, load_packaged
 from ftlab.data.base import Samples
-from tests.benchmarks.board.base import Set, splits
+from tests.benchmarks.board.base import PLAINLY, Set, splits
 
 BATCH = 32
 Pairs = tuple[Tensor, Tensor]  # images (n, c, h, w), targets (n,) classes or (n, 1) numbers in deviations of train
@@ -100,7 +100,7 @@ def probe(board: Set, seed: int) -> float:
         return float(r2_score(data.test[1].numpy(), model.fit(*known).predict(rows[2])))
     model = make_pipeline(
         StandardScaler(),
-        LogisticRegressionCV(Cs=np.logspace(-5, 1, 7), cv=3, l1_ratios=(0,), max_iter=200, use_legacy_attributes=False),
+        LogisticRegressionCV(Cs=np.logspace(-5, 1, 7), cv=3, max_iter=200, **PLAINLY),
     )
     return float(model.fit(*known).score(rows[2], data.test[1].numpy()))
 

@@ -20,7 +20,7 @@ from ftlab.data.base import DataSpec, Samples
 from ftlab.inputs.sequences.preprocessing import StepsTransform
 from ftlab.sized import epochs
 from ftlab.targets.classes import Classes
-from tests.benchmarks.board.base import Row, Set, ours, splits
+from tests.benchmarks.board.base import PLAINLY, Row, Set, ours, splits
 
 BATCH, HIDDEN = 32, 64  # of the GRU
 
@@ -90,7 +90,7 @@ def row(predict: Callable[[Learned, int], np.ndarray]) -> Row:
 
 def linear(data: Learned, seed: int) -> np.ndarray:
     """All steps one beside the other; the penalty is chosen by cross-validation."""
-    model = LogisticRegressionCV(max_iter=3000) if data.classes else RidgeCV(np.logspace(-4, 6, 21))
+    model = LogisticRegressionCV(max_iter=3000, **PLAINLY) if data.classes else RidgeCV(np.logspace(-4, 6, 21))
     return make_pipeline(StandardScaler(), model).fit(data.train.flat, data.train.targets).predict(data.test.flat)
 
 

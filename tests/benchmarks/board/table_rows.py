@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ftlab.inputs.tables.cells import as_category, as_number, cell_of
-from tests.benchmarks.board.base import Row, Set, ours, splits
+from tests.benchmarks.board.base import PLAINLY, Row, Set, ours, splits
 
 
 @dataclass
@@ -98,7 +98,7 @@ FOREST: Pair = (
     lambda seed: RandomForestRegressor(random_state=seed),
 )
 LINEAR: Pair = (
-    lambda seed: make_pipeline(StandardScaler(), LogisticRegressionCV(max_iter=1000, scoring="neg_log_loss")),
+    lambda seed: make_pipeline(StandardScaler(), LogisticRegressionCV(max_iter=1000, **PLAINLY)),
     lambda seed: make_pipeline(StandardScaler(), RidgeCV(np.logspace(-4, 6, 21))),
 )
 PLAIN: dict[str, Any] = {"early_stopping": True, "n_iter_no_change": 30, "max_iter": 500, "batch_size": 32}
