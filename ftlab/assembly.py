@@ -53,6 +53,7 @@ class Parts:
     cache: CacheSettings
     choices: tuple[Choice, ...] = ()  # what was `auto`, by the size of the data
     membership: Membership | None = None  # which sample is in which split, where `hold` asks for it
+    follows: Sequence[float | None] | None = None  # the `losses` of a fit whose phases and rates this one repeats
 
 
 def assemble(
@@ -76,8 +77,10 @@ def put_together(
     spec: DataSpec,
     backbone: Backbone | None = None,
     describe_only: bool = False,
+    phases: Sequence[Phase] | None = None,
 ) -> Parts:
-    """As `assemble`, for data that have been read and described."""
+    """As `assemble`, for data that have been read and described. `phases`: to be repeated, so val is not asked for."""
+    is_judged = splits.val is not None or phases is not None
     choices = by_size(config, spec)
     config, make = settled(config, choices), partial(instantiate, trusted_modules=config["trusted_modules"])
     task: Task = make(config["task"], spec=spec)
@@ -96,8 +99,8 @@ def put_together(
     augment = make(config["augment"])
     _check_augment(augment, preprocessing, spec.target)
     remarks = preprocessing.remarks(splits.inputs())
-    unjudged = _judged(config["monitor"], task, has_validation=splits.val is not None)
-    phases = _phases(config, model, task, has_validation=splits.val is not None)
+    unjudged = _judged(config, task, is_judged)
+    phases = list(phases or _phases(config, model, task, is_judged))
     unchecked = _check_gradients(phases, model, splits, preprocessing)
     return Parts(
         splits=splits,
@@ -108,7 +111,7 @@ def put_together(
         task=task,
         phases=phases,
         rates=make(config["rates"]).of(model.addresses),
-        schedule=_schedule(config, has_validation=splits.val is not None),
+        schedule=_schedule(config, is_judged),
         optimizer=make(config["optimizer"]),
         cache=make(config["cache"]),
         choices=choices,
@@ -185,9 +188,11 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
     return phases
 
 
-def _judged(monitor: str, task: Task, has_validation: bool) -> tuple[str, ...]:
-    """What is said of data without a val split. Raises: UserError for a figure that there is not."""
-    if monitor != AUTO:
+def _judged(config: Mapping[str, Any], task: Task, has_validation: bool) -> tuple[str, ...]:
+    """What is said of data without a val split. Raises: UserError for what asks for one, and a figure that is not."""
+    if config.get("refit") and not has_validation:
+        raise UserError("refit=true: what val chose is trained anew on train and val, and there is no val split")
+    if (monitor := config["monitor"]) != AUTO:
         if not has_validation and monitor != LOSS:  # the default of earlier versions
             raise UserError(f"monitor={monitor}: is a figure of the val split, and the data has none; leave it out")
         monitor_of(monitor, task)

@@ -21,7 +21,10 @@ BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING)  # what is chosen by the size of the dat
 # Whose default was no `auto` in earlier versions.
 LATER_AUTO = ("strategy.restore_best", "data.dates", "data.index", *BY_SIZE, "monitor")
 LATER = ("trainer.auto_epochs",)  # keys that only say what another one, which a run has as a number, was chosen by
-BEFORE = {"compile": "off"}  # keys that runs of earlier versions lack, and what these did
+BEFORE: dict[str, Any] = {
+    "compile": "off",
+    "refit": False,
+}  # what runs of earlier versions did that lack a key
 TABLE = "ftlab.data.sources.table.Table"
 PHASES = "ftlab.strategies.phases.Phases"
 OF_TABLES = {"dates": "categories", "index": "keep"}  # keys of its data that came later, and what runs without them did
