@@ -7,20 +7,26 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import ftlab
+from ftlab.cache.keys import fingerprint
+from ftlab.cache.steady import is_steady
 from ftlab.cli import main
 from ftlab.composition import compose
 from ftlab.data.base import Splits
 from ftlab.data.measured import joined
 from ftlab.data.membership import record
+from ftlab.inputs.base import Joined, Selected
+from ftlab.inputs.images.files import ArrayImages
+from ftlab.inputs.images.pictures import first_shapes
 from ftlab.training.saving.checkpoints import Checkpoints
 from ftlab.training.saving.loading import read_checkpoint
 from tests.conftest import Command, close_handlers
-from tests.training.tiny import BASE, splits, tiny_backbone
+from tests.training.tiny import BASE, PREPROCESSING, splits, tiny_backbone
 
 SIZES = {"train": 40, "val": 12, "test": 20}
 # Of chance: more epochs do not help for long, so that val chooses one before the last.
@@ -155,6 +161,14 @@ def test_a_run_that_is_prolonged_is_refitted_anew(there: Path, command: Command)
     assert report_of("run")["refit"]["epochs"] == report_of("long")["best"]["epoch"] + 1
 
 
+def test_a_finished_run_is_refitted_where_that_is_allowed(there: Path, command: Command) -> None:
+    assert command("train", "resume=plain", "refit=true").code == 2
+    ended = command("train", "resume=plain", "refit=true", "resume_allow=[refit]")
+    assert ended.code == 0, ended.err
+    assert_same_bundle(there / "run", there / "plain")
+    assert report_of("plain")["metrics"] == report_of("run")["metrics"]
+
+
 def test_phases_and_rates_are_those_of_the_first_fit(there: Path, command: Command) -> None:
     words = [
         "strategy=progressive",
@@ -185,6 +199,31 @@ def test_images_and_a_network_of_ones_own_are_refitted_from_where_the_network_be
     both = Splits(joined([data.train, data.val], data.target), None, data.test, data.target)
     ftlab.train(compose(words), tmp_path / "both", both, tiny_backbone())
     assert_same_bundle(tmp_path / "run", tmp_path / "both")
+
+
+def test_joined_images_are_known_as_their_parts_are() -> None:
+    """So that what is kept of them is found again, and decoded once."""
+    large, small = (ArrayImages(np.full((4, size, size), size, np.uint8)) for size in (20, 10))
+    first, second = Selected(large, [1]), Selected(small, [3, 2])
+    both = Joined([first, second])
+    shapes = [*first_shapes(PREPROCESSING, first), *first_shapes(PREPROCESSING, second)]
+    assert None not in shapes
+    assert [*first_shapes(PREPROCESSING, both)] == shapes
+    assert fingerprint(both) is not None
+    assert fingerprint(both) != fingerprint(Joined([second, first]))
+    assert fingerprint(Joined([first, Unknown()])) is None
+    assert is_steady(both, PREPROCESSING.transform())
+    assert not is_steady(Joined([first, Unknown()]), PREPROCESSING.transform())
+
+
+class Unknown:
+    """A data set that gives another image each time."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.randint(0, 255, (3, 8, 8), dtype=torch.uint8)
 
 
 def test_without_a_val_split_there_is_no_refit(there: Path, command: Command) -> None:
