@@ -14,7 +14,7 @@ from ftlab.batch import Batch
 from ftlab.cache.settings import CacheSettings
 from ftlab.config import instantiate, named, options
 from ftlab.data.base import DataSpec, Splits
-from ftlab.data.checks.targets import small
+from ftlab.data.checks.targets import small, undecided
 from ftlab.data.membership.holding import Hold
 from ftlab.data.membership.record import Membership
 from ftlab.data.module import collate, describe
@@ -124,6 +124,8 @@ def _data(config: Mapping[str, Any], data: Splits | None, hold: Hold) -> tuple[S
     name = option_of(node) if data is None else "your own"
     checked, spec = describe(name, whole.splits, split_seed(node, config["seed"]), config["subset"])
     few = [found.text for found in small(len(checked.train), node["batch_size"])]
+    classes = bool(spec.target.described()["classes"])
+    few += undecided(spec.sizes.get("val", 0), classes, config.get("refit", False))
     return checked, replace(spec, warnings=(*whole.said, *spec.warnings, *few)), whole.membership
 
 

@@ -145,6 +145,8 @@ def went_on(at: Mapping[str, Any]) -> str:
 
 def is_unasked(at: Mapping[str, Any]) -> bool:
     """Whether a run went on by no wish to prolong it, or as another one: a thing to be warned of."""
+    if at.get("over"):  # killed after its last epoch
+        return False
     return "epochs" not in at or at.get("processes") != at.get("processes_before")
 
 
