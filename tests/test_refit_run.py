@@ -157,10 +157,12 @@ def test_a_run_that_is_killed_in_its_refit_goes_on_there_and_ends_with_the_same_
 
 def test_a_run_that_is_prolonged_is_refitted_anew(there: Path, command: Command) -> None:
     longer = ["trainer.max_epochs=9"]
-    assert command("train", "resume=run", *longer, "resume_allow=[trainer.max_epochs]").code == 0
     assert command("train", *TABLE, *CONSTANT, *longer, "refit=true", "hydra.run.dir=long").code == 0
-    assert_same_bundle(there / "run", there / "long")
-    assert report_of("run")["refit"]["epochs"] == report_of("long")["best"]["epoch"] + 1
+    for run in ("run", "killed"):  # of the second there are checkpoints of a refit
+        assert command("train", f"resume={run}", *longer, "resume_allow=[trainer.max_epochs]").code == 0
+        assert_same_bundle(there / run, there / "long")
+        assert report_of(run)["refit"]["epochs"] == report_of("long")["best"]["epoch"] + 1
+        assert not any(text.startswith("refit:") for text in report_of(run)["warnings"])
 
 
 def test_a_finished_run_is_refitted_where_that_is_allowed(there: Path, command: Command) -> None:
