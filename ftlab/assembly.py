@@ -14,7 +14,7 @@ from ftlab.batch import Batch
 from ftlab.cache.settings import CacheSettings
 from ftlab.config import instantiate, named, options
 from ftlab.data.base import DataSpec, Splits
-from ftlab.data.checks.targets import small
+from ftlab.data.checks.targets import small, undecided
 from ftlab.data.membership.holding import Hold
 from ftlab.data.membership.record import Membership
 from ftlab.data.module import collate, describe
@@ -33,7 +33,7 @@ from ftlab.strategies.base import check as check_phases
 from ftlab.survey import FRESH, option_of, split_seed, surveyed
 from ftlab.targets.base import Target
 from ftlab.tasks.base import Task
-from ftlab.tasks.monitor import AUTO, LOSS, monitor_of
+from ftlab.tasks.monitor import unjudged_by
 
 
 @dataclass
@@ -53,6 +53,7 @@ class Parts:
     cache: CacheSettings
     choices: tuple[Choice, ...] = ()  # what was `auto`, by the size of the data
     membership: Membership | None = None  # which sample is in which split, where `hold` asks for it
+    follows: Sequence[float | None] | None = None  # the `losses` of a fit whose phases and rates this one repeats
 
 
 def assemble(
@@ -76,8 +77,10 @@ def put_together(
     spec: DataSpec,
     backbone: Backbone | None = None,
     describe_only: bool = False,
+    phases: Sequence[Phase] | None = None,
 ) -> Parts:
-    """As `assemble`, for data that have been read and described."""
+    """As `assemble`, for data that have been read and described. `phases`: to be repeated, so val is not asked for."""
+    is_judged = splits.val is not None or phases is not None
     choices = by_size(config, spec)
     config, make = settled(config, choices), partial(instantiate, trusted_modules=config["trusted_modules"])
     task: Task = make(config["task"], spec=spec)
@@ -96,8 +99,8 @@ def put_together(
     augment = make(config["augment"])
     _check_augment(augment, preprocessing, spec.target)
     remarks = preprocessing.remarks(splits.inputs())
-    unjudged = _judged(config["monitor"], task, has_validation=splits.val is not None)
-    phases = _phases(config, model, task, has_validation=splits.val is not None)
+    unjudged = unjudged_by(config["monitor"], config.get("refit", False), task, is_judged)
+    phases = list(phases or _phases(config, model, task, is_judged))
     unchecked = _check_gradients(phases, model, splits, preprocessing)
     return Parts(
         splits=splits,
@@ -108,7 +111,7 @@ def put_together(
         task=task,
         phases=phases,
         rates=make(config["rates"]).of(model.addresses),
-        schedule=_schedule(config, has_validation=splits.val is not None),
+        schedule=_schedule(config, is_judged),
         optimizer=make(config["optimizer"]),
         cache=make(config["cache"]),
         choices=choices,
@@ -121,6 +124,8 @@ def _data(config: Mapping[str, Any], data: Splits | None, hold: Hold) -> tuple[S
     name = option_of(node) if data is None else "your own"
     checked, spec = describe(name, whole.splits, split_seed(node, config["seed"]), config["subset"])
     few = [found.text for found in small(len(checked.train), node["batch_size"])]
+    classes = bool(spec.target.described()["classes"])
+    few += undecided(spec.sizes.get("val", 0), classes, config.get("refit", False))
     return checked, replace(spec, warnings=(*whole.said, *spec.warnings, *few)), whole.membership
 
 
@@ -183,15 +188,6 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
         elif not model.head.follows_gradients:
             raise UserError(f"head=sklearn, phase '{phase.name}': follows no gradient; use strategy=closed_form")
     return phases
-
-
-def _judged(monitor: str, task: Task, has_validation: bool) -> tuple[str, ...]:
-    """What is said of data without a val split. Raises: UserError for a figure that there is not."""
-    if monitor != AUTO:
-        if not has_validation and monitor != LOSS:  # the default of earlier versions
-            raise UserError(f"monitor={monitor}: is a figure of the val split, and the data has none; leave it out")
-        monitor_of(monitor, task)
-    return () if has_validation else ("there is no val split: the last weights are kept, of the run and of each phase",)
 
 
 def _decided(settings: Mapping[str, Any], model: Model, task: Task, has_validation: bool) -> dict[str, Any]:

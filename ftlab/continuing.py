@@ -7,7 +7,7 @@ from typing import Any
 
 from ftlab.assembly import Parts
 from ftlab.earlier import check_classes
-from ftlab.resume import check_epochs, epochs_from
+from ftlab.resume import begun_with, check_epochs, epochs_from
 from ftlab.tasks.monitor import monitor_of
 
 
@@ -27,6 +27,7 @@ def going_on(folder: Path, settings: Mapping[str, Any], parts: Parts) -> Parts:
     check_classes(folder, before.get("classes"), parts.spec.target.classes, parts.preprocessing.pixels)
     values, source = judged(before["history"], monitor), epochs_from(settings["strategy"])
     phases = longer(before, parts.phases, values, source)
-    check_epochs(folder, phases, values, source)
+    if not settings["refit"] or begun_with(folder)["refit"]:  # else a finished run has something left to do
+        check_epochs(folder, phases, values, source)
     check_best(folder, phases, values)
     return replace(parts, phases=phases)

@@ -39,7 +39,7 @@ def clear_errors(folder: Path, what: str, go_on: str = "") -> Iterator[None]:
     except OSError as error:
         if error.errno not in (*FULL, *CLOSED):
             raise
-        for partial in folder.glob("checkpoints/*.partial"):
+        for partial in (*folder.glob("checkpoints/*.partial"), *folder.glob("refit/checkpoints/*.partial")):
             if error.errno in FULL:
                 partial.unlink(missing_ok=True)
         raise UserError(f"{what}: {reason(error, folder)}{go_on}") from error

@@ -177,18 +177,22 @@ def _measured(read: _Read, kept: record.Membership | None, folder: Path) -> Meas
     whole, parts = read.found.splits, there(read.found.splits, read.first)
     splits = only(whole, parts, read.split)
     taken = list(parts) if read.split == ALL else [read.split]
+    learned = ("train",) if kept is None else kept.trained
     if read.own:
-        trained = len(parts["train"]) if "train" in taken else 0
+        trained = sum(len(parts[name]) for name in taken if name in learned)
     else:
         trained = _trained(whole, kept, read, record.SPLITS if taken == list(parts) else taken)
     warned = [problem.text for problem in whole.problems if problem.severity == "warning" and not problem.learning]
-    also = [f"{trained:,} of the {len(splits.train):,} samples are in the train split of bundle={folder} too"]
+    where = f"in the train split of bundle={folder} too"
+    if len(learned) > 1:
+        where = f"of {' and '.join(learned)}, which bundle={folder} has learned from together (refit=true)"
+    also = [f"{trained:,} of the {len(splits.train):,} samples are {where}"]
     said = (*read.found.said, *whole.warnings, *warned, *(also if trained else []))
     return Measured(read.name, splits, read.split, {name: len(part) for name, part in parts.items()}, said)
 
 
 def _trained(splits: Splits, kept: record.Membership | None, read: _Read, taken: Sequence[str]) -> int:
-    """Samples of the splits `taken` that the run had in train; none is known where only an index tells them."""
+    """Samples of the splits `taken` that the run has learned from; none is known where only an index tells them."""
     if kept is None:
         return 0
     now, blind = membership(splits, read.root, kept.content, read.look)

@@ -1,6 +1,6 @@
 """What a run leaves once it has trained. With report.json it is finished: what fails afterwards is said, no more."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,6 @@ from ftlab.files.writing import write_json
 from ftlab.reports.terminal import print_summary
 
 if TYPE_CHECKING:  # they import torch
-    from ftlab.data.module import DataModule
     from ftlab.evaluation import Evaluation
     from ftlab.training.fit import Fitted
 
@@ -23,18 +22,20 @@ Report = dict[str, Any]
 def leave(
     folder: Path,
     report: Report,
-    fitted: "Fitted",
+    fits: Sequence["Fitted"],
     evaluations: Mapping[str, "Evaluation"],
-    data: "DataModule",
     own: Mapping[str, bool],
 ) -> None:
-    """Bundle, page and, last, the report, which says that the run is finished. own: see Fitted.description."""
+    """Bundle, page and, last, the report, which says that the run is finished. own: see Fitted.description.
+
+    The page is of the first of the `fits`, the bundle holds the last.
+    """
     from ftlab import bundle as bundles
     from ftlab.reports.page import write_page
 
-    parts = fitted.parts
-    bundles.save(folder / "bundle", parts.model, fitted.description(report, **own), parts.membership)
-    write_page(report, fitted.blocks(report, evaluations, data), parts.task.scales, folder / "report.html")
+    first, last = fits[0], fits[-1]
+    bundles.save(folder / "bundle", last.parts.model, last.description(report, **own), last.parts.membership)
+    write_page(report, first.blocks(report, evaluations), first.parts.task.scales, folder / "report.html")
     write_json(folder / "report.json", report)
 
 
@@ -65,7 +66,7 @@ def make_up(folder: Path, console: Console) -> None:
     from ftlab.training.saving.files import kept, superfluous
 
     report = read_json(folder / REPORT)
-    if superfluous(folder / "checkpoints", kept(report)):
+    if superfluous(folder, kept(report)):
         with no_failure("checkpoints: not all was removed that may go", console, OSError, UserError), locked(folder):
             tidy_up(folder, report, console)
 

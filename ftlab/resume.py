@@ -24,7 +24,7 @@ LATER_AUTO = (
     *("data.dates", "data.index", "data.whole", "data.level", *BY_SIZE),
 )
 LATER = ("trainer.auto_epochs", "strategy.head_rate")  # what runs of earlier versions lack and did not need
-BEFORE = {"compile": "off"}  # keys that runs of earlier versions lack, and what these did
+BEFORE: dict[str, Any] = {"compile": "off", "refit": False}  # what runs of earlier versions did that lack a key
 TABLE = "ftlab.data.sources.table.Table"
 SEQUENCE = "ftlab.data.sources.sequence.Sequences"
 PHASES = "ftlab.strategies.phases.Phases"
@@ -151,6 +151,8 @@ def went_on(at: Mapping[str, Any]) -> str:
 
 def is_unasked(at: Mapping[str, Any]) -> bool:
     """Whether a run went on by no wish to prolong it, or as another one: a thing to be warned of."""
+    if at.get("over"):  # killed after its last epoch
+        return False
     return "epochs" not in at or at.get("processes") != at.get("processes_before")
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
 from ftlab import bundle as bundles
+from ftlab import refit as refits
 from ftlab.assembly import Parts, assemble, check_kind, put_together
 from ftlab.backbones.base import Backbone
 from ftlab.cache.decoded import Decoded
@@ -82,34 +84,42 @@ def run_in(
 
     started, clock = datetime.now(UTC), time.perf_counter()
     is_main, console = terminal is not None, terminal or Console(quiet=True)
+    untouched = deepcopy(backbone) if settings.get("refit") else None
     parts = going_on(folder, settings, assemble(settings, data, backbone, hold=of_run(folder, settings, is_main)))
     settings, automatic = settled(parts, settings, folder, console)
+    again = refits.parts_of(parts, settings, untouched) if settings.get("refit") else None
     if is_main:
-        write_config(folder, settings, parts)
+        write_config(folder, settings, again or parts)
     given, own = typed(settings), {"own_data": data is not None, "own_backbone": backbone is not None}
     decoded = decoded_for(parts, settings)
-    make_data = partial(loaders, parts, given, decoded=decoded)
     setup = time.perf_counter() - clock
 
     with decoded:
         with together(given.trainer, folder, own_parts=any(own.values())):
-            fitted = fit(parts, given, make_data, folder, console)
+            fits = [fit(parts, given, partial(loaders, parts, given, decoded=decoded), folder, console)]
+            if again:
+                decoded.close()
+                with decoded_for(again, settings) as others:
+                    make_data = partial(loaders, again, given, decoded=others)
+                    fits.append(refits.run(fits[0], again, make_data, folder, console))
         if not is_main:
             return {}
         judged = time.perf_counter()
-        evaluations = fitted.evaluate(make_data())
+        evaluations = refits.evaluated(fits)
         images, told = decoded.report(), decoded.told()
+    report = fits[0].report(evaluations)
     report = {
         "started": started.isoformat(timespec="seconds"),
         "run_dir": str(folder),
         "command": command("train"),
         "seconds": {"setup": setup, "train": judged - clock - setup, "evaluate": time.perf_counter() - judged},
         "automatic": automatic,
-        **fitted.report(evaluations),
+        **report,
+        **refits.told(fits, report),
         "images": images,
         "config": settings,
     }
-    leave(folder, report, fitted, evaluations, make_data(), own)
+    leave(folder, report, fits, evaluations, own)
     finish(folder, report, [told] if told else [], console)
     return report
 
@@ -127,6 +137,7 @@ def plan(config: Config, data: Splits | None = None, backbone: Backbone | None =
     parts = going_on(folder, settings, assemble(settings, data, backbone, describe_only, hold))
     console = Console()
     table = show_plan(parts, console, settings["plan"]["detail"])
+    say(refits.planned(parts, settings.get("refit", False)), console)
     if tries:
         check_devices(typed(settings).trainer)
         show_estimates(parts, partial(loaders, parts), settings, console)
@@ -235,6 +246,7 @@ def settled(parts: Parts, settings: Config, folder: Path, console: Console) -> t
     from ftlab.training.trials.automatic import chosen
 
     show_plan(parts, console, settings["plan"]["detail"])
+    say(refits.planned(parts, settings.get("refit", False)), console)
     show_surgery(parts, console)
     settings, automatic = chosen(parts, settings, folder, partial(loaders, parts))
     say(automatic, console)

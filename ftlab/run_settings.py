@@ -70,6 +70,7 @@ class RunSettings:
     on_nonfinite: Literal["stop", "skip", "rollback"]
     compile: str  # on, off, or auto until it is chosen
     resumes: bool
+    refit: bool  # whether what val chose is trained anew on train and val together
     slower: str  # a lower rate of what thaws, as one types it; empty where no key says the rate
     checkpointing: bool  # of the backbone; also true where it knows none, so that nobody advises it
     trainer: TrainerSettings
@@ -79,13 +80,14 @@ class RunSettings:
 
 
 def typed(config: Mapping[str, Any]) -> RunSettings:
-    """The settings of a checked config of `ftlab train`; runs of earlier versions may lack two of the keys."""
+    """The settings of a checked config of `ftlab train`; runs of earlier versions may lack three of the keys."""
     return RunSettings(
         seed=config["seed"],
         monitor=config["monitor"],
         on_nonfinite=config.get("on_nonfinite", "stop"),
         compile=config.get("compile", "off"),
         resumes=bool(config["resume"]),
+        refit=config.get("refit", False),
         slower=_slower(config),
         checkpointing=config["backbone"].get("checkpointing", True),
         trainer=TrainerSettings(**{key: value for key, value in config["trainer"].items() if key != "auto_epochs"}),

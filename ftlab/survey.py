@@ -59,6 +59,9 @@ def _held(node: Mapping[str, Any], splits: Splits, hold: Hold) -> Held:
     if asked and not hold.by:
         hold = replace(hold, by=f"data.split_from={asked}", kept=_kept(Path(asked).expanduser()), known=True)
     found = held(splits, hold, node.get("root"), "bytes" if node["check"] == "full" else "size")
+    if asked and hold.kept and "val" in hold.kept.trained:
+        knows = "that run has learned from val too (refit=true), whose figures flatter what begins with its weights"
+        found = replace(found, said=(*found.said, f"data.split_from={asked}: {knows}"))
     if own is None or any(samples.drawn for samples in splits.parts().values()):
         return found
     idle = f"data.split_seed={own} draws no split: the data themselves say which sample is in which"

@@ -88,7 +88,7 @@ FLOORS = (
     "assembly cache_command help_command measuring prediction sweep",
     "completion plan_tables",
     "training",
-    "continuing finishing",
+    "continuing finishing refit",
     "cli planning",
     "__main__ run",
     "joining",
@@ -123,7 +123,7 @@ def test_no_imports_run_in_a_circle() -> None:
 
 # The modes, and what puts a run together; everything behind takes plain typed values.
 AT_THE_DOOR = ("run", "cli", "composition", "config", "resume", "assembly", "survey", "planning", "run_settings",
-               "cache_command", "continuing", "earlier", "sized", "starting")  # fmt: skip
+               "cache_command", "continuing", "earlier", "refit", "sized", "starting")  # fmt: skip
 
 
 def test_the_config_stops_at_the_door() -> None:

@@ -144,6 +144,7 @@ class Decoded:
         self.files: dict[str, tuple[entries.Writing, bool]] = {}  # whether later runs may have them
         self.world = 1
         self.left_out: dict[str, int] = {}  # samples that the budget has no room for
+        self.ended: dict[str, Any] = {}  # what `report` said when this was closed
 
     def of(self, split: str, samples: Samples, rank: int = 0, world: int = 1) -> Slots | None:
         """The slots of a split, the same ones each time; None where nothing is kept."""
@@ -197,7 +198,11 @@ class Decoded:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """The run ends: what is whole is kept on disk for the next one."""
+        self.close()
+
+    def close(self) -> None:
+        """No more is read of these: what is whole is kept on disk for the next run."""
+        self.ended = self.ended or self.report()
         for split, (writing, shared) in self.files.items():
             if shared and self.slots[split].whole:
                 writing.finish()
@@ -207,6 +212,8 @@ class Decoded:
 
     def report(self) -> dict[str, Any]:
         """What is kept by now: images, bytes, and for how many more the budget has no room."""
+        if self.ended:
+            return self.ended
         kept = {split: slots.there for split, slots in self.slots.items()}
         size = sum(_size(self.slots[split].shapes[index]) for split, there in kept.items() for index in there)
         return {"kept": sum(map(len, kept.values())), "bytes": size, "left_out": sum(self.left_out.values())}

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ftlab.data.checks import cache as files
-from ftlab.inputs.base import Inputs, Selected
+from ftlab.inputs.base import Inputs, Joined, Selected
 from ftlab.inputs.images.files import ArrayImages, ImageFiles
 
 VERSION = 1  # of how values are computed and kept
@@ -29,6 +29,9 @@ def fingerprint(inputs: Inputs) -> str | None:
         case Selected():
             inner = fingerprint(inputs.inputs)
             return key(inner, list(inputs.indices)) if inner else None
+        case Joined():
+            several = [fingerprint(part) for part in inputs.several]
+            return key(*several) if all(several) else None
         case ImageFiles():
             entry = files.entry(inputs.paths, True)
             return entry.stem if entry else None

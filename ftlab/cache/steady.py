@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ftlab.batch import Fields
-from ftlab.inputs.base import Inputs, Selected, Transform
+from ftlab.inputs.base import Inputs, Joined, Selected, Transform
 from ftlab.inputs.images.files import ArrayImages, ImageFiles
 
 READ = 4  # samples; each is read twice
@@ -20,6 +20,8 @@ WHY_NOT = (
 
 def is_steady(inputs: Inputs, transform: Transform) -> bool:
     """Of inputs of a class that ftlab does not know: whether they come again, and nothing is drawn for them."""
+    if isinstance(inputs, Joined):
+        return all(is_steady(part, transform) for part in inputs.several)
     while isinstance(inputs, Selected):
         inputs = inputs.inputs
     if isinstance(inputs, ArrayImages | ImageFiles | list):

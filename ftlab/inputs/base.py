@@ -210,10 +210,15 @@ class Joined:
         return self.ends[-1]
 
     def __getitem__(self, index: int) -> Any:
+        inputs, place = self.at(index)
+        return inputs[place]
+
+    def at(self, index: int) -> tuple[Inputs, int]:
+        """The sequence that holds an input, and its place in it."""
         if not 0 <= index < len(self):  # what iterates without asking for the length ends here
             raise IndexError(index)
         part = bisect_right(self.ends, index)
-        return self.several[part][index - (self.ends[part - 1] if part else 0)]
+        return self.several[part], index - (self.ends[part - 1] if part else 0)
 
 
 class Selected:

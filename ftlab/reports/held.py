@@ -1,8 +1,14 @@
 """Which weights a run has kept, in words."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ftlab.reports import numbers
+
+
+def judged(report: Mapping[str, Any], split: str) -> str:
+    """What a column of figures is called: those of val are of the first fit where a refit has learned from val."""
+    return f"{split} (first fit)" if split == "val" and report.get("refit") else split
 
 
 def held(report: dict[str, Any]) -> str:
@@ -17,10 +23,12 @@ def held(report: dict[str, Any]) -> str:
         for place, phase in enumerate(report["phases"], start=1)
         if phase["first_epoch"] <= epoch <= phase["last_epoch"]
     )
-    where = f"the bundle holds epoch {epoch + 1} (phase {place}, {numbers.readable(phase['name'])})"
+    again = report.get("refit")
+    holds = f"a refit on train and val together, {again['samples']:,} samples, up to " if again else ""
+    where = f"the bundle holds {holds}epoch {epoch + 1} (phase {place}, {numbers.readable(phase['name'])})"
     if best is None:
         return f"{where}, the last: no figure of val chose among them"
-    text = f"{where}: val {best['monitor']} {numbers.figure(best['value'])}"
+    text = f"{where}: {judged(report, 'val')} {best['monitor']} {numbers.figure(best['value'])}"
     over = best.get("over")  # reports of earlier versions have none
     if over is None:
         return text

@@ -10,7 +10,7 @@ from ftlab.cache.decide import gib
 from ftlab.files.writing import write_text
 from ftlab.reports import frozen, intervals, numbers
 from ftlab.reports.figures import Scales, curves_figure, rates_figure
-from ftlab.reports.held import held
+from ftlab.reports.held import held, judged
 from ftlab.reports.svg import at_both_widths
 from ftlab.yaml_text import dumped
 
@@ -86,7 +86,7 @@ def _template(name: str) -> "Template":
     )
     single = (numbers.count, numbers.duration, numbers.figure, numbers.memory, numbers.readable, numbers.shorten, gib)
     columns = (numbers.durations, numbers.memories, numbers.percents, numbers.rows_of, numbers.with_intervals)
-    of_report = (intervals.how, intervals.interval)
+    of_report = (intervals.how, intervals.interval, judged)
     environment.filters.update({format.__name__: format for format in (*single, *columns, *of_report)})
     environment.globals["epochs"] = numbers.epochs
     return environment.get_template(name)

@@ -14,7 +14,7 @@ from rich.text import Text
 from ftlab.errors import UserError, choices
 from ftlab.problems import SEVERITIES, Problem
 from ftlab.reports import frozen, intervals, numbers
-from ftlab.reports.held import held
+from ftlab.reports.held import held, judged
 from ftlab.reports.plan import Row, Run, Setting, rows, runs, weight_decays
 from ftlab.streams import printed
 
@@ -65,12 +65,12 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
     objective, seconds = report["objective"], numbers.duration(sum(report["seconds"].values()))
     ends = intervals.interval(report, objective["split"], objective["name"], objective["value"])
     seconds += ", this sitting" if report.get("resumed") else ""
-    judged = (
-        (f"{objective['split']} {objective['name']} {numbers.figure(objective['value'])}", "bold"),
+    said = (
+        (f"{judged(report, objective['split'])} {objective['name']} {numbers.figure(objective['value'])}", "bold"),
         f" ({ends and f'{ends}; '}{'higher' if objective['mode'] == 'max' else 'lower'} is better), ",
     )
     unjudged = ("nothing is judged, as there is neither a val nor a test split; ",)
-    console.print(Text.assemble(*(judged if report["metrics"] else unjudged), seconds))
+    console.print(Text.assemble(*(said if report["metrics"] else unjudged), seconds))
     if report["history"]:
         console.print(Text(held(report)), soft_wrap=True)
     console.print()
@@ -269,7 +269,8 @@ def _print_metrics(
     them."""
     there = {split: found for split, found in metrics.items() if found}
     ends = report.get("intervals", {})
-    columns = [name for split in there for name in (split, *([intervals.LEVEL] if ends.get(split) else []))]
+    level = {split: [intervals.LEVEL] if ends.get(split) else [] for split in there}
+    columns = [name for split in there for name in (judged(report, split), *level[split])]
     table = table_of("metric", *columns, left=("metric",))
     single = {name for found in there.values() for name in found if "/" in name and not each}
     rows = numbers.rows_of(there, without=single)

@@ -45,3 +45,13 @@ def check_there(monitor: str, figures: Collection[str]) -> None:
     """Raises: UserError where the task names a figure that it does not give, which would leave no epoch the best."""
     if monitor not in figures:
         raise UserError(f"monitor={monitor}: the task names it and does not give it; {choices(monitor, figures)}")
+
+
+def unjudged_by(monitor: str, refit: bool, task: Task, has_validation: bool) -> tuple[str, ...]:
+    """What is said of data without a val split. Raises: UserError for what asks for one, and a figure that is not."""
+    if refit and not has_validation:
+        raise UserError("refit=true: what val chose is trained anew on train and val, and there is no val split")
+    if not has_validation and monitor not in (AUTO, LOSS):  # the defaults of this version and of earlier ones
+        raise UserError(f"monitor={monitor}: is a figure of the val split, and the data has none; leave it out")
+    monitor_of(monitor, task)
+    return () if has_validation else ("there is no val split: the last weights are kept, of the run and of each phase",)

@@ -52,12 +52,14 @@ class FineTuner(LightningModule):
         val_samples: int,
         batch_size: int,
         recovery: Recovers,
+        follows: Sequence[float | None] | None = None,
     ) -> None:
-        """`data(rank=, world=)` makes the batches of one process of a run."""
+        """`data(rank=, world=)` makes the batches of one process of a run. `follows`: the `losses` of a fit that this
+        one repeats, phases and rates."""
         super().__init__()
         self.model, self.task = model, task
         self.optimizer_settings, self.plan, self.mix = optimizer, plan, mix
-        self.seed, self.monitor, self.data = seed, monitor, data
+        self.seed, self.monitor, self.data, self.follows = seed, monitor, data, follows
         self.evaluation = Evaluation(task, val_samples)
         self.noise = Noise()
         self.history: list[Record] = []
@@ -75,7 +77,8 @@ class FineTuner(LightningModule):
     @property
     def losses(self) -> list[float | None]:
         """What weights and phases are chosen by, of each finished epoch, lower is better."""
-        return judged(self.history, self.monitor)
+        done = len(self.history)
+        return judged(self.history, self.monitor) if self.follows is None else list(self.follows[:done])
 
     @property
     def phase(self) -> Phase:

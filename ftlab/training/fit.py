@@ -89,7 +89,7 @@ def prepare(
     recovery = Recovery(settings.on_nonfinite, checkpoints, unfreezing)
     trainer = trainers.build(
         settings.trainer,
-        epochs=sum(phase.epochs for phase in parts.phases),
+        epochs=sum(phase.epochs for phase in parts.phases) if parts.follows is None else len(parts.follows),
         folder=folder,
         callbacks=[
             unfreezing,
@@ -117,6 +117,7 @@ def prepare(
         val_samples=parts.spec.sizes.get("val", 0),
         batch_size=data.batch_size,
         recovery=recovery,
+        follows=parts.follows,
     )
     return trainer, finetuner
 
@@ -134,15 +135,17 @@ class Fitted:
     settings: RunSettings
     finetuner: FineTuner
 
-    def evaluate(self, data: DataModule) -> dict[str, Evaluation]:
-        """The best weights on val and test, where there are such splits."""
-        splits = [split for split in ("val", "test") if split in self.parts.spec.sizes]
-        return {
-            split: evaluate(
-                self.parts.model, self.parts.task, data.loader(split, False), self.parts.spec.sizes[split], WORST
-            )
-            for split in splits
-        }
+    @property
+    def chosen(self) -> list[float | None]:
+        """What phases and rates went by, up to the epoch whose weights are kept."""
+        values = self.finetuner.losses
+        best = best_epoch(values)
+        return values if best is None else values[: best + 1]
+
+    def evaluate(self, split: str) -> Evaluation:
+        """The best weights on a split that there is."""
+        parts, batches = self.parts, self.finetuner.data().loader(split, False)
+        return evaluate(parts.model, parts.task, batches, parts.spec.sizes[split], WORST)
 
     def report(self, evaluations: Mapping[str, Evaluation]) -> Report:
         """What report.json says, but for times and config."""
@@ -191,7 +194,7 @@ class Fitted:
                 "warnings": list(parts.spec.warnings),
                 "skipped": [asdict(fault) for fault in parts.spec.skipped],
             },
-            **({} if drawn is None else section(evaluations[drawn], parts.task, drawn)),
+            **({} if drawn is None else section(evaluations[drawn], evaluations[drawn].task[0], drawn)),
             "versions": versions(),
             "environment": environment(),
             "resumed": tuner.resumed,
@@ -244,11 +247,11 @@ class Fitted:
         above = measured[top] != measured[epoch]
         return {**best, "over": {"epoch": top, "value": history[top]["val"][monitor.name]} if above else None}
 
-    def blocks(self, report: Report, evaluations: Mapping[str, Evaluation], data: DataModule) -> list[Block]:
+    def blocks(self, report: Report, evaluations: Mapping[str, Evaluation]) -> list[Block]:
         """What the page shows of the split that is judged: the task's own, and the worst samples of it; then some
         samples that were trained on."""
-        split = shown(evaluations)
-        judged = [] if split is None else results(report, evaluations[split], self.parts.task, data, split)
+        split, data = shown(evaluations), self.finetuner.data()
+        judged = [] if split is None else results(report, evaluations[split], evaluations[split].task[0], data, split)
         return [*judged, *training_samples(data)]
 
     def description(self, report: Report, own_backbone: bool, own_data: bool) -> Description:

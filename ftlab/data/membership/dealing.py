@@ -68,8 +68,8 @@ def membership(
         contents = digests.of_contents(inputs, places, content)
         targets = digests.of_targets(splits.target, samples.targets)
         found.append((np.full(len(samples), SPLITS.index(split), np.uint8), known, contents, targets))
-    columns = (np.concatenate(column) for column in zip(*found, strict=True))
-    return Membership(**dict(zip(TYPES, columns, strict=True)), content=content), blind
+    columns: Any = dict(zip(TYPES, map(np.concatenate, zip(*found, strict=True)), strict=True))
+    return Membership(**columns, content=content), blind
 
 
 def _places(samples: Samples) -> np.ndarray:
@@ -171,9 +171,9 @@ def partners(now: Membership, kept: Membership, given: np.ndarray) -> np.ndarray
 
 
 def in_train(now: Membership, kept: Membership) -> np.ndarray:
-    """(n,) whether a sample was in the train split of `kept`, with the same target, a file with the same content."""
+    """(n,) whether `kept` says that a sample was learned from, with the same target, a file with the same content."""
     columns = ("samples", "contents", "targets")
-    known = set(_keys(kept, columns, np.flatnonzero(kept.splits == SPLITS.index("train"))))
+    known = set(_keys(kept, columns, np.flatnonzero(kept.learned)))
     return np.fromiter((key in known for key in _keys(now, columns, np.arange(len(now)))), bool, len(now))
 
 

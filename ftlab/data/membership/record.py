@@ -30,6 +30,12 @@ class Membership:
     contents: np.ndarray  # (n,) uint64 digests of what of it may change: of a file
     targets: np.ndarray  # (n,) uint64 digests of targets
     content: Content = "size"  # what `contents` are of
+    trained: tuple[str, ...] = ("train",)  # the splits whose samples the weights have learned from
+
+    @property
+    def learned(self) -> np.ndarray:
+        """(n,) whether a sample was learned from."""
+        return np.isin(self.splits, [SPLITS.index(split) for split in self.trained])
 
     def __len__(self) -> int:
         return len(self.splits)
@@ -46,7 +52,8 @@ class Membership:
 
 def write(folder: Path, membership: Membership) -> None:
     columns = {name: np.ascontiguousarray(getattr(membership, name), kind) for name, kind in TYPES.items()}
-    write_bytes(folder / FILE, save(columns, {"version": VERSION, "content": membership.content}))
+    told = {"version": VERSION, "content": membership.content, "trained": ",".join(membership.trained)}
+    write_bytes(folder / FILE, save(columns, told))
 
 
 def read(folder: Path) -> Membership | None:
@@ -65,10 +72,11 @@ def read(folder: Path) -> Membership | None:
         raise UserError(f"{path}: truncated or not a safetensors file: {error}") from None
     if told.get("version") != VERSION:
         raise UserError(f"{path}: version {told.get('version')}; this ftlab reads {VERSION}")
-    content = told.get("content")
+    content, trained = told.get("content"), tuple(told.get("trained", "train").split(","))
     n = len(found["splits"]) if "splits" in found and found["splits"].ndim == 1 else -1
     shapes = {name: (str(array.dtype), array.shape) for name, array in found.items()}
     wanted = {name: (kind, (n,)) for name, kind in TYPES.items()}
-    if content not in get_args(Content) or shapes != wanted or (found["splits"] >= len(SPLITS)).any():
+    known = content in get_args(Content) and set(trained) <= {*SPLITS}
+    if not known or shapes != wanted or (found["splits"] >= len(SPLITS)).any():
         raise UserError(f"{path}: not as ftlab wrote it; nothing of it was used")
-    return Membership(**found, content=cast(Content, content))
+    return Membership(**found, content=cast(Content, content), trained=trained)

@@ -24,7 +24,7 @@ from ftlab.files.image_suffixes import USUAL
 from ftlab.files.paths import printable
 from ftlab.frames import Frame, Size
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import FramedTransform, Inputs, Selected, Unread
+from ftlab.inputs.base import FramedTransform, Inputs, Joined, Selected, Unread
 from ftlab.inputs.images.files import ArrayImages, ImageFiles, image_size, load_image, pixels
 from ftlab.inputs.images.transforms import Geometry, evaluation_transform, resized, resized_size, training_transform
 
@@ -69,6 +69,8 @@ def _first_shape(preprocessing: Geometry, inputs: Inputs, index: int) -> tuple[i
     match inputs:
         case Selected():
             return _first_shape(preprocessing, inputs.inputs, inputs.indices[index])
+        case Joined():
+            return _first_shape(preprocessing, *inputs.at(index))
         case ImageFiles():
             found = image_size(inputs.paths[index])
             return (3, *resized_size(found, preprocessing)[1]) if found else None

@@ -33,11 +33,13 @@ def changed(saved: Saved, phases: Sequence[Phase]) -> bool:
 
 
 def gone_on(saved: Saved, plan: RatePlan, losses: Sequence[float | None], processes: int, factor: float) -> Record:
-    """Where a run goes on: {epoch, batch, processes, processes_before}, and, of one that had ended, from how many
-    epochs to how many it is prolonged; and the rate before and after where the new epochs make it rise again."""
+    """Where a run goes on: {epoch, batch, processes, processes_before}; `over` where no epoch is left; of one that had
+    ended, from how many epochs to how many it is prolonged, and the rate before and after where it rises again."""
     within, before = (saved["epoch"] or {}).get("batches", 0), saved.get("processes", processes)
     found = {"epoch": len(losses), "batch": within, "processes": processes, "processes_before": before}
-    if not was_over(saved) or is_over(plan.phases, losses):
+    if is_over(plan.phases, losses):
+        return {**found, "over": True}
+    if not was_over(saved):
         return found
     phase, ran = plan.phases[current(plan.phases, losses).phase], saved["history"][-1].get("rates", [])
     rise = risen(ran[-1][1] if ran else {}, plan.at(phase, plan.begin(losses), 0, factor))

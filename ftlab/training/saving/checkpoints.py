@@ -24,7 +24,7 @@ from ftlab.run_settings import Keep
 from ftlab.strategies.base import Phase, current, spans
 from ftlab.training.finetuner import STATE, FineTuner
 from ftlab.training.phases.history import best_epoch
-from ftlab.training.saving.files import BEST, LAST, PREVIOUS
+from ftlab.training.saving.files import BEST, LAST, PREVIOUS, REFIT
 from ftlab.training.saving.frozen_part import FrozenPart, untrained
 from ftlab.training.saving.interruptions import Interruptions
 from ftlab.training.saving.loading import read_checkpoint
@@ -90,9 +90,10 @@ class Checkpoints(Checkpoint):
         self.saved_at = time.monotonic()
 
     def on_train_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
-        """From here on the run has begun: its folder is kept, however it ends."""
+        """From here on the run has begun: its folder is kept, however it ends. A refit of before is not."""
         if trainer.is_global_zero:
-            self.folder.mkdir(exist_ok=True)
+            self.folder.mkdir(exist_ok=True, parents=True)
+            shutil.rmtree(self.folder.parent / REFIT, ignore_errors=True)
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, pl_module: FineTuner, outputs: Any, batch: Any, batch_idx: int

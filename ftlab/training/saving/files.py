@@ -9,14 +9,17 @@ from ftlab.run_settings import Keep
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 LIGHTER = "best.partial"  # the best weights while they are written anew, without the optimizer's state
 PHASES = "phase-*-best.ckpt"
+REFIT = "refit"  # in a run's folder: that of its second fit, see ftlab/refit.py
 
 
-def superfluous(folder: Path, keep: Keep) -> list[Path]:
-    """What lies there of the checkpoints of a finished run that `keep` does not name."""
+def superfluous(run: Path, keep: Keep) -> list[Path]:
+    """What lies there of the checkpoints of a finished run that `keep` does not name; of a refit none is needed:
+    where the run is prolonged, it begins anew."""
     if keep == "all":
         return []
-    names = [PREVIOUS, LIGHTER, *([LAST] if keep == "best" else [])]
-    return [*(folder / name for name in names if (folder / name).exists()), *sorted(folder.glob(PHASES))]
+    folder, names = run / "checkpoints", [PREVIOUS, LIGHTER, *([LAST] if keep == "best" else [])]
+    own = [*(folder / name for name in names if (folder / name).exists()), *sorted(folder.glob(PHASES))]
+    return [*own, *sorted((run / REFIT / "checkpoints").glob("*"))]
 
 
 def kept(report: Mapping[str, Any]) -> Keep:

@@ -14,7 +14,7 @@ from ftlab.disk import flush
 from ftlab.pickles import FROZEN, FROZEN_PART
 from ftlab.resume import MAX_EPOCHS, epochs_from
 from ftlab.run_settings import Keep
-from ftlab.training.saving.files import BEST, LAST, LIGHTER, kept, superfluous
+from ftlab.training.saving.files import BEST, LAST, LIGHTER, REFIT, kept, superfluous
 from ftlab.training.saving.loading import IF_HOSTILE
 
 GOES_ON = {
@@ -27,14 +27,14 @@ GOES_ON = {
 def tidy(run: Path, report: Mapping[str, Any]) -> list[str]:
     """Remove from the folder of a finished run what its `keep` does not name; a line that says so, if anything went."""
     folder, keep = run / "checkpoints", kept(report)
-    gone = superfluous(folder, keep)
+    gone = superfluous(run, keep)
     if not gone:
         return []
-    before = size(folder)
+    before = size(run)
     for path in gone:
         path.unlink()
     lighten(folder)
-    freed = f"{gib(before - size(folder))} of {gib(before)} removed (checkpoint.keep={keep})"
+    freed = f"{gib(before - size(run))} of {gib(before)} removed (checkpoint.keep={keep})"
     return [f"checkpoints: {freed}; {goes_on(run, keep, report)}"]
 
 
@@ -71,6 +71,7 @@ def read(path: Path) -> dict:
     return found
 
 
-def size(folder: Path) -> int:
-    """Bytes on the disk; a file that has several names counts once."""
-    return sum({state.st_ino: state.st_size for path in folder.iterdir() for state in [path.stat()]}.values())
+def size(run: Path) -> int:
+    """Bytes of checkpoints on the disk; a file that has several names counts once."""
+    there = [path.stat() for folder in (run, run / REFIT) for path in folder.glob("checkpoints/*")]
+    return sum({state.st_ino: state.st_size for state in there}.values())
