@@ -1,7 +1,18 @@
-"""python -m ftlab"""
+"""The processes ftlab and ftlab-train; python -m ftlab is the first."""
 
-import sys
+from typing import NoReturn
 
-from ftlab.cli import main
+from ftlab import cli
+from ftlab.exits import end_with
 
-sys.exit(main())
+
+def main() -> NoReturn:
+    end_with(cli.main)
+
+
+def train() -> NoReturn:
+    end_with(cli.train)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,11 @@
 """Exit codes: 0 done, 2 the user's input is wrong, 1 anything else, 130 Ctrl-C."""
 
+import atexit
 import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 from ftlab.errors import UserError, shorten
 
@@ -28,3 +30,26 @@ def guard(run: Callable[[], int]) -> int:
     except Exception:
         traceback.print_exc()
         return 1
+
+
+def end_with(run: Callable[[], int]) -> NoReturn:
+    """End this process with the code of `run`, once threads have ended and all that was to be done at exit is done.
+
+    Nothing is taken down then, as mypy leaves too: to look through 4,000 modules for garbage and to free them took
+    2.0 of the 7.4 seconds (CPU) of a short run, and the system takes the memory back anyway.
+    """
+    codes: list[int] = []
+    atexit.register(_leave, codes)  # before anything else is, so it is called after all of that
+    codes.append(run())
+    sys.exit(codes[0])
+
+
+def _leave(codes: list[int]) -> None:
+    if not codes or sys.gettrace() or sys.getprofile():  # a tool that watches the process may write at its very end
+        return
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):  # Python has a word, and a code, for output that cannot be written
+        return
+    os._exit(codes[0])
