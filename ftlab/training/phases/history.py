@@ -10,6 +10,7 @@ from typing import Any
 from ftlab.strategies.base import Phase, Span, spans
 from ftlab.tasks.monitor import LOSS, Monitor
 
+ROUNDING = 1e-6  # of figures in 32 bits: one sample more or less is exactly a standard error
 Record = dict[str, Any]  # epoch, phase, seconds, steps, step_seconds, peak_memory_bytes, train: {}, val: {}, noise
 
 
@@ -37,7 +38,7 @@ def judged(history: Sequence[Record], monitor: Monitor) -> list[float | None]:
     found: list[float | None] = []
     best = math.inf
     for record, value in zip(history, losses(history, used.name, used.sign), strict=True):
-        margin = record.get("noise", 0.0) if used.auto else 0.0
+        margin = record["noise"] + ROUNDING if used.auto and "noise" in record else 0.0
         if value is not None:
             value = best if best < value <= best + margin else value
             best = min(best, value)
