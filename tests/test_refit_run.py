@@ -134,7 +134,9 @@ def test_terminal_page_kept_split_and_evaluate_say_that_val_was_learned_from(the
             f"{count} of the {72 if split == 'all' else 12} samples are of train and val, which bundle=run/bundle has"
         )
         assert (said in ended.out) == bool(count)
-    assert json.loads(Path("test.json").read_text())["metrics"] == pytest.approx(report_of("run")["metrics"]["test"])
+    assert json.loads(Path("test.json").read_text())["metrics"] == pytest.approx(
+        report_of("run")["metrics"]["test"], rel=1e-5
+    )
     # Also where a file is no longer known as the run's own.
     shutil.copy("rows.csv", "copy.csv")
     ended = command("evaluate", "bundle=run/bundle", "data=table", "data.file=copy.csv", "split=all")

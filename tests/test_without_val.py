@@ -163,7 +163,12 @@ def images(count: int, task: str) -> list[tuple[np.ndarray, Any]]:
 def test_images_of_every_task_are_trained_and_measured_without_a_val_split(tmp_path: Path, task: str) -> None:
     named = {"targets": ["size"]} if task == "regression" else {}
     data = ftlab.from_datasets(images(24, task), **named)
-    words = [*BASE, f"task={task}", "trainer.max_epochs=3", "strategy.head_init=closed_form"]
+    words = [
+        *(one for one in BASE if "smoothing" not in one),
+        f"task={task}",
+        "trainer.max_epochs=3",
+        "strategy.head_init=closed_form",
+    ]
     report = ftlab.train(compose(words), tmp_path / "run", data, tiny_backbone())
     assert [phase["name"] for phase in report["phases"]] == ["head", "top", "stem"]
     assert any(text.startswith(SAID) for text in report["data"]["warnings"])
