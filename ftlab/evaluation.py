@@ -59,7 +59,8 @@ class Evaluation(nn.Module):
             # Both: torchmetrics reads the second, which its constructor copies from the first.
             metric.sync_on_compute = metric._to_sync = shared
         self.loss = Sums()
-        self.scores: Tensor | None = None  # (samples,) of Task.scores, 0 for those of other ranks
+        # (samples,) of Task.scores, 0 for those of other ranks; there too where this rank has no sample.
+        self.scores = None if type(task).scores is Task.scores else torch.zeros(samples)
         self.gathers = bool(keep) and type(task).sums is not Task.sums
         self.too_many = samples * task.num_outputs > GATHERED
         self.compared: list[tuple[Tensor, Tensor]] = []  # of each batch, where they are resampled
@@ -67,7 +68,8 @@ class Evaluation(nn.Module):
 
     def reset(self) -> None:
         self.metrics.reset()
-        self.loss, self.scores = Sums(), None
+        self.loss = Sums()
+        self.scores = None if self.scores is None else torch.zeros(self.samples)
         self.worst, self.compared = [], []
         if self.diagnosis is not None:
             self.diagnosis.reset()
@@ -95,8 +97,8 @@ class Evaluation(nn.Module):
                     one["answer"], one["target"], one["frame"] = mapped(of_one(here, one["position"]), Tensor.clone)
 
     def _keep_scores(self, scores: Tensor | None, batch: Batch) -> None:
-        if scores is not None:
-            self.scores = scores.new_zeros(self.samples) if self.scores is None else self.scores
+        if scores is not None and self.scores is not None:
+            self.scores = self.scores.to(scores)
             self.scores[batch.index] = scores
 
     def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float | None], list[str]]:

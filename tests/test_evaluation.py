@@ -122,3 +122,15 @@ def test_a_model_that_trained_in_other_numbers_is_evaluated_in_them(dtype: torch
     expected = evaluate(network, task, batches((30,)), 30).figures()[0]
     found = evaluate(network.to(dtype), task, batches((30,)), 30).figures()[0]
     assert found["loss"] == pytest.approx(expected["loss"], abs=2e-2)
+
+
+def test_scores_are_there_for_all_ranks_to_add_up_though_this_one_has_no_sample() -> None:
+    task = Classification(DataSpec("made here", Classes(CLASSES), {"train": 4}))
+    found = Evaluation(task, 3)
+    assert found.scores is not None
+    assert found.scores.tolist() == [0, 0, 0]
+    outputs = torch.eye(len(CLASSES))[:2]
+    found.update(outputs, Batch(torch.tensor([0, 0]), torch.tensor([2, 0])))
+    assert found.scores.tolist() == [0, 0, 1]  # the sample of place 2 is right, that of place 0 wrong
+    found.reset()
+    assert found.scores.tolist() == [0, 0, 0]

@@ -11,7 +11,7 @@ import ftlab
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.resume import as_begun, differing, value_of
-from ftlab.sized import epochs
+from ftlab.sized import epochs, label_smoothing
 from ftlab.targets.classes import Classes
 from tests.conftest import Command
 
@@ -97,3 +97,20 @@ def test_a_run_of_before_keeps_its_epochs_and_lacks_the_rule(tmp_path: Path) -> 
     plain = OmegaConf.to_container(now)
     assert differing(tmp_path, plain) == {}
     assert value_of(as_begun(before, plain), "trainer.max_epochs") == 30
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], 0.1),
+        (["strategy=scratch"], 0.0),
+        (["backbone.pretrained=false"], 0.0),
+        (["task.loss=focal"], 0.0),
+        (["head=sklearn", "strategy=closed_form"], 0.0),
+        (["data=table", "data.file=rows.csv", "data.label_column=kind"], 0.0),
+        (["data=table", "data.file=rows.csv", "data.label_column=kind", "backbone.weights=runs/a/bundle"], 0.1),
+    ],
+)
+def test_labels_are_smoothed_on_a_pretrained_network_where_the_loss_takes_it(words: list[str], expected: float) -> None:
+    config = OmegaConf.to_container(ftlab.compose(words), resolve=True)
+    assert label_smoothing(config, SPEC)[0] == expected  # type: ignore[arg-type]

@@ -254,7 +254,7 @@ class FineTuner(LightningModule):
         self.figures, caught = self.evaluation.figures(self._over_ranks(self.evaluation.loss.both))
         check_there(self.monitor.name, self.figures)
         own = self.evaluation.scores if self.monitor.auto else None  # of this rank's samples, 0 for the others
-        self.scores = None if own is None else self._over_ranks(own).cpu()
+        self.scores = None if own is None else self._over_ranks(own.to(self.device)).cpu()
         for text in (f"val: {one}" for one in caught):
             self.warned[text] = self.warned.get(text, 0) + 1
 

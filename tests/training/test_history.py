@@ -141,3 +141,13 @@ def test_noise_is_the_standard_error_of_the_paired_difference_to_the_best_epoch_
     better = torch.tensor([1.0, 1.0, 1.0, 0.0])
     noise.of(better)
     assert noise.best is better
+
+
+def test_one_sample_less_is_chance_though_figures_are_rounded_to_32_bits() -> None:
+    right = torch.ones(269)
+    one_wrong = right.clone()
+    one_wrong[7] = 0
+    noise = Noise()
+    noise.of(right)
+    later = {**record(1, "p", 1 - float(one_wrong.mean())), **noise.of(one_wrong)}
+    assert best_epoch(judged([record(0, "p", 0.0), later], AUTO)) == 1
