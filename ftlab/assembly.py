@@ -23,15 +23,15 @@ from ftlab.errors import UserError
 from ftlab.gradients import CannotTellError, unused
 from ftlab.inputs import kinds
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import InputPreprocessing, framed
-from ftlab.model import Model, width_of
+from ftlab.inputs.base import InputPreprocessing
+from ftlab.matching import check_augment, check_head, check_kind
+from ftlab.model import Model, given
 from ftlab.optimizers import OptimizerSettings
 from ftlab.schedules.base import Schedule
 from ftlab.sized import Choice, by_size, settled
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.base import check as check_phases
-from ftlab.survey import FRESH, option_of, split_seed, surveyed
-from ftlab.targets.base import Target
+from ftlab.survey import FRESH, option_of, split_seed, surveyed, target_kind_of
 from ftlab.tasks.base import Task
 from ftlab.tasks.monitor import unjudged_by
 
@@ -91,13 +91,13 @@ def put_together(
     preprocessing = fitted or _of_backbone(backbone, splits.kind, config["data"])
     head = make(
         config["head"],
-        num_features=width_of(backbone, config["head"], preprocessing),
         num_outputs=task.num_outputs,
-        default_pool=backbone.default_pool,
+        **given(backbone, config["head"], preprocessing),
     )
+    check_head(task, head)
     model = Model(backbone, head)
     augment = make(config["augment"])
-    _check_augment(augment, preprocessing, spec.target)
+    check_augment(augment, preprocessing, spec.target)
     remarks = preprocessing.remarks(splits.inputs())
     unjudged = unjudged_by(config["monitor"], config.get("refit", False), task, is_judged)
     phases = list(phases or _phases(config, model, task, is_judged))
@@ -120,7 +120,8 @@ def put_together(
 
 def _data(config: Mapping[str, Any], data: Splits | None, hold: Hold) -> tuple[Splits, DataSpec, Membership | None]:
     node = config["data"]
-    whole = surveyed(node, config["seed"], data, config["trusted_modules"], hold)
+    trusted = config["trusted_modules"]
+    whole = surveyed(node, config["seed"], data, trusted, hold, target_kind=target_kind_of(config["task"], trusted))
     name = option_of(node) if data is None else "your own"
     checked, spec = describe(name, whole.splits, split_seed(node, config["seed"]), config["subset"])
     few = [found.text for found in small(len(checked.train), node["batch_size"])]
@@ -158,12 +159,6 @@ def _backbone(config: Mapping[str, Any], kind: str, fitted: InputPreprocessing |
         told = {**node, **fitted.builds()}
     backbone: Backbone = instantiate(told, trusted_modules=trusted, meta=describe_only)
     return backbone
-
-
-def check_kind(who: str, takes: str, kind: str, way: str = "") -> None:
-    """Raises: UserError where `who` takes raw inputs of another kind than the data's; `way`: what to do."""
-    if takes != kind:
-        raise UserError(f"{who}: takes inputs of the kind '{takes}', and those of the data are of '{kind}'{way}")
 
 
 def _of_backbone(backbone: Backbone, kind: str, data: Mapping[str, Any]) -> InputPreprocessing:
@@ -241,19 +236,6 @@ def _check_gradients(
                 "the network"
             )
     return ()
-
-
-def _check_augment(augment: Augment, preprocessing: InputPreprocessing, target: Target) -> None:
-    """Raises: UserError for an augmentation that inputs or targets do not follow: it would be left out in silence."""
-    transform = preprocessing.transform(augment)  # which says what cannot be varied
-    if target.follows:
-        framed(transform, target.plural)
-    if refused := target.refuses(augment):
-        raise UserError(refused)
-    if (augment.mixup or augment.cutmix) and not preprocessing.pixels:
-        raise UserError(
-            f"augment: mixup and cutmix are of images, and the inputs are {preprocessing.plural}; set both to 0"
-        )
 
 
 def _probe(splits: Splits, preprocessing: InputPreprocessing) -> Batch:

@@ -103,6 +103,7 @@ def of_bundle(
     trained = description.config.get("data")
     if not (node or trained):
         raise UserError("data=...: the bundle was trained on your own data, not an option's; say on which to evaluate")
+    target_kind = str(description.targets.get("kind") or "")
     unchecked = {"check": "off", "on_error": "stop"}  # what bundles of before there were checks leave out
     asked = {**unchecked, **(completed(node, trained or {}) if node else {**(trained or {}), "split_from": None})}
     run_seed = description.config["seed"]
@@ -110,11 +111,11 @@ def of_bundle(
     same = bool(trained) and source(asked) == source(trained or {})
     if not same and not asked.get("split_from"):
         told = _told_seed(asked, trained or {}, run_seed)
-        others = _of_others(asked, split or ALL, seed, told, trusted_modules)
+        others = _of_others(asked, split or ALL, seed, told, trusted_modules, target_kind)
         return _measured(replace(others, look=as_trained(trained or {})), kept, folder)
     own = same and not asked.get("split_from")
     hold = Hold(f"bundle={folder}", kept) if own else FRESH
-    found = surveyed(asked, seed, trusted_modules=trusted_modules, hold=hold)
+    found = surveyed(asked, seed, trusted_modules=trusted_modules, hold=hold, target_kind=target_kind)
     return _measured(_Read(_told(asked), found, split or "test", own, root=asked.get("root")), kept, folder)
 
 
@@ -154,10 +155,12 @@ def arrays(node: Mapping[str, Any]) -> bool:
     return str(node.get("file")).endswith(".npz")
 
 
-def _of_others(asked: Mapping[str, Any], split: str, seed: int, told: str, trusted_modules: Sequence[str]) -> _Read:
-    """told: what a person calls the seed."""
+def _of_others(
+    asked: Mapping[str, Any], split: str, seed: int, told: str, trusted_modules: Sequence[str], target_kind: str
+) -> _Read:
+    """told: what a person calls the seed; target_kind: Source.target_kind."""
     reading = _shared(asked, split)
-    found = surveyed(reading.node, seed, trusted_modules=trusted_modules, learned=False)
+    found = surveyed(reading.node, seed, trusted_modules=trusted_modules, learned=False, target_kind=target_kind)
     said = reading.said
     if split in found.drawn and reading.node is asked:
         said = (*said, f"split={split} is drawn by {told}; split={ALL} measures all samples")

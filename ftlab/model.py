@@ -32,6 +32,16 @@ def width_of(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPr
     return as_positions(features).shape[1] * backbone.num_features
 
 
+def given(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPreprocessing) -> dict[str, Any]:
+    """What a head with these settings is built with, beside them and the number of outputs.
+
+    Raises: UserError as `width_of` and Backbone.hand_out do.
+    """
+    if strides := head.get("strides"):
+        return {"levels": backbone.hand_out(strides)}
+    return {"num_features": width_of(backbone, head, preprocessing), "default_pool": backbone.default_pool}
+
+
 class Model(nn.Module):
     """The network that trains; its stages are addressed as part/name: backbone/blocks.3, head/fc."""
 

@@ -22,7 +22,7 @@ from ftlab.evaluation import on_device
 from ftlab.frames import Frame
 from ftlab.inputs.base import InputPreprocessing, framed
 from ftlab.inputs.kinds import restored
-from ftlab.model import Model, width_of
+from ftlab.model import Model, given
 from ftlab.tasks.base import Task
 
 Prepared = tuple[Fields, Frame | None]  # of one input or of several; a frame where the kind of target follows
@@ -118,9 +118,8 @@ def load(
             backbone = make({**description.backbone, **preprocessing.builds()})
     head = make(
         description.head,
-        num_features=width_of(backbone, description.head, preprocessing),
         num_outputs=description.num_outputs,
-        default_pool=backbone.default_pool,
+        **given(backbone, description.head, preprocessing),
     )
     model = Model(backbone, head)
     restore(model, weights, folder)

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from ftlab import bundle as bundles
 from ftlab import refit as refits
-from ftlab.assembly import Parts, assemble, check_kind, put_together
+from ftlab.assembly import Parts, assemble, put_together
 from ftlab.backbones.base import Backbone
 from ftlab.cache.decoded import Decoded
 from ftlab.config import options, plainly, shipped
@@ -40,7 +40,7 @@ from ftlab.resume import as_read
 from ftlab.run_settings import RunSettings, typed
 from ftlab.starting import folder_of, no_trace, open_folder
 from ftlab.strategies import phases as phase_files
-from ftlab.survey import loading_keys, problems_of
+from ftlab.survey import loading_keys, problems_of, target_kind_of
 from ftlab.yaml_text import dumped
 
 Config = Mapping[str, Any]
@@ -165,6 +165,7 @@ def check(config: Config, data: Splits | None = None) -> int:
         settings["subset"],
         looking(folder, settings),
         begin,
+        target_kind_of(settings["task"], settings["trusted_modules"]),
     )
     print_problems(found.name, found.sizes, found.problems)
     if found.cache:
@@ -176,6 +177,7 @@ def check(config: Config, data: Splits | None = None) -> int:
 
 def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | None = None) -> Report:
     """The figures of a bundle on a split of some data, or on all of them; see earlier.of_bundle."""
+    from ftlab.matching import check_kind
     from ftlab.measuring import measure, new_place
     from ftlab.predictor import load
 

@@ -35,9 +35,10 @@ def surveyed(
     trusted_modules: Sequence[str] = (),
     hold: Hold = FRESH,
     learned: bool = True,
+    target_kind: str = "",
 ) -> Held:
     """The splits of a data option, or the user's own, held against those of an earlier run (that of data.split_from,
-    unless `hold` names one) and checked as data.check says. `learned`: see Source.
+    unless `hold` names one) and checked as data.check says. `learned`, `target_kind`: see Source.
 
     Raises: UserError for samples that cannot be used, unless data.on_error=skip leaves them out; for data that differ
     where that is refused.
@@ -46,8 +47,8 @@ def surveyed(
     if level == "off":
         if on_error == "skip":
             raise UserError("data.on_error=skip: needs a check to find what to skip; set data.check=fast or full")
-        return _held(node, data or source_of(node, trusted_modules, learned).read(seed), hold)
-    found = _held(node, data or source_of(node, trusted_modules, learned).survey(seed), hold)
+        return _held(node, data or source_of(node, trusted_modules, learned, target_kind).read(seed), hold)
+    found = _held(node, data or source_of(node, trusted_modules, learned, target_kind).survey(seed), hold)
     name = option_of(node) if data is None else "your own"
     # Only loading every image tells which of them cannot be used.
     checked = check(found.splits, "full" if on_error == "skip" else level, readers(node))
@@ -97,6 +98,7 @@ def problems_of(
     subset: str | float | int | None = None,
     hold: Hold = FRESH,
     begin: Callable[[Splits, DataSpec], Sequence[str]] = lambda splits, spec: (),
+    target_kind: str = "",
 ) -> Findings:
     """All that is wrong with a data option, or the user's own data, errors first.
 
@@ -109,7 +111,7 @@ def problems_of(
         raise UserError("data.check=off: there is nothing to do; accepted here: fast, full")
     name, seed = option_of(node) if data is None else "your own", split_seed(node, seed)
     try:
-        found = _held(node, data or source_of(node, trusted_modules).survey(seed), hold)
+        found = _held(node, data or source_of(node, trusted_modules, target_kind=target_kind).survey(seed), hold)
     except UserError as error:  # nothing can be said of the samples of data that cannot be read as a whole
         return Findings(name, {}, [Problem(str(error), "error", 1)])
     splits = found.splits
@@ -134,12 +136,20 @@ def readers(node: Mapping[str, Any]) -> int:
     return 0 if node["num_workers"] == "auto" else node["num_workers"]
 
 
-def source_of(node: Mapping[str, Any], trusted_modules: Sequence[str], learned: bool = True) -> Source:
+def source_of(
+    node: Mapping[str, Any], trusted_modules: Sequence[str], learned: bool = True, target_kind: str = ""
+) -> Source:
     named(node, trusted_modules)  # imports the user's own module, and with it the kinds that it defines
     settings = {k: v for k, v in node.items() if k not in loading_keys()}
     source: Source = instantiate(settings, trusted_modules=trusted_modules)
-    source.learned = learned
+    source.learned, source.target_kind = learned, target_kind
     return source
+
+
+def target_kind_of(task: Mapping[str, Any], trusted_modules: Sequence[str]) -> str:
+    """Target.kind that a task's option takes; "" where only the task itself knows."""
+    takes = getattr(named(task, trusted_modules), "takes", None)
+    return getattr(takes, "kind", "")
 
 
 def loading_keys() -> tuple[str, ...]:

@@ -33,10 +33,20 @@ class Features:
     # (b, m, c), the members of an ensemble, whose mean is `vector`: a linear head that trains with them makes outputs
     # of each, (b * m, k), so that each learns by itself.
     members: Tensor | None = None
+    # Maps (b, c, h, w) of the strides that Backbone.hand_out was asked for, finest first; then there is nothing else.
+    levels: tuple[Tensor, ...] = ()
     pooled: Tensor | None = None  # (b, d), what a head that learns from one vector has pooled already: see VectorHead
     # What the pretrained network does after its own pooling (the norm of convnext, conv_head of mobilenetv3):
     # (b, c) -> (b, d). It owns parameters of the last stage; a head calls it on what it has pooled.
     neck: Callable[[Tensor], Tensor] = identity
+
+
+@dataclass(frozen=True)
+class Level:
+    """What a head knows of one of the `levels` before there are any."""
+
+    channels: int
+    stride: int  # pixels of the input from one place of the map to the next; a power of two, which may be a little off
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,11 @@ class Backbone(nn.Module, ABC):
     def forward(self, batch: Batch) -> Features:
         # Called as a module where that can be: a method alone would leave out its hooks.
         run = self.model if self.method == "forward" else getattr(self.model, self.method)
-        return self.features(run(*self.inputs(batch)))
+        return self.features(self.picked(run(*self.inputs(batch))))
+
+    def picked(self, output: Any) -> Any:
+        """What of the method's output `features` reads; a cache keeps no more than what this needs."""
+        return output
 
     @abstractmethod
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
@@ -85,6 +99,14 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def features(self, output: Any) -> Features:
         """What the method gives, as features."""
+
+    def hand_out(self, strides: Sequence[int]) -> tuple[Level, ...]:
+        """From now on `forward` gives levels of those of the strides (rising) that the network has, at least one.
+
+        What lies behind the last of them is taken out, since nothing would use it.
+        Raises: UserError where the network has no maps of several stages.
+        """
+        raise UserError(f"the backbone '{self.name}' has no maps of its stages, and the head asks for some")
 
     def plain(self, num_classes: int) -> nn.Module:
         """The network as its own library builds it, with a classifier, without weights.
@@ -102,7 +124,7 @@ class Backbone(nn.Module, ABC):
 
     def traced(self) -> Traced:
         """What can be cut at any freeze border, for a cache. Raises: UserError where the network cannot be traced."""
-        return Traced(self.model, self.method, self.features)
+        return Traced(self.model, self.method, self.features, self.picked)
 
     def cut(self, trainable: set[str]) -> tuple[nn.Module, nn.Module]:
         """(prefix, suffix) around the parameters named in `trainable`.

@@ -52,10 +52,22 @@ class Part(nn.Module):
 class Traced:
     """The graph of `network.method` in evaluation: what lies before and behind any freeze border comes from it."""
 
-    def __init__(self, network: nn.Module, method: str = "forward", finish: Run | None = None) -> None:
-        """Raises: UserError where torch.fx cannot trace the network."""
-        self.network, self.method, self.finish = network, method, finish
-        self.graph = trace(network, method, ())
+    def __init__(
+        self, network: nn.Module, method: str = "forward", finish: Run | None = None, pick: Run | None = None
+    ) -> None:
+        """`pick`: what of the method's output is wanted, without a computation; `finish` goes on from that.
+
+        Raises: UserError where torch.fx cannot trace the network.
+        """
+        self.network, self.method, self.finish, self.pick = network, method, finish, pick
+        self.graph = self._trace(())
+
+    def _trace(self, training: Collection[nn.Module]) -> fx.Graph:
+        graph = trace(self.network, self.method, training)
+        if self.pick:
+            output = graph.output_node()
+            output.args = (self.pick(output.args[0]),)
+        return graph
 
     def cut(self, trainable: set[str], training: Collection[nn.Module] | None = None) -> tuple[Part, Part]:
         """(prefix, suffix) around the parameters named in `trainable`.
@@ -72,7 +84,7 @@ class Traced:
         """
         ids = {id(parameter) for name, parameter in self.network.named_parameters() if name in trainable}
         modules = training_modules(self.network, ids) if training is None else training
-        in_training = trace(self.network, self.method, modules) if ids else self.graph
+        in_training = self._trace(modules) if ids else self.graph
         moving = varying(self.network, self.graph, in_training, modules) if ids else frozenset()
         border, after = split(self.network, self.graph, ids, moving)
         training_border, training_after = split(self.network, in_training, ids, moving)

@@ -120,6 +120,8 @@ class Source(ABC):
     # False: the samples are measured only, so `train` may be empty, and nothing is asked of it or of its targets that
     # only learning needs. A source that does not look at this asks more than it must.
     learned: bool = True
+    # Target.kind that the task takes: a source that can give several gives this one. "": nobody asked.
+    target_kind: str = ""
 
     @abstractmethod
     def survey(self, seed: int) -> Splits:

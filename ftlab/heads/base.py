@@ -4,7 +4,7 @@ Shapes: b batch, c channels, h height, w width, t tokens, k outputs.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -13,7 +13,10 @@ from ftlab.batch import Batch
 
 
 class Head(nn.Module, ABC):
-    """Built as HeadClass(num_features, num_outputs, default_pool, **settings)."""
+    """Built as HeadClass(num_features, num_outputs, default_pool, **settings); one whose config has `strides`, and so
+    asks for maps of several stages, as HeadClass(levels, num_outputs, **settings) with what Backbone.hand_out gave."""
+
+    gives: ClassVar[str] = "numbers"  # what its outputs are, for a task that reads the same: numbers | boxes | maps
 
     @abstractmethod
     def forward(self, features: Features, batch: Batch) -> Any:

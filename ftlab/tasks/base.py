@@ -44,6 +44,7 @@ class Task(nn.Module, ABC):
     name: str
     objective: str  # the metric that a sweep optimises
     takes: ClassVar[type[Target]]  # the kind of target that it is of
+    reads: ClassVar[str] = "numbers"  # what of a head's outputs it understands, as in Head.gives
     num_outputs: int
     predict_settings: Mapping[str, Any] = MappingProxyType({})  # with their defaults: what `describe` takes by name
     of_lines: Sequence[str] = ()  # those of them that `flat` leaves without effect
