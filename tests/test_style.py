@@ -80,7 +80,7 @@ FLOORS = (
     "composition inputs targets",
     "backbones data",
     "heads sized survey",
-    "model tasks",
+    "matching model tasks",
     "bundle evaluation freezing gradients optimizers",
     "earlier",
     "cache predictor",

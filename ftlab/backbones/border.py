@@ -55,10 +55,7 @@ class Traced:
     def __init__(
         self, network: nn.Module, method: str = "forward", finish: Run | None = None, pick: Run | None = None
     ) -> None:
-        """`pick`: what of the method's output is wanted, without a computation; `finish` goes on from that.
-
-        Raises: UserError where torch.fx cannot trace the network.
-        """
+        """`pick`: what of the output `finish` is to have. Raises: UserError where torch.fx cannot trace the network."""
         self.network, self.method, self.finish, self.pick = network, method, finish, pick
         self.graph = self._trace(())
 
