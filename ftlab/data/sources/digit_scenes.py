@@ -16,11 +16,13 @@ from ftlab.data.splits import split_indices
 from ftlab.errors import UserError
 from ftlab.inputs.images.files import ArrayImages
 from ftlab.targets.boxes import BLANK, Boxes
+from ftlab.targets.masks import ArrayMasks, Masks
 from ftlab.targets.ragged import Parts, Ragged
 
 SHARES = (0.7, 0.15, 0.15)  # of the digits that scenes of train, val and test are made of
 TRIES = 50  # places that are tried for a digit, before the scene goes without it
 INK = 0.4  # of a digit's pixel, from which it belongs to the digit
+GROUND = "ground"  # the class of pixels that are of no digit
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 CONTRAST = 70  # of the grey of a digit's colour and of the ground beneath, in 255
 
@@ -34,7 +36,10 @@ class Scene:
 
 
 class DigitScenes(Source):
-    """Drawn by the seed. Each of the 1,797 digits is in scenes of one split only; grounds are textured at random."""
+    """Boxes, or masks for a task that takes these; drawn by the seed.
+
+    Each of the 1,797 digits is in scenes of one split only; grounds are textured at random.
+    """
 
     def __init__(
         self,
@@ -60,14 +65,15 @@ class DigitScenes(Source):
     def survey(self, seed: int) -> Splits:
         pixels, labels = images()
         parts, _ = split_indices(len(labels), torch.from_numpy(labels), SHARES, seed)
-        target, made = Boxes(DIGITS.classes), []
+        masked, made = self.target_kind == Masks.kind, []
         for number, (split, places, count) in enumerate(zip(("train", "val", "test"), parts, self.scenes, strict=True)):
             draw = np.random.default_rng([seed, number])
             drawn = [self.scene(draw, pixels[places], labels[places]) for _ in range(count)]
-            made.append(samples(split, drawn) if drawn else None)
+            made.append(samples(split, drawn, masked) if drawn else None)
         train, val, test = made
         assert train is not None  # there is one scene or more
         said = "data=digit_scenes is composed for a try: digits that were put on textured grounds, no photographs"
+        target = Masks((GROUND, *DIGITS.classes)) if masked else Boxes(DIGITS.classes)
         return Splits(train, val, test, target, (said,))
 
     def scene(self, draw: np.random.Generator, pixels: np.ndarray, labels: np.ndarray) -> Scene:
@@ -107,13 +113,16 @@ class DigitScenes(Source):
         return None
 
 
-def samples(split: str, drawn: Sequence[Scene]) -> Samples:
+def samples(split: str, drawn: Sequence[Scene], masked: bool) -> Samples:
+    inputs = ArrayImages(np.stack([scene.pixels for scene in drawn]))
+    names = [f"{split}/{place}" for place in range(len(drawn))]
+    if masked:
+        return Samples(inputs, ArrayMasks(torch.from_numpy(np.stack([scene.mask for scene in drawn]))), names)
     each: list[Parts] = []
     for scene in drawn:
         boxes, labels = torch.from_numpy(scene.boxes), torch.from_numpy(scene.labels)
         each.append({"boxes": boxes, "labels": labels, "crowd": torch.zeros(len(labels), dtype=torch.bool)})
-    names = [f"{split}/{place}" for place in range(len(drawn))]
-    return Samples(ArrayImages(np.stack([scene.pixels for scene in drawn])), Ragged.of(each, BLANK), names)
+    return Samples(inputs, Ragged.of(each, BLANK), names)
 
 
 def texture(draw: np.random.Generator, side: int) -> np.ndarray:
