@@ -25,7 +25,7 @@ MOVED = {
 }
 
 # Keys that came when users had options of their own, which may lack them.
-LATER = frozenset({"data.split_from", "data.split_seed", "data.dates", "data.index"})
+LATER = frozenset({"data.split_from", "data.split_seed", "data.dates", "data.index", "data.resize"})
 
 
 def current(name: Any) -> Any:

@@ -34,6 +34,7 @@ OF_DATA: dict[str, dict[str, Any]] = {
     TABLE: {"dates": "categories", "index": "keep"},
     SEQUENCE: {"whole": False, "level": "keep"},
 }
+OF_IMAGES = {"resize": "crop"}  # the same of every source of images
 OWN = ("resume", "resume_allow", "plan", "checkpoint.keep")  # how to resume, print and keep, not what to train
 
 
@@ -189,9 +190,8 @@ def as_read(settings: Mapping[str, Any]) -> dict[str, Any]:
 def begun_with(folder: Path) -> dict[str, Any]:
     """The config of a run, with what a run did that lacks a key. Raises: UserError for a file that cannot be read."""
     found = BEFORE | read_yaml(folder / CONFIG)
-    data = found.get("data")
-    if isinstance(data, Mapping) and data.get("_target_") in OF_DATA:
-        found["data"] = {**OF_DATA[data["_target_"]], **data}
+    if isinstance(data := found.get("data"), Mapping):
+        found["data"] = {**OF_DATA.get(str(data.get("_target_")), OF_IMAGES if "image_size" in data else {}), **data}
     return found
 
 

@@ -138,6 +138,7 @@ TYPES: dict[str, Any] = {
     "data.index": Literal["auto", "keep"],
     "data.missing": Literal["error", "drop"],
     "data.crop_pct": Annotated[float, Field(gt=0, le=1), "a number above 0, at most 1"] | None,
+    "data.resize": Literal["crop", "letterbox", "stretch"],
     "augment.rotation": NonNegativeFloat,
     "augment.shift": Probability,
     "augment.shear": NonNegativeFloat,

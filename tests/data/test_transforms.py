@@ -9,15 +9,10 @@ from torchvision.transforms import v2
 from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.inputs.augment import Augment
+from ftlab.inputs.images.geometry import resized
+from ftlab.inputs.images.movement import affine, inverse_matrix
 from ftlab.inputs.images.preprocessing import Preprocessing
-from ftlab.inputs.images.transforms import (
-    affine,
-    evaluation_transform,
-    inverse_matrix,
-    mix,
-    resized,
-    training_transform,
-)
+from ftlab.inputs.images.transforms import evaluation_transform, mix, training_transform
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 

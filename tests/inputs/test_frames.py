@@ -36,8 +36,10 @@ from ftlab.frames import Frame
 from ftlab.heads.base import Head
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.images.files import ImageFiles
+from ftlab.inputs.images.geometry import centre
+from ftlab.inputs.images.movement import affine, draw_matrix
 from ftlab.inputs.images.preprocessing import Preprocessing
-from ftlab.inputs.images.transforms import affine, centre, draw_matrix, training_transform
+from ftlab.inputs.images.transforms import training_transform
 from ftlab.inputs.tables.preprocessing import TablePreprocessing
 from ftlab.predictor import Predictor
 from ftlab.targets.base import Target
@@ -62,8 +64,16 @@ AUGMENTS = {
 }
 
 
-def preprocessing(size=(32, 38), crop_pct=0.8, interpolation="bilinear") -> Preprocessing:
-    return Preprocessing(size, (0.0,) * 3, (1.0,) * 3, interpolation, crop_pct)
+def preprocessing(size=(32, 38), crop_pct=0.8, interpolation="bilinear", resize="crop") -> Preprocessing:
+    return Preprocessing(size, (0.0,) * 3, (1.0,) * 3, interpolation, crop_pct, resize)
+
+
+WAYS = {
+    "crop": preprocessing(),
+    "tall": preprocessing((40, 21), 1.0, "bicubic"),
+    "letterbox": preprocessing((41, 38), 1.0, resize="letterbox"),
+    "stretch": preprocessing((40, 31), 1.0, "bicubic", resize="stretch"),
+}
 
 
 def spot(size: tuple[int, int], number: int) -> tuple[Tensor, Tensor]:
@@ -85,7 +95,7 @@ def brightest(images: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("augment", AUGMENTS.values(), ids=AUGMENTS)
-@pytest.mark.parametrize("own", [preprocessing(), preprocessing((40, 21), 1.0, "bicubic")], ids=["crop", "tall"])
+@pytest.mark.parametrize("own", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("size", SIZES)
 def test_a_pixel_lands_where_the_frame_says(size, own, augment):
     transform, seen = own.transform(augment), 0

@@ -26,7 +26,8 @@ from ftlab.frames import Frame, Size
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import FramedTransform, Inputs, Joined, Selected, Unread
 from ftlab.inputs.images.files import ArrayImages, ImageFiles, image_size, load_image, pixels
-from ftlab.inputs.images.transforms import Geometry, evaluation_transform, resized, resized_size, training_transform
+from ftlab.inputs.images.geometry import Geometry, resized, resized_size
+from ftlab.inputs.images.transforms import evaluation_transform, training_transform
 
 Picture = str | Path | Image.Image | Tensor | np.ndarray  # a file, a PIL image, a uint8 tensor (c, h, w) or array
 LONGEST = 160  # pixels of the longer side of an image in a gallery
@@ -34,10 +35,10 @@ VERSIONS = (PIL.__version__, torchvision.__version__)  # of what decodes and res
 
 
 class PictureTransform(FramedTransform):
-    """A raw image to uint8 (3, h, w) that covers the network's input, then to {"images": float32 (3, h, w)}."""
+    """A raw image to uint8 (3, h, w) that is `resized`, then to {"images": float32 (3, h, w)}."""
 
     def __init__(self, preprocessing: Geometry, augment: Augment | None) -> None:
-        """Raises: UserError for an unknown interpolation or a crop_pct outside (0, 1]."""
+        """Raises: UserError for an unknown interpolation or resize, or a crop_pct outside (0, 1]."""
         plain = evaluation_transform(preprocessing)
         self.one = plain if augment is None else training_transform(preprocessing, augment)
         self.random = self.one.random
