@@ -48,11 +48,26 @@ class Frame:
         back = torch.linalg.inv(self.matrix[..., :2])
         return Frame(torch.cat([back, -back @ self.matrix[..., 2:]], -1), self.size, self.raw)
 
+    def packed(self) -> Tensor:
+        """All of a batch as (b, 10) int32, bit by bit: what keeps numbers coarser leaves whole ones alone."""
+        sizes = torch.cat([self.raw, self.size], -1).to(torch.int32)
+        return torch.cat([self.matrix.flatten(-2).contiguous().view(torch.int32), sizes], -1)
+
+    @classmethod
+    def unpacked(cls, packed: Tensor) -> Self:
+        """What `packed` gave."""
+        matrix = packed[..., :6].contiguous().view(torch.float32).unflatten(-1, (2, 3))
+        return cls(matrix, packed[..., 6:8].long(), packed[..., 8:].long())
+
     def each(self, move: Callable[[Tensor], Tensor]) -> "Frame":
         """With `move` done to every tensor, but for another type of numbers: 16 bits cannot hold places."""
         moved = move(self.matrix)
         kept = moved if moved.dtype == self.matrix.dtype else self.matrix.to(moved.device)
         return Frame(kept, move(self.raw), move(self.size))
+
+    def of_one(self, place: int) -> "Frame":
+        """Of one sample of the batch."""
+        return Frame(self.matrix[place], self.raw[place], self.size[place])
 
     def select(self, places: Tensor) -> "Frame":
         """Of the samples at `places` (m,) of the batch."""

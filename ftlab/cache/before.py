@@ -18,7 +18,6 @@ from ftlab.errors import UserError
 from ftlab.inputs.augment import Augment
 from ftlab.model import Model
 from ftlab.strategies.base import Phase
-from ftlab.targets.base import Target
 
 
 def look(
@@ -60,14 +59,11 @@ def choices(probed: Probed, data: DataModule, settings: CacheSettings, machines:
     """One a phase. Raises: UserError where the cache asks for what cannot be."""
     if settings.views is not None and not data.augment.random:
         raise UserError(f"cache.views={settings.views}: no image is varied; leave it null, or choose another augment=")
-    unkept = not_kept(data.spec.target)
-    if settings.views is not None and unkept:
-        raise UserError(f"cache.views={settings.views}: {unkept}; leave it null")
     sizes = {name: bytes_of(s.shape, s.dtype, settings.dtype) for name, s in probed.shapes.items()}
     train, val = data.spec.sizes["train"], data.spec.sizes.get("val", 0)
     amounts = Amounts(sizes, views(settings, data.augment) * train, train, val)
     disk_not, disk_free = disk(amounts, settings, machines)
-    limits = Limits(settings, varied(settings, data.augment), unkept, disk_not, disk_free)
+    limits = Limits(settings, varied(settings, data.augment), disk_not, disk_free)
     return decide(probed.needs, amounts, limits)
 
 
@@ -86,11 +82,6 @@ def disk(amounts: Amounts, settings: CacheSettings, machines: int) -> tuple[str 
 def views(settings: CacheSettings, augment: Augment) -> int:
     """Variants of each training sample that are kept."""
     return (settings.views or 1) if augment.random else 1
-
-
-def not_kept(target: Target) -> str | None:
-    """Why nothing can be kept of samples with such targets; None: it can."""
-    return f"{target.plural} follow their inputs, and what is kept does not tell where to" if target.follows else None
 
 
 def varied(settings: CacheSettings, augment: Augment) -> str | None:

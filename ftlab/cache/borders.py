@@ -19,6 +19,7 @@ from ftlab.freezing import resting
 from ftlab.heads.vector import VectorHead
 from ftlab.model import Model
 
+FRAME = "frame"  # where the places of each input went, for targets that follow, as Frame.packed
 POOLED = "pooled"  # the vector that a head learns from, where the whole backbone is frozen
 
 Values = tuple[Tensor, ...]  # each (b, ...)
@@ -36,9 +37,9 @@ class Border:
 class Borders:
     """The freeze borders of one model."""
 
-    def __init__(self, model: Model) -> None:
-        """Raises: UserError where the backbone cannot be traced."""
-        self.model = model
+    def __init__(self, model: Model, framed: bool = False) -> None:
+        """`framed`: whether targets follow their inputs. Raises: UserError where the backbone cannot be traced."""
+        self.model, self.own = model, (FRAME,) if framed else ()
         self.traced = model.backbone.traced()
         self._cut = lru_cache(maxsize=None)(self._cut_before)
         self._last: tuple[Any, Callable[[Batch], Values]] | None = None  # what the last copy was made of, and the copy
@@ -59,16 +60,17 @@ class Borders:
         thawed = frozenset(trainable).intersection(stages)
         prefix, suffix = self._cut(thawed)
         if not thawed and isinstance(model.head, VectorHead):
-            return Border((POOLED,), lambda batch: Features(pooled=first(batch)), frozenset(stages))
+            return Border((POOLED, *self.own), lambda batch: Features(pooled=first(batch)), frozenset(stages))
         own = {f"backbone.model.{name}" for name in self.traced.parameters(prefix.names)}
         upstream = frozenset(stage for stage, parameters in stages.items() if own & set(parameters))
         if not upstream:
             return None
-        return Border(prefix.names, lambda batch: self._go_on(suffix, batch), upstream)
+        return Border((*prefix.names, *self.own), lambda batch: self._go_on(suffix, batch), upstream)
 
     def _go_on(self, suffix: nn.Module, batch: Batch) -> Features:
         suffix.train(self.model.training)  # picks the trace; the layers follow their own modes
-        found: Features = suffix(*batch.border or ())
+        values = batch.border or ()
+        found: Features = suffix(*values[: len(values) - len(self.own)])
         return found
 
     def values(self, names: Sequence[str]) -> Callable[[Batch], Values]:
@@ -91,14 +93,16 @@ class Borders:
 
     def _values(self, names: Sequence[str]) -> Callable[[Batch], Values]:
         backbone, head = self.model.backbone, self.model.head
-        inner, suffix = [name for name in names if name != POOLED], None
+        inner, suffix = [name for name in names if name not in (POOLED, FRAME)], None
         if POOLED in names:
             prefix, suffix = self._cut(frozenset())
             inner += [name for name in prefix.names if name not in inner]
-        run = self.traced.fast(inner)
+        run = self.traced.fast(inner) if inner else None
 
         def compute(batch: Batch) -> Values:
-            found = dict(zip(inner, run(*backbone.inputs(batch)), strict=True))
+            found = dict(zip(inner, run(*backbone.inputs(batch)), strict=True)) if run else {}
+            if batch.frame is not None:
+                found[FRAME] = batch.frame.packed()
             if suffix is not None:
                 assert isinstance(head, VectorHead)
                 found[POOLED] = head.pooled(suffix.eval()(*(found[name] for name in prefix.names)))
@@ -109,6 +113,8 @@ class Borders:
 
     def digest(self, name: str) -> str:
         """A hash of all that decides the value `name` but the inputs: the graph, its weights and its buffers."""
+        if name == FRAME:
+            return name  # no weight decides it
         if name != POOLED:
             return self.traced.digest([name])
         head = self.model.head

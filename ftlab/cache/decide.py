@@ -67,7 +67,6 @@ class Limits:
 
     settings: CacheSettings
     varied: str | None = None  # why training samples differ from epoch to epoch and cannot be kept; None: they can
-    unkept: str | None = None  # why nothing at all can be kept; None: it can
     disk_not: str | None = None  # why nothing can be kept on disk
     disk_free: float = inf  # bytes
 
@@ -121,7 +120,7 @@ def _choice(need: Need, train: bool, epochs: int, in_memory: int, more: int, lim
     mode = limits.settings.mode
     place, why = _place(need, epochs, in_memory, more, limits)
     if mode in KEPT and (place != mode or not train):
-        raise UserError(f"cache={mode}, phase '{need.phase}': {why if train or limits.unkept else limits.varied}")
+        raise UserError(f"cache={mode}, phase '{need.phase}': {why if train else limits.varied}")
     if not train and place in KEPT:
         return Choice(need.phase, "live", place, f"{limits.varied}; of val: {why}")
     return Choice(need.phase, place, place, why)
@@ -130,8 +129,6 @@ def _choice(need: Need, train: bool, epochs: int, in_memory: int, more: int, lim
 def _place(need: Need, epochs: int, in_memory: int, more: int, limits: Limits) -> tuple[Place, str]:
     settings = limits.settings
     forced = settings.mode in KEPT
-    if limits.unkept:
-        return "live", limits.unkept
     if epochs < 2 and not forced:
         return "live", "one epoch: nothing is computed twice"
     if not need.pays and not forced:

@@ -12,11 +12,15 @@ from ftlab.cache.borders import Values
 from ftlab.cache.rows import Rows
 from ftlab.data.base import Samples
 from ftlab.data.sampling import Key
+from ftlab.frames import Frame
 from ftlab.targets.base import Target
 
 
 class Kept:
-    """Batches of one split whose `border` is read from rows; row = view * samples + index."""
+    """Batches of one split whose `border` is read from rows; row = view * samples + index.
+
+    Of targets that follow, the last rows are the frames, by which they go again where the inputs once went.
+    """
 
     def __init__(self, rows: Sequence[Rows], samples: Samples, target: Target, views: int = 1) -> None:
         self.rows, self.samples, self.target, self.views = list(rows), samples, target, views
@@ -28,8 +32,17 @@ class Kept:
         epoch = places[0][0] or 0  # one of a batch is of all: a batch lies in one epoch
         row = index + epoch % self.views * len(self.samples)
         self.read += len(index)
-        targets = self.target.gathered(self.samples.targets, index)
-        return Batch(targets=targets, index=index, border=tuple(rows.get(row) for rows in self.rows))
+        border = tuple(rows.get(row) for rows in self.rows)
+        if not self.target.follows:
+            return Batch(self.target.gathered(self.samples.targets, index), index, border=border)
+        frame = Frame.unpacked(border[-1])
+        targets = self.target.collated(
+            [
+                self.target.follow(self.samples.targets[place], frame.of_one(number))
+                for number, place in enumerate(index.tolist())
+            ]
+        )
+        return Batch(targets, index, border=border, frame=frame)
 
     def take_read(self) -> int:
         """How many samples have been read since the last call."""

@@ -21,12 +21,8 @@ import ftlab
 from ftlab.backbones.base import Features
 from ftlab.backbones.module import ModuleBackbone
 from ftlab.batch import Batch
-from ftlab.cache.before import choices
-from ftlab.cache.decide import Need
 from ftlab.cache.decoded import Decoded
-from ftlab.cache.probe import Probed
 from ftlab.cache.settings import CacheSettings
-from ftlab.cache.shelf import Shape
 from ftlab.data.base import Samples, Splits
 from ftlab.data.module import DataModule, describe
 from ftlab.data.sampling import KeyedDataset, key
@@ -274,20 +270,6 @@ def test_what_cannot_be_followed_is_refused():
         KeyedDataset(samples, TablePreprocessing((), ()).transform(), seed=0, target=Point())
 
 
-def test_nothing_is_kept_behind_the_border_of_samples_whose_targets_follow():
-    probed = Probed(
-        [Need("head", 9, frozenset({"head"}), ("x",), frozenset({"stem"}))], {"x": Shape((4,), torch.float32)}
-    )
-    data = module(spots(), Point(), Augment(horizontal_flip=1.0))
-    (choice,) = choices(probed, data, CacheSettings("auto"), 1)
-    why = "points follow their inputs, and what is kept does not tell where to"
-    assert (choice.train, choice.val, choice.why) == ("live", "live", why)
-    with pytest.raises(UserError, match=f"cache=memory, phase 'head': {why}"):
-        choices(probed, data, CacheSettings("memory"), 1)
-    with pytest.raises(UserError, match=f"cache.views=4: {why}; leave it null"):
-        choices(probed, data, CacheSettings("auto", views=4), 1)
-
-
 class Brightest(nn.Module):
     """Answers with the centre of brightness."""
 
@@ -361,17 +343,45 @@ class Place(Head):
         return brightest(features.maps.float()) + self.shift(features.maps.new_ones(1, 1))
 
 
-def test_a_run_of_targets_that_follow_ends_in_a_bundle_that_answers_in_the_originals_pixels(tmp_path: Path) -> None:
+def run(folder: Path, *words: str) -> tuple[dict[str, Any], ModuleBackbone]:
     samples, stem = spots(), nn.Conv2d(3, 3, 1)
     nn.init.dirac_(stem.weight)
     nn.init.zeros_(stem.bias)
     network = ModuleBackbone(nn.Sequential(OrderedDict(stem=stem)), {"stem": ["stem"]}, 3, preprocessing())
-    words = ["strategy=head_only", "trainer.max_epochs=3", "trainer.accelerator=cpu", "augment=light"]
-    config = ftlab.compose([*words, "optimizer.lr=0.1", "data.batch_size=4", f"trusted_modules=[{__name__}]"])
+    fixed = ["strategy=head_only", "trainer.max_epochs=3", "trainer.accelerator=cpu", "optimizer.lr=0.1"]
+    config = ftlab.compose([*fixed, "data.batch_size=4", f"trusted_modules=[{__name__}]", *words])
     config["task"], config["head"] = ({"_target_": f"{__name__}.{name}"} for name in ("Pointing", "Place"))
-    report = ftlab.train(config, run_dir=tmp_path, data=Splits(samples, samples, samples, Point()), backbone=network)
+    splits = Splits(samples, samples, samples, Point())
+    return ftlab.train(config, run_dir=folder, data=splits, backbone=network), network
+
+
+def test_a_run_of_targets_that_follow_ends_in_a_bundle_that_answers_in_the_originals_pixels(tmp_path: Path) -> None:
+    report, network = run(tmp_path, "augment=light")
     assert [phase["cache"]["train"] for phase in report["phases"]] == ["live"]
     assert report["metrics"]["test"]["mae"] < 1
     predictor = ftlab.load(tmp_path / "bundle", backbone=network, trusted_modules=[__name__])
-    places = torch.tensor([list(one.values()) for one in predictor.predict(samples.inputs)])
-    assert (places - samples.targets).abs().max() < 3  # one pixel of the network is up to 1.9 of the original
+    places = torch.tensor([list(one.values()) for one in predictor.predict(spots().inputs)])
+    assert (places - spots().targets).abs().max() < 3  # one pixel of the network is up to 1.9 of the original
+
+
+def test_what_is_kept_behind_the_border_takes_its_targets_to_where_they_went(tmp_path: Path) -> None:
+    reports = {mode: run(tmp_path / mode, f"cache={mode}")[0] for mode in ("off", "memory", "disk")}
+    losses = {mode: [epoch["train"]["loss"] for epoch in report["history"]] for mode, report in reports.items()}
+    assert losses["memory"] == pytest.approx(losses["off"], rel=1e-5)
+    assert losses["disk"] == losses["memory"]
+    assert [phase["cache"]["train"] for phase in reports["memory"]["phases"]] == ["memory"]
+
+
+def test_variants_that_are_kept_have_each_its_own_targets(tmp_path: Path) -> None:
+    report, _ = run(tmp_path, "cache=memory", "cache.views=2", "cache.dtype=uint8", "augment=light")
+    assert report["phases"][0]["cache"]["train"] == "memory"
+    # Mistaken for those of the other variant or of the raw image, targets would be pixels away.
+    assert report["history"][-1]["train"]["loss"] < 2
+
+
+def test_a_packed_frame_is_the_same_bit_by_bit():
+    frame = Frame.stacked([Frame.of(((1 / 3, 0, -7.25), (0, 1e-7, 3)), (40_000, 17), (32, 38))] * 2)
+    back = Frame.unpacked(frame.packed())
+    assert torch.equal(back.matrix, frame.matrix)
+    assert torch.equal(back.raw, frame.raw)
+    assert torch.equal(back.size, frame.size)

@@ -24,15 +24,18 @@ class Digits(Source):
         self.split = split
 
     def survey(self, seed: int) -> Splits:
-        rows = np.loadtxt(packaged(), delimiter=",", dtype=np.uint8)
-        pixels = np.round(rows[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-        everything = Samples(
-            ArrayImages(pixels),
-            torch.from_numpy(rows[:, -1].astype(np.int64)),
-            [f"digits/{index}" for index in range(len(pixels))],
-        )
+        pixels, labels = images()
+        names = [f"digits/{index}" for index in range(len(pixels))]
+        everything = Samples(ArrayImages(pixels), torch.from_numpy(labels), names)
         train, val, test, warnings = complete(DIGITS, everything, None, None, self.split, seed)
         return Splits(train, val, test, DIGITS, warnings)
+
+
+def images() -> tuple[np.ndarray, np.ndarray]:
+    """(n, 8, 8) uint8 from 0 to 255, and (n,) int64."""
+    rows = np.loadtxt(packaged(), delimiter=",", dtype=np.uint8)
+    pixels = np.round(rows[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    return pixels, rows[:, -1].astype(np.int64)
 
 
 def packaged() -> Path:
