@@ -43,7 +43,7 @@ class PascalVoc(Source):
         if folder is None:
             raise UserError(f"data.root={printable(root)} holds no .xml file, nor do {' and '.join(XML[:2])} in it")
         images = _images(root)
-        sheets = [_sheet(path, self.first) for path in _xml(folder)]
+        sheets = [sheet_of(path, self.first) for path in _xml(folder)]
         split_of = _sets(root, {sheet.path.stem for sheet in sheets})
         classes = sorted({name for sheet in sheets for name, _ in sheet.named}, key=in_order)
         read = Reading(tuple(classes))
@@ -97,7 +97,7 @@ class Sheet:
     fault: Fault | None = None
 
 
-def _sheet(path: Path, first: int) -> Sheet:
+def sheet_of(path: Path, first: int) -> Sheet:
     """A broken file is one with a fault: the others can be used."""
     name = printable(path)
     try:
