@@ -34,7 +34,8 @@ OF_DATA: dict[str, dict[str, Any]] = {
     TABLE: {"dates": "categories", "index": "keep"},
     SEQUENCE: {"whole": False, "level": "keep"},
 }
-OF_IMAGES = {"resize": "crop"}  # the same of every source of images
+# The same of keys that any source of images has, and any augmentation.
+OF_IMAGES = {"data.resize": "crop"} | {f"augment.{key}": 0 for key in ("crop", "brightness", "contrast", "saturation")}
 OWN = ("resume", "resume_allow", "plan", "checkpoint.keep")  # how to resume, print and keep, not what to train
 
 
@@ -160,7 +161,8 @@ def is_unasked(at: Mapping[str, Any]) -> bool:
 def as_begun(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """`settings` with what each key that is `auto` was found to be, or written as, when the run began."""
     found = dict(settings)
-    for key in LATER:
+    same = tuple(key for key, value in OF_IMAGES.items() if value_of(settings, key) == value)
+    for key in (*LATER, *same):
         if value_of(stored, key) is None and value_of(found, key) is not None:
             found = without(found, key)
     for key in (*AUTOMATIC, *LATER_AUTO):
@@ -190,8 +192,9 @@ def as_read(settings: Mapping[str, Any]) -> dict[str, Any]:
 def begun_with(folder: Path) -> dict[str, Any]:
     """The config of a run, with what a run did that lacks a key. Raises: UserError for a file that cannot be read."""
     found = BEFORE | read_yaml(folder / CONFIG)
-    if isinstance(data := found.get("data"), Mapping):
-        found["data"] = {**OF_DATA.get(str(data.get("_target_")), OF_IMAGES if "image_size" in data else {}), **data}
+    data = found.get("data")
+    if isinstance(data, Mapping) and data.get("_target_") in OF_DATA:
+        found["data"] = {**OF_DATA[data["_target_"]], **data}
     return found
 
 

@@ -154,6 +154,10 @@ TYPES: dict[str, Any] = {
     "augment.erasing": Probability,
     "augment.mixup": NonNegativeFloat,
     "augment.cutmix": NonNegativeFloat,
+    "augment.crop": Probability,
+    "augment.brightness": Probability,
+    "augment.contrast": Probability,
+    "augment.saturation": Probability,
     # backbones, heads
     "backbone.weights": Path | None,
     "backbone.until": str | None,

@@ -14,6 +14,7 @@ from ftlab.frames import Frame, Size
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.images.geometry import centre, centred
 
+RATIO = 4 / 3  # of the sides of a random crop, as the field has it
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
@@ -43,10 +44,13 @@ class Movement:
         return Frame.of(back, self.size, size).inverse()
 
 
-def draw(augment: Augment, size: Size) -> Movement:
-    """A random Movement within the ranges of `augment`, by torch's generator."""
+def draw(augment: Augment, have: Size, size: Size) -> Movement:
+    """A random Movement of pixels of the size `have` within the ranges of `augment`, by torch's generator."""
     flip = bool(torch.rand(()) < augment.horizontal_flip)
-    return Movement(size, flip, draw_matrix(augment, size, flip) if augment.moves else None)
+    if not augment.moves:
+        return Movement(size, flip)
+    matrix = draw_matrix(augment, size, flip)
+    return Movement(size, flip, draw_window(augment.crop, have, size, matrix) if augment.crop else matrix)
 
 
 def draw_matrix(augment: Augment, size: tuple[int, int], flip: bool) -> Matrix:
@@ -59,6 +63,19 @@ def draw_matrix(augment: Augment, size: tuple[int, int], flip: bool) -> Matrix:
         scale=1 + augment.zoom * zoom,
         flip=flip,
     )
+
+
+def draw_window(least: float, have: Size, size: Size, matrix: Matrix) -> Matrix:
+    """`matrix`, and then the result lies in a random window: `least` to all of the area of `size`, anywhere in pixels
+    of the size `have`, its sides out of proportion by up to RATIO, no longer than those of `size`; uses four numbers
+    of torch's generator. Source: Szegedy et al. 2015, arXiv:1409.4842.
+    """
+    area, ratio, down, right = torch.rand(4).tolist()
+    share, stretch = least + (1 - least) * area, RATIO ** (2 * ratio - 1)
+    across, along = min(1.0, math.sqrt(share * stretch)), min(1.0, math.sqrt(share / stretch))
+    (a, b, x), (c, d, y) = matrix
+    left, top = (right - 0.5) * max(0.0, have[1] - across * size[1]), (down - 0.5) * max(0.0, have[0] - along * size[0])
+    return (across * a, across * b, across * x + left), (along * c, along * d, along * y + top)
 
 
 def inverse_matrix(rotation: float, shift: tuple[float, float], shear: float, scale: float, flip: bool) -> Matrix:

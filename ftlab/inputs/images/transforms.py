@@ -99,6 +99,7 @@ class _Training(_Evaluation):
             interpolation=InterpolationMode.BILINEAR,
             fill=(self.mean if self.fill is None else self.fill).flatten().tolist(),
         )
+        self.colours = v2.ColorJitter(augment.brightness, augment.contrast, augment.saturation)
         self.erase = v2.RandomErasing(p=augment.erasing)  # to 0, the mean colour after normalisation
 
     def then(self, pixels: Tensor) -> Tensor:
@@ -113,8 +114,11 @@ class _Training(_Evaluation):
     def varied(self, pixels: Tensor) -> tuple[Tensor, Movement]:
         if self.augment.randaugment:
             pixels = self.randaugment(pixels)
-        movement = draw(self.augment, self.preprocessing.size)
-        pixels = self.normalise(movement.act(padded(pixels, self.preprocessing), self.fill))
+        if self.augment.colours:
+            pixels = self.colours(pixels)
+        pixels = padded(pixels, self.preprocessing)
+        movement = draw(self.augment, (pixels.shape[-2], pixels.shape[-1]), self.preprocessing.size)
+        pixels = self.normalise(movement.act(pixels, self.fill))
         return (self.erase(pixels) if self.augment.erasing else pixels), movement
 
 
