@@ -16,8 +16,8 @@ LAST = "checkpoints/last.ckpt"  # inside a run's folder
 CONFIG, REPORT = "config.yaml", "report.json"
 AUTO = "auto"
 AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
-MAX_EPOCHS, LABEL_SMOOTHING = "trainer.max_epochs", "task.label_smoothing"
-BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING)  # what is chosen by the size of the data, before there is a network
+MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE = "trainer.max_epochs", "task.label_smoothing", "data.image_size"
+BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE)  # what is chosen by the size of the data, before there is a network
 # Whose default was no `auto` in earlier versions.
 LATER_AUTO = (
     *("strategy.restore_best", "strategy.rate", "strategy.head_share", "backbone.dropout", "monitor"),

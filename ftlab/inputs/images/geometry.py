@@ -90,6 +90,13 @@ def resized_frame(size: Size, preprocessing: Geometry) -> Frame:
     return frame.then(Frame.of(((1.0, 0.0, left), (0.0, 1.0, top)), (height, width), preprocessing.size))
 
 
+def evaluation_frame(size: Size, preprocessing: Geometry) -> Frame:
+    """Where the places of an image of `size` (h, w) lie in the network's input, unless it is varied."""
+    frame = resized_frame(size, preprocessing)
+    height, width = frame.size.tolist()
+    return frame.then(centred((height, width), preprocessing.size))
+
+
 def centre(pixels: Tensor, size: Size) -> Tensor:
     """The middle (c, *size) of pixels (c, h, w); no copy."""
     top, left = corner((pixels.shape[-2], pixels.shape[-1]), size)

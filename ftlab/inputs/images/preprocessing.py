@@ -8,6 +8,7 @@ import torch
 
 from ftlab.batch import Fields
 from ftlab.errors import UserError
+from ftlab.frames import Frame
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing, Inputs, Transform, Unread
 
@@ -100,6 +101,11 @@ class Preprocessing(InputPreprocessing):
             crop_pct=stored["crop_pct"],
             resize=stored.get("resize", "crop"),  # bundles of before there was another way lack it
         )
+
+    def frame(self, inputs: "Inputs", index: int) -> Frame | None:
+        from ftlab.inputs.images.pictures import frame
+
+        return frame(self, inputs, index)
 
     def first_shapes(self, inputs: "Inputs") -> Iterator[tuple[int, ...] | None]:
         from ftlab.inputs.images.pictures import first_shapes
