@@ -5,16 +5,17 @@ Shapes: m boxes of one picture. A box is (left, top, right, bottom) in pixels, t
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from ftlab.data.base import Samples, Splits
 from ftlab.data.groups import GroupPattern, grouped
+from ftlab.data.sources.outlines import Drawing, OutlineMasks
 from ftlab.data.sources.split_names import SPLITS
 from ftlab.data.splits import complete
 from ftlab.errors import UserError
@@ -24,10 +25,12 @@ from ftlab.frames import Size
 from ftlab.inputs.images.files import ImageFiles, image_size, load_image
 from ftlab.problems import Fault, Problem, problem
 from ftlab.targets.boxes import BLANK, Boxes
+from ftlab.targets.masks import Masks
 from ftlab.targets.ragged import Parts, Ragged
 
 Box = tuple[float, float, float, float]
 Outside = Literal["cut", "drop", "error"]
+GROUND = "background"  # the class of pixels that are in no outline
 SLACK = 0.5  # pixels by which a box may lie outside since it was rounded: cut without a word
 PARTLY, WHOLLY, TWICE = (
     "boxes lie partly outside of the image",
@@ -45,6 +48,7 @@ class Mark:
     label: int
     place: str  # where it stands: "labels/a.txt, line 3"
     crowd: bool = False
+    outline: Any = None  # COCO's segmentation, where masks are asked for
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Sharing:
     outside: Outside
     groups: GroupPattern | None = None
     learned: bool = True  # Source.learned
+    masked: bool = False  # whether masks are drawn of the outlines
 
 
 def measured(path: Path, told: Size | None = None) -> Size | Fault:
@@ -96,12 +101,11 @@ def measured(path: Path, told: Size | None = None) -> Size | Fault:
     return Fault(name, "images have another size than their annotations say", f"{name}: {said}")
 
 
-def picture(path: Path, split: str, told: Size | None, marks: Callable[[Size], Iterable[Mark | Fault]]) -> Picture:
-    """A picture with its marks, which may need its size."""
-    size = measured(path, told)
+def picture(path: Path, split: str, size: Size | Fault, marks: Iterable[Mark | Fault]) -> Picture:
+    """A picture of the size that was `measured`, with its marks."""
     if isinstance(size, Fault):
         return Picture(path, split, fault=size)
-    found = list(marks(size))
+    found = list(marks)
     wrong = next((mark for mark in found if isinstance(mark, Fault)), None)
     return Picture(path, split, size, tuple(mark for mark in found if isinstance(mark, Mark)), wrong)
 
@@ -172,7 +176,7 @@ def splits_of(read: Reading, sharing: Sharing, seed: int) -> Splits:
     if sharing.learned and not kept["train"]:
         raise UserError(faults[0].reason if faults else f"{printable(sharing.root)}: no image is of the train split")
     samples, problems = _samples(kept, sharing)
-    target = Boxes(read.classes)
+    target = Masks((GROUND, *read.classes)) if sharing.masked else Boxes(read.classes)
     train, val, test = samples["train"], samples.get("val"), samples.get("test")
     train, val, test, said = complete(target, train, val, test, sharing.split, seed)
     problems = [*read.problems, *judge.problems(), *problems]
@@ -198,7 +202,14 @@ def _samples(
     several = {}
     for split, pairs in kept.items():
         paths = [one.path for one, _ in pairs]
-        column = Ragged.of([parts for _, parts in pairs], BLANK)
+        column = _drawings(pairs) if sharing.masked else Ragged.of([parts for _, parts in pairs], BLANK)
         if pairs or split == "train":
             several[split] = Samples(ImageFiles(paths), column, [printable(path) for path in paths])
     return grouped(several, sharing.groups, sharing.root) if sharing.groups else (several, [])
+
+
+def _drawings(pairs: Sequence[tuple[Picture, Parts]]) -> OutlineMasks:
+    """Class 0 is the ground."""
+    return OutlineMasks(
+        [Drawing(one.size, tuple((mark.label + 1, mark.outline, mark.place) for mark in one.marks)) for one, _ in pairs]
+    )

@@ -9,13 +9,14 @@ from typing import Any
 
 from ftlab.data.base import Source, Splits
 from ftlab.data.groups import GroupPattern
-from ftlab.data.sources.annotated import Box, Mark, Outside, Picture, Reading, Sharing, picture, splits_of
+from ftlab.data.sources.annotated import Box, Mark, Outside, Picture, Reading, Sharing, measured, picture, splits_of
 from ftlab.data.sources.run_lengths import around, mask_of
 from ftlab.errors import UserError
 from ftlab.files.folders import existing_folder, not_there
 from ftlab.files.paths import printable
 from ftlab.frames import Size
 from ftlab.problems import Fault, problem
+from ftlab.targets.masks import Masks
 
 WORDS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 USUAL = ("{0}/_annotations.coco.json", "annotations/instances_{0}*.json", "annotations/{0}.json", "{0}.json")
@@ -28,7 +29,8 @@ class Coco(Source):
     """`train`, `val` and `test` are files below `root`; None for all: found under the names that are usual.
 
     Ids may be any, in any order; an image without annotation has no box. An annotation without a box has that around
-    its segmentation. Crowd regions are kept as such. Raises (survey): UserError naming the file, for what is wrong as a
+    its segmentation. Crowd regions are kept as such. For a task that takes masks these are drawn of the
+    segmentations, upon the class `background`. Raises (survey): UserError naming the file, for what is wrong as a
     whole.
     """
 
@@ -53,15 +55,15 @@ class Coco(Source):
         if self.learned and "train" not in files:
             raise UserError(f"data.train: no file of train beside {', '.join(files)}; give data.train=FILE")
         classes = next(iter(files.values())).classes
-        read = Reading(tuple(classes.values()))
+        read, masked = Reading(tuple(classes.values())), self.target_kind == Masks.kind
         for split, file in files.items():
             if file.classes != classes:
                 raise file.error("its categories are not those of the first file; give all the same ids and names")
-            read.pictures += file.pictures(split, _folder(root, self.images, file))
+            read.pictures += file.pictures(split, _folder(root, self.images, file), masked)
             read.problems += problem(
                 "annotations are of images that are not listed", "warning", file.lost, "they are left out"
             )
-        return splits_of(read, Sharing(root, self.split, self.outside, self.groups, self.learned), seed)
+        return splits_of(read, Sharing(root, self.split, self.outside, self.groups, self.learned, masked), seed)
 
 
 def _files(root: Path, typed: Mapping[str, str | None]) -> dict[str, Path]:
@@ -164,7 +166,7 @@ class _File:
             raise self.error("its 'categories' are empty")
         return found
 
-    def pictures(self, split: str, folder: Path) -> Iterator[Picture]:
+    def pictures(self, split: str, folder: Path, masked: bool) -> Iterator[Picture]:
         labels = {key: place for place, key in enumerate(self.classes)}
         for key, node in self.images.items():
             name, told = node.get("file_name"), (node.get("height"), node.get("width"))
@@ -174,11 +176,11 @@ class _File:
                 yield Picture(folder / f"image {key}", split, fault=fault)
                 continue
             known: Size | None = told if all(isinstance(side, int) for side in told) else None  # type: ignore[assignment]
-            entries = self.entries[key]
-            yield picture(folder / name, split, known, lambda _, own=entries: (_mark(one, labels) for one in own))  # type: ignore[misc]
+            marks = [_mark(one, labels, masked) for one in self.entries[key]]
+            yield picture(folder / name, split, measured(folder / name, known), marks)
 
 
-def _mark(entry: _Entry, labels: Mapping[Any, int]) -> Mark | Fault:
+def _mark(entry: _Entry, labels: Mapping[Any, int], masked: bool) -> Mark | Fault:
     node, place = entry.node, entry.place
     category = node.get("category_id")
     if not isinstance(category, int | str) or category not in labels:
@@ -188,15 +190,28 @@ def _mark(entry: _Entry, labels: Mapping[Any, int]) -> Mark | Fault:
         box = _box(node)
     except ValueError as error:
         return Fault(place, "annotations have no box", f"{place}: {error}")
-    return Mark(box, labels[category], place, bool(node.get("iscrowd")))
+    outline = node.get("segmentation") if masked else None
+    if masked and not outline:
+        kind, said = "annotations have no segmentation", "no segmentation, of which a mask is drawn"
+        return Fault(place, kind, f"{place}: {said}")
+    try:
+        if masked:
+            _around(outline)
+    except ValueError as error:
+        return Fault(place, "annotations have a broken segmentation", f"{place}: {error}")
+    return Mark(box, labels[category], place, bool(node.get("iscrowd")), outline)
 
 
 def _box(node: Node) -> Box:
     """Of left, top, width and height; without them around the segmentation. Raises: ValueError for neither."""
-    given, outline = node.get("bbox"), node.get("segmentation")
-    if given:
-        left, top, width, height = _numbers(given, "bbox", 4)
-        return left, top, left + width, top + height
+    if not node.get("bbox"):
+        return _around(node.get("segmentation"))
+    left, top, width, height = _numbers(node["bbox"], "bbox", 4)
+    return left, top, left + width, top + height
+
+
+def _around(outline: Any) -> Box:
+    """Raises: ValueError for what is no outline."""
     if isinstance(outline, Mapping):
         return around(mask_of(outline))
     if not isinstance(outline, list) or not outline:

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 
 from ftlab.data.base import Source, Splits
 from ftlab.data.groups import GroupPattern
-from ftlab.data.sources.annotated import Mark, Outside, Picture, Reading, Sharing, picture, splits_of
+from ftlab.data.sources.annotated import Mark, Outside, Picture, Reading, Sharing, measured, picture, splits_of
 from ftlab.data.sources.split_names import SPLITS
 from ftlab.errors import UserError
 from ftlab.files.folders import existing_folder, image_files, visible
@@ -145,4 +145,4 @@ def _picture(sheet: Sheet, split: str, images: dict[str, Path], labels: dict[str
     if sheet.fault:
         return Picture(path, split, fault=sheet.fault)
     marks = [Mark(mark.box, labels[name], mark.place, mark.crowd) for name, mark in sheet.named]
-    return picture(path, split, sheet.size, lambda _: marks)
+    return picture(path, split, measured(path, sheet.size), marks)

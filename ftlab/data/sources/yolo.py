@@ -7,7 +7,7 @@ from typing import Any
 
 from ftlab.data.base import Source, Splits
 from ftlab.data.groups import GroupPattern
-from ftlab.data.sources.annotated import Box, Mark, Outside, Picture, Reading, Sharing, picture, splits_of
+from ftlab.data.sources.annotated import Box, Mark, Outside, Picture, Reading, Sharing, measured, picture, splits_of
 from ftlab.errors import UserError
 from ftlab.files.folders import existing_folder, image_files, not_there
 from ftlab.files.image_suffixes import image_suffixes
@@ -143,7 +143,10 @@ def _picture(path: Path, split: str, classes: Sequence[str]) -> Picture:
         return Picture(path, split, fault=Fault(name, "label files are no text", f"{name}: no text of UTF-8"))
     lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     places = [(f"{printable(file)}, line {number}", cells) for number, cells in lines]
-    return picture(path, split, None, lambda size: (_mark(place, cells, size, classes) for place, cells in places))
+    size = measured(path)
+    if isinstance(size, Fault):
+        return Picture(path, split, fault=size)
+    return picture(path, split, size, [_mark(place, cells, size, classes) for place, cells in places])
 
 
 def _mark(place: str, cells: Sequence[str], size: Size, classes: Sequence[str]) -> Mark | Fault:

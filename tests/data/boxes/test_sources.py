@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ftlab.data.base import Samples, Splits
+from ftlab.data.sources.outlines import polygon
 from ftlab.data.sources.run_lengths import around, mask_of
 from ftlab.errors import UserError
 from tests.data.boxes.made import ALL, BOXES, SIZES, coco, coco_node, image, voc, voc_text, yolo, yolo_lines
@@ -203,3 +204,50 @@ def test_what_is_only_measured_needs_no_train(tmp_path: Path):
     splits = source.survey(0)
     assert (len(splits.train), len(splits.test)) == (0, 2)
     assert torch.equal(splits.test.targets.counts.sort().values, torch.tensor([1, 2]))
+
+
+def test_masks_are_drawn_of_segmentations_the_smaller_upon_the_larger(tmp_path: Path):
+    node, runs = coco_node(), {"size": [50, 20], "counts": [5, 10, 985]}
+    for one in node["annotations"]:
+        left, top, width, height = one["bbox"]
+        right, bottom = left + width, top + height
+        one["segmentation"] = [[left, top, right, top, right, bottom, left, bottom]]
+    node["annotations"][0]["segmentation"] = runs  # the column at the left, from 5 to 15
+    square = {"bbox": [6, 5, 2, 2], "segmentation": [[6, 5, 8, 5, 8, 7, 6, 7]]}
+    node["annotations"].append({"image_id": 9, "category_id": 3, **square})
+    source = coco(tmp_path, node)
+    source.target_kind = "masks"
+    splits = source.survey(0)
+    assert splits.target.classes == ("background", "cat", "dog")
+    masks = {Path(name).stem: splits.train.targets[index] for index, name in enumerate(splits.train.names)}
+    expected = torch.zeros(30, 40, dtype=torch.uint8)
+    expected[3:18, 4:14] = 1
+    expected[10:30, 20:40] = 2
+    expected[5:7, 6:8] = 2
+    assert torch.equal(masks["a"], expected)
+    column = torch.zeros(50, 20, dtype=torch.uint8)
+    column[5:15, 0] = 2
+    assert torch.equal(masks["b"], column)
+    assert splits.target.faults(splits.train.targets) == {}
+    other = splits.suited(type(splits.target)(("dog", "cat", "background")))
+    renumbered = torch.tensor([2, 1, 0], dtype=torch.uint8)
+    assert torch.equal(other.train.targets[0], renumbered[splits.train.targets[0].long()])
+
+
+def test_a_triangle_covers_the_pixels_whose_middle_is_inside():
+    inside = polygon(np.array([[0, 0], [8, 0], [0, 8]], float), (8, 8))
+    rows, columns = np.mgrid[:8, :8] + 0.5
+    assert np.array_equal(inside | (rows + columns == 8), rows + columns <= 8)
+    assert not polygon(np.array([[-9, -9], [-1, -9], [-1, -1]], float), (8, 8)).any()
+    assert polygon(np.array([[-9, -9], [99, -9], [99, 99], [-9, 99]], float), (8, 8)).all()
+
+
+@pytest.mark.parametrize("segmentation", [None, [[1, 2, 3]], {"size": [3, 3], "counts": [1]}])
+def test_an_annotation_of_which_no_mask_can_be_drawn_is_told(tmp_path: Path, segmentation):
+    node = coco_node()
+    for one in node["annotations"]:
+        one["segmentation"] = segmentation
+    source = coco(tmp_path, node)
+    source.target_kind = "masks"
+    with pytest.raises(UserError, match=r"annotation 10[01]: .*(segmentation|runs)"):
+        source.read(0)
