@@ -25,7 +25,10 @@ MOVED = {
 }
 
 # Keys that came when users had options of their own, which may lack them.
-LATER = frozenset({"data.split_from", "data.split_seed", "data.dates", "data.index"})
+LATER = frozenset(
+    {"data.split_from", "data.split_seed", "data.dates", "data.index", "data.resize"}
+    | {f"augment.{key}" for key in ("crop", "brightness", "contrast", "saturation")}
+)
 
 
 def current(name: Any) -> Any:

@@ -14,6 +14,7 @@ from ftlab.batch import Batch
 from ftlab.cache.settings import CacheSettings
 from ftlab.config import instantiate, named, options
 from ftlab.data.base import DataSpec, Splits
+from ftlab.data.checks.seen import unseen
 from ftlab.data.checks.targets import small, undecided
 from ftlab.data.membership.holding import Hold
 from ftlab.data.membership.record import Membership
@@ -81,7 +82,7 @@ def put_together(
 ) -> Parts:
     """As `assemble`, for data that have been read and described. `phases`: to be repeated, so val is not asked for."""
     is_judged = splits.val is not None or phases is not None
-    choices = by_size(config, spec)
+    choices = by_size(config, spec, splits.train.inputs)
     config, make = settled(config, choices), partial(instantiate, trusted_modules=config["trusted_modules"])
     task: Task = make(config["task"], spec=spec)
     fitted = _fitted(config, splits)
@@ -98,7 +99,7 @@ def put_together(
     model = Model(backbone, head)
     augment = make(config["augment"])
     check_augment(augment, preprocessing, spec.target)
-    remarks = preprocessing.remarks(splits.inputs())
+    remarks = (*preprocessing.remarks(splits.inputs()), *unseen(splits, preprocessing))
     unjudged = unjudged_by(config["monitor"], config.get("refit", False), task, is_judged)
     phases = list(phases or _phases(config, model, task, is_judged))
     unchecked = _check_gradients(phases, model, splits, preprocessing)

@@ -54,7 +54,7 @@ def counted(count: int, kind: str) -> str:
 
 
 def _single(noun: str) -> str:
-    if noun.endswith("sses"):
+    if noun.endswith(("sses", "xes")):
         return noun.removesuffix("es")
     if noun == "series":
         return noun

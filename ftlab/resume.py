@@ -16,8 +16,8 @@ LAST = "checkpoints/last.ckpt"  # inside a run's folder
 CONFIG, REPORT = "config.yaml", "report.json"
 AUTO = "auto"
 AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
-MAX_EPOCHS, LABEL_SMOOTHING = "trainer.max_epochs", "task.label_smoothing"
-BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING)  # what is chosen by the size of the data, before there is a network
+MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE = "trainer.max_epochs", "task.label_smoothing", "data.image_size"
+BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE)  # what is chosen by the size of the data, before there is a network
 # Whose default was no `auto` in earlier versions.
 LATER_AUTO = (
     *("strategy.restore_best", "strategy.rate", "strategy.head_share", "backbone.dropout", "monitor"),
@@ -39,6 +39,8 @@ OF_DATA: dict[str, dict[str, Any]] = {
     TABLE: {"dates": "categories", "index": "keep"},
     SEQUENCE: {"whole": False, "level": "keep"},
 }
+# The same of keys that any source of images has, and any augmentation.
+OF_IMAGES = {"data.resize": "crop"} | {f"augment.{key}": 0 for key in ("crop", "brightness", "contrast", "saturation")}
 OWN = ("resume", "resume_allow", "plan", "checkpoint.keep")  # how to resume, print and keep, not what to train
 
 
@@ -164,7 +166,8 @@ def is_unasked(at: Mapping[str, Any]) -> bool:
 def as_begun(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """`settings` with what each key that is `auto` was found to be, or written as, when the run began."""
     found = dict(settings)
-    for key in LATER:
+    same = tuple(key for key, value in OF_IMAGES.items() if value_of(settings, key) == value)
+    for key in (*LATER, *same):
         if value_of(stored, key) is None and value_of(found, key) is not None:
             found = without(found, key)
     for key in (*AUTOMATIC, *LATER_AUTO):

@@ -6,11 +6,17 @@ from typing import Any
 
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
-from ftlab.resume import AUTO, LABEL_SMOOTHING, MAX_EPOCHS, value_of, with_value
+from ftlab.inputs.base import Inputs
+from ftlab.resume import AUTO, IMAGE_SIZE, LABEL_SMOOTHING, MAX_EPOCHS, value_of, with_value
 
 CROSS_ENTROPY = "cross_entropy"
 SKLEARN = "ftlab.heads.sklearn.Sklearn"
 SMOOTHING = 0.1
+STEP, LARGEST = (
+    32,
+    640,
+)  # pixels: usual networks have a coarsest stride of 32; cost goes by the square
+LOOKED = 1000  # images whose sides are looked at
 BATCH = 32  # samples of a step where data.batch_size=auto is found later, with the network that is there then
 
 
@@ -26,9 +32,15 @@ class Choice:
         return f"{self.key}=auto: {self.value}; {self.why}"
 
 
-def by_size(config: Mapping[str, Any], spec: DataSpec) -> tuple[Choice, ...]:
-    """What each key of RULES that is `auto` stands for with these data. Raises: UserError for limits that exclude."""
-    return tuple(Choice(key, *rule(config, spec)) for key, rule in RULES.items() if value_of(config, key) == AUTO)
+def by_size(config: Mapping[str, Any], spec: DataSpec, inputs: Inputs) -> tuple[Choice, ...]:
+    """What each key of RULES that is `auto` stands for with these data, `inputs` those of train.
+
+    Raises: UserError for limits that exclude, and for images whose sizes nobody knows.
+    """
+    found = [Choice(key, *rule(config, spec)) for key, rule in RULES.items() if value_of(config, key) == AUTO]
+    if value_of(config, IMAGE_SIZE) == AUTO:
+        found.append(Choice(IMAGE_SIZE, *image_size(inputs)))
+    return tuple(found)
 
 
 def settled(config: Mapping[str, Any], choices: tuple[Choice, ...]) -> Mapping[str, Any]:
@@ -69,6 +81,23 @@ def label_smoothing(config: Mapping[str, Any], spec: DataSpec) -> tuple[float, s
     if config["head"]["_target_"] == SKLEARN:
         return 0.0, "head=sklearn takes the labels as they are"
     return SMOOTHING, "a head that fits pretrained features leaves nothing else to learn from few samples"
+
+
+def image_size(inputs: Inputs) -> tuple[int, str]:
+    """data.image_size, and why: the longer side of an image of train, in the median, in steps of STEP.
+
+    Raises: UserError for images of the user's own, which are no files.
+    """
+    from ftlab.inputs.images.files import extent_of  # Pillow, which a run of a table does not need
+
+    places = range(0, len(inputs), -(-len(inputs) // LOOKED))
+    sides = [max(found) for place in places if (found := extent_of(inputs, place))]
+    if not sides:
+        raise UserError(f"{IMAGE_SIZE}=auto: the sizes of these images are not known; give a number of pixels")
+    middle = sorted(sides)[len(sides) // 2]
+    exact = max(1, round(middle / STEP)) * STEP
+    limit = f"; {LARGEST} at most" if exact > LARGEST else ""
+    return min(exact, LARGEST), f"the longer side of an image of train has {middle:,} pixels in the median{limit}"
 
 
 RULES = {MAX_EPOCHS: epochs, LABEL_SMOOTHING: label_smoothing}

@@ -4,14 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
+from PIL import Image
 
 import ftlab
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
+from ftlab.inputs.base import Selected
+from ftlab.inputs.images.files import ArrayImages, ImageFiles
 from ftlab.resume import as_begun, differing, value_of
-from ftlab.sized import epochs, label_smoothing
+from ftlab.sized import epochs, image_size, label_smoothing
 from ftlab.targets.classes import Classes
 from tests.conftest import Command
 
@@ -114,3 +118,41 @@ def test_a_run_of_before_keeps_its_epochs_and_lacks_the_rule(tmp_path: Path) -> 
 def test_labels_are_smoothed_on_a_pretrained_network_where_the_loss_takes_it(words: list[str], expected: float) -> None:
     config = OmegaConf.to_container(ftlab.compose(words), resolve=True)
     assert label_smoothing(config, SPEC)[0] == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sides", "expected"),
+    [
+        ([(90, 100), (130, 60), (500, 20)], 128),  # 130 in the middle
+        ([(10, 12)], 32),
+        ([(3000, 2000)] * 2, 640),
+        ([(175, 4)], 160),  # nearer to it than to 192
+        ([(177, 4)], 192),
+    ],
+)
+def test_the_size_of_images_is_that_of_their_longer_sides(tmp_path: Path, sides, expected: int) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(len(sides))]
+    for path, size in zip(paths, sides, strict=True):
+        Image.new("L", size).save(path)
+    found, why = image_size(ImageFiles(paths))
+    assert found == expected
+    middle = sorted(map(max, sides))[len(sides) // 2]
+    assert f"has {middle:,} pixels in the median" in why
+    assert ("640 at most" in why) == (middle > 656)
+
+
+def test_the_size_of_images_is_told_of_those_whose_size_is_known() -> None:
+    assert image_size(Selected(ArrayImages(np.zeros((3, 70, 20), np.uint8)), [2]))[0] == 64
+    with pytest.raises(UserError, match=r"data.image_size=auto: the sizes of these images are not known"):
+        image_size([object()])
+
+
+def test_the_plan_tells_the_size_of_images_and_takes_it(tmp_path: Path, command: Command) -> None:
+    for number in range(12):
+        path = tmp_path / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (70, 40 + number), (number, 0, 0)).save(path)
+    words = ["data=image_folder", f"data.root={tmp_path}", "data.image_size=auto", "data.resize=letterbox"]
+    said = command("plan", *words, "backbone.name=resnet10t", "backbone.pretrained=false", "cache=off").out
+    assert "data.image_size=auto: 64; the longer side of an image of train has 70 pixels in the median" in said
+    assert "images of 64 x 64 pixels (letterbox)" in said

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 OF_IMAGES = ("mean", "std", "interpolation", "crop_pct")
+CROP_MODES = {"crop": "center", "letterbox": "border", "stretch": "squash"}  # timm's name of a way to resize
 OF_NETWORK = ("first_conv", "classifier", "fixed_input_size")  # what timm must know to load its weights
 
 
@@ -25,7 +26,7 @@ def config(
         "pretrained_cfg": {
             **{key: own[key] for key in OF_NETWORK if key in own},
             "input_size": [3, *size],
-            "crop_mode": "center",
+            "crop_mode": CROP_MODES[stored["resize"]],
             **{key: stored[key] for key in OF_IMAGES},
         },
     }

@@ -25,6 +25,10 @@ class Augment:
     erasing: float = 0.0  # probability of erasing a rectangle
     mixup: float = 0.0  # alpha of the Beta distribution, 0 is off
     cutmix: float = 0.0  # alpha of the Beta distribution, 0 is off
+    crop: float = 0.0  # least share of the area that a random crop keeps, which then fills the input; 0 is off
+    brightness: float = 0.0  # factor is drawn from 1 - brightness to 1 + brightness, so are the next two
+    contrast: float = 0.0
+    saturation: float = 0.0
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -38,6 +42,10 @@ class Augment:
             ("erasing", 0, 1),
             ("mixup", 0, 100),
             ("cutmix", 0, 100),
+            ("crop", 0, 1),
+            ("brightness", 0, 1),
+            ("contrast", 0, 1),
+            ("saturation", 0, 1),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -47,10 +55,15 @@ class Augment:
 
     @property
     def moves(self) -> bool:
-        """True if pixels change their places by rotation, shift, shear or zoom."""
-        return any((self.rotation, self.shift, self.shear, self.zoom))
+        """True if pixels change their places by rotation, shift, shear, zoom or a random crop."""
+        return any((self.rotation, self.shift, self.shear, self.zoom, self.crop))
+
+    @property
+    def colours(self) -> bool:
+        """True if brightness, contrast or saturation vary."""
+        return any((self.brightness, self.contrast, self.saturation))
 
     @property
     def random(self) -> bool:
         """True if single images are varied; mixing is of whole batches and not counted."""
-        return self.moves or any((self.horizontal_flip, self.randaugment, self.erasing))
+        return self.moves or self.colours or any((self.horizontal_flip, self.randaugment, self.erasing))

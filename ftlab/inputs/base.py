@@ -138,6 +138,11 @@ class InputPreprocessing(ABC):
         """This one as a data option's keys `loading` want it."""
         return self
 
+    def frame(self, inputs: "Inputs", index: int) -> Frame | None:
+        """Where the places of an input lie in the network's, unless it is varied, found without loading it; None where
+        that is not known."""
+        return None
+
     def first_shapes(self, inputs: "Inputs") -> Iterator[tuple[int, ...] | None]:
         """Shape of what the first step of a transform makes of each input, uint8, found without loading it.
 

@@ -120,6 +120,11 @@ class Target(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} says that it follows, and not how")
 
+    def sides(self, one: Any, frame: Frame) -> Tensor:
+        """(m,) the shorter side of each of its m objects in pixels of the network's input; 0 of what is left out there,
+        nothing where a target has no objects."""
+        return torch.zeros(0)
+
     @property
     def one_hot(self) -> int | None:
         """How many classes targets (b,) are spread over before they are mixed; None: they are mixed as they are."""

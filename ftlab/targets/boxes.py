@@ -116,6 +116,15 @@ class Boxes(Target):
 
     def follow(self, one: Parts, frame: Frame) -> Parts:
         """The upright box around where the corners went, cut at the rim; one of which little is left is left out."""
+        cut, kept = self._moved(one, frame)
+        return {name: rows[kept] for name, rows in {**one, "boxes": cut}.items()}
+
+    def sides(self, one: Parts, frame: Frame) -> Tensor:
+        cut, kept = self._moved(one, frame)
+        return (cut[:, 2:] - cut[:, :2]).amin(1).masked_fill(~kept, 0)
+
+    def _moved(self, one: Parts, frame: Frame) -> tuple[Tensor, Tensor]:
+        """Boxes (m, 4) of the network's input, and (m,) whether enough of each is left."""
         moved = around(frame.apply(corners(one["boxes"])))
         height, width = frame.size.tolist()
         cut = moved.clone()
@@ -123,8 +132,7 @@ class Boxes(Target):
         cut[:, 1::2] = cut[:, 1::2].clamp(0, height)
         sides = (cut[:, 2:] - cut[:, :2]).clamp(min=0)
         seen = sides.prod(1) >= LEAST_SEEN * (moved[:, 2:] - moved[:, :2]).prod(1)
-        kept = seen & (sides >= LEAST_SIDE).all(1)
-        return {name: rows[kept] for name, rows in {**one, "boxes": cut}.items()}
+        return cut, seen & (sides >= LEAST_SIDE).all(1)
 
     # --- later data, and the bundle
 

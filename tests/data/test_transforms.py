@@ -9,15 +9,10 @@ from torchvision.transforms import v2
 from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.inputs.augment import Augment
+from ftlab.inputs.images.geometry import resized
+from ftlab.inputs.images.movement import affine, draw_window, inverse_matrix
 from ftlab.inputs.images.preprocessing import Preprocessing
-from ftlab.inputs.images.transforms import (
-    affine,
-    evaluation_transform,
-    inverse_matrix,
-    mix,
-    resized,
-    training_transform,
-)
+from ftlab.inputs.images.transforms import evaluation_transform, mix, training_transform
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
@@ -147,7 +142,18 @@ def test_no_augmentation_is_the_evaluations_transform():
     assert torch.equal(transform(noise(20, 30)), evaluation_transform(preprocessing(crop_pct=0.9))(noise(20, 30)))
 
 
-@pytest.mark.parametrize("augment", [Augment(randaugment=2), Augment(erasing=1.0), Augment(zoom=0.2)])
+@pytest.mark.parametrize(
+    "augment",
+    [
+        Augment(randaugment=2),
+        Augment(erasing=1.0),
+        Augment(zoom=0.2),
+        Augment(crop=0.5),
+        Augment(brightness=0.5),
+        Augment(contrast=0.5),
+        Augment(saturation=0.5),
+    ],
+)
 def test_each_random_part_changes_the_image_by_the_generator(augment):
     transform = training_transform(preprocessing(), augment)
     seeds = []
@@ -198,3 +204,44 @@ def test_label_vectors_are_mixed_too_and_without_mixing_a_batch_is_left_as_it_is
     assert mixed.targets.sum(dim=1).tolist() == pytest.approx([1.0] * 4)
     plain = batch()
     assert mix(plain, Augment(), num_classes=4) is plain
+
+
+@pytest.mark.parametrize(("h", "w", "size"), [(16, 16, (16, 16)), (16, 64, (16, 32)), (40, 20, (20, 20))])
+def test_a_random_crop_keeps_from_its_share_to_all_of_the_area_and_stays_inside(h, w, size):
+    torch.manual_seed(0)
+    identity = inverse_matrix(0.0, (0.0, 0.0), 0.0, 1.0, False)
+    shares, ratios = [], []
+    for _ in range(400):
+        (across, _, x), (_, along, y) = draw_window(0.25, (h, w), size, identity)
+        width, height = across * size[1], along * size[0]
+        assert abs(x) + width / 2 <= w / 2 + 1e-6
+        assert abs(y) + height / 2 <= h / 2 + 1e-6
+        shares.append(width * height / (size[0] * size[1]))
+        ratios.append(across / along)
+    assert 0.25 - 1e-6 <= min(shares) < 0.3
+    assert 0.9 < max(shares) <= 1
+    assert 0.75 - 1e-6 <= min(ratios) < 0.8
+    assert 1.25 < max(ratios) <= 4 / 3 + 1e-6
+
+
+def test_a_random_crop_shows_a_part_as_large_as_the_whole():
+    pixels = torch.arange(32, dtype=torch.uint8).expand(3, 32, 32).contiguous()
+    torch.manual_seed(2)
+    seen = training_transform(preprocessing((32, 32)), Augment(crop=0.25))(pixels)
+    columns = (seen[0, 16] * STD[0] + MEAN[0]) * 255
+    step = (columns[25] - columns[5]) / 20
+    assert 0.43 < step < 1
+    assert columns.diff()[3:-3].sub(step).abs().max() < 0.01
+
+
+def test_colours_vary_by_their_factor_and_where_they_are_stays():
+    grey = torch.full((3, 16, 16), 100, dtype=torch.uint8)
+    factors = []
+    for seed in range(60):
+        torch.manual_seed(seed)
+        seen = training_transform(preprocessing(), Augment(brightness=0.4, saturation=1.0))(grey)
+        values = (seen * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)) * 255
+        assert (values - values[0, 0, 0]).abs().max() < 1e-3  # grey has no colour to vary
+        factors.append(float(values[0, 0, 0]) / 100)
+    assert 0.59 < min(factors) < 0.7
+    assert 1.3 < max(factors) < 1.41

@@ -19,6 +19,7 @@ from ftlab.errors import UserError
 from ftlab.files.folders import not_there
 from ftlab.files.image_suffixes import image_suffixes
 from ftlab.files.paths import printable
+from ftlab.inputs.base import Inputs, Joined, Selected
 
 ORIENTATION = 0x0112  # the tag of EXIF
 TURNED = (5, 6, 7, 8)  # by 90 degrees, mirrored or not
@@ -156,6 +157,21 @@ class ArrayImages:
 
     def __getitem__(self, index: int) -> Tensor:
         return self.pixels[index].expand(3, -1, -1)
+
+
+def extent_of(inputs: Inputs, index: int) -> tuple[int, int] | None:
+    """(height, width) of an image that is not loaded; None where that is not known."""
+    own, place = source_of(inputs, index)
+    if isinstance(own, ImageFiles):
+        return image_size(own.paths[place])
+    return (own.pixels.shape[-2], own.pixels.shape[-1]) if isinstance(own, ArrayImages) else None
+
+
+def source_of(inputs: Inputs, index: int) -> tuple[Inputs, int]:
+    """The inputs of which these are a choice, and the place of one of them there."""
+    while isinstance(inputs, Selected | Joined):
+        inputs, index = (inputs.inputs, inputs.indices[index]) if isinstance(inputs, Selected) else inputs.at(index)
+    return inputs, index
 
 
 def _channels_last(array: np.ndarray) -> np.ndarray:

@@ -24,9 +24,10 @@ from ftlab.files.image_suffixes import USUAL
 from ftlab.files.paths import printable
 from ftlab.frames import Frame, Size
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import FramedTransform, Inputs, Joined, Selected, Unread
-from ftlab.inputs.images.files import ArrayImages, ImageFiles, image_size, load_image, pixels
-from ftlab.inputs.images.transforms import Geometry, evaluation_transform, resized, resized_size, training_transform
+from ftlab.inputs.base import FramedTransform, Inputs, Unread
+from ftlab.inputs.images.files import ArrayImages, extent_of, load_image, pixels, source_of
+from ftlab.inputs.images.geometry import Geometry, evaluation_frame, resized, resized_size
+from ftlab.inputs.images.transforms import evaluation_transform, training_transform
 
 Picture = str | Path | Image.Image | Tensor | np.ndarray  # a file, a PIL image, a uint8 tensor (c, h, w) or array
 LONGEST = 160  # pixels of the longer side of an image in a gallery
@@ -34,10 +35,10 @@ VERSIONS = (PIL.__version__, torchvision.__version__)  # of what decodes and res
 
 
 class PictureTransform(FramedTransform):
-    """A raw image to uint8 (3, h, w) that covers the network's input, then to {"images": float32 (3, h, w)}."""
+    """A raw image to uint8 (3, h, w) that is `resized`, then to {"images": float32 (3, h, w)}."""
 
     def __init__(self, preprocessing: Geometry, augment: Augment | None) -> None:
-        """Raises: UserError for an unknown interpolation or a crop_pct outside (0, 1]."""
+        """Raises: UserError for an unknown interpolation or resize, or a crop_pct outside (0, 1]."""
         plain = evaluation_transform(preprocessing)
         self.one = plain if augment is None else training_transform(preprocessing, augment)
         self.random = self.one.random
@@ -62,23 +63,17 @@ def first_shapes(preprocessing: Geometry, inputs: Inputs) -> Iterator[tuple[int,
 
     Not of a data set of the user's own, which may give another image each time.
     """
-    return (_first_shape(preprocessing, inputs, index) for index in range(len(inputs)))
+    for index in range(len(inputs)):
+        have = extent_of(inputs, index)
+        want = resized_size(have, preprocessing)[1] if have else None
+        is_kept = want == have and isinstance(source_of(inputs, index)[0], ArrayImages)
+        yield (3, *want) if want and not is_kept else None
 
 
-def _first_shape(preprocessing: Geometry, inputs: Inputs, index: int) -> tuple[int, ...] | None:
-    match inputs:
-        case Selected():
-            return _first_shape(preprocessing, inputs.inputs, inputs.indices[index])
-        case Joined():
-            return _first_shape(preprocessing, *inputs.at(index))
-        case ImageFiles():
-            found = image_size(inputs.paths[index])
-            return (3, *resized_size(found, preprocessing)[1]) if found else None
-        case ArrayImages():
-            have = inputs.pixels.shape[-2], inputs.pixels.shape[-1]
-            want = resized_size(have, preprocessing)[1]
-            return (3, *want) if want != have else None
-    return None
+def frame(preprocessing: Geometry, inputs: Inputs, index: int) -> Frame | None:
+    """Of files, and of images in memory."""
+    size = extent_of(inputs, index)
+    return evaluation_frame(size, preprocessing) if size else None
 
 
 def each(given: Picture | Iterable[Picture]) -> Iterator[Image.Image | Tensor]:
