@@ -127,7 +127,7 @@ class Detection(Task):
     def at_predict(self, given: Mapping[str, Any]) -> dict[str, Any]:
         settings = super().at_predict({name: value for name, value in given.items() if value is not None})
         score = settings["score"]
-        if score is not None and not self.least <= score <= 1:
+        if score is not None and (type(score) not in (int, float) or not self.least <= score <= 1):
             raise UserError(f"score={score}: accepted is {self.least} (task.least_score of the run) to 1")
         return settings
 
