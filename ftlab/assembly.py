@@ -22,6 +22,7 @@ from ftlab.data.module import collate, describe
 from ftlab.data.sampling import Item, KeyedDataset
 from ftlab.errors import UserError
 from ftlab.gradients import CannotTellError, unused
+from ftlab.heads.base import Head
 from ftlab.inputs import kinds
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing
@@ -262,9 +263,11 @@ def _check_convex(phase: Phase, model: Model, task: Task) -> None:
 
 def _no_convex_fit(model: Model, task: Task) -> str | None:
     """Why the head's last layer cannot be fitted in closed form; None: it can."""
-    if model.head.last_layer is None:
+    if model.head.last_layer is None and model.head.gives == Head.gives:
         own = type(model.head).__name__.lower()
         return f"head={own} is more than one linear layer 'fc' on the features; use head=linear"
+    if model.head.last_layer is None:
+        return task.refuses_convex() or f"outputs of {task.name} come of more than one linear layer"
     return task.refuses_convex() if model.head.follows_gradients else task.refuses_estimator()
 
 

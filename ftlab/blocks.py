@@ -133,6 +133,7 @@ class Sample:
     truth: str = ""
     note: str = ""
     image: Any = None  # Pillow image
+    side: int = 112  # pixels of the longer side that the image is shown with
     cells: Mapping[str, str] | None = None  # by column
 
 

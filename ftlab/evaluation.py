@@ -16,6 +16,7 @@ from ftlab.batch import Batch, mapped, of_one
 from ftlab.blocks import Block, Gallery, Heading, Sample
 from ftlab.data.module import DataModule
 from ftlab.model import Model
+from ftlab.targets.base import Column
 from ftlab.tasks.base import Task
 from ftlab.tasks.resampling import Judged, judged
 
@@ -45,14 +46,17 @@ def mean(total: float, weight: float, task: Task) -> float:
 class Evaluation(nn.Module):
     """Dataset-level state, never a mean of batch means."""
 
-    def __init__(self, task: Task, samples: int, keep: int = 0, shared: bool = True) -> None:
+    def __init__(
+        self, task: Task, samples: int, keep: int = 0, shared: bool = True, column: Column | None = None
+    ) -> None:
         """`keep`: how many of the worst samples; with 0 what the report draws is not gathered either.
 
-        `shared`: whether other ranks hold the rest of the split.
+        `shared`: whether other ranks hold the rest of the split. `column`: its targets, for tasks with `raw_figures`.
         """
         super().__init__()
         self.task = [task]  # in a list, so that its buffers are not registered twice
         self.samples, self.keep = samples, keep
+        self.column = column
         self.metrics = task.metrics(samples)
         self.diagnosis = task.diagnosis() if keep else None
         for metric in [*self.metrics.values(), *([self.diagnosis] if self.diagnosis is not None else [])]:
@@ -80,8 +84,8 @@ class Evaluation(nn.Module):
         task = self.task[0]
         total, weight = task.loss(outputs, batch)
         self.loss.add(total, weight)
-        predictions = task.predictions(outputs)
-        compared = task.compared(predictions, batch.targets)
+        predictions, targets = self._in_its_pixels(task.predictions(outputs), batch)
+        compared = task.compared(predictions, targets)
         self.metrics.update(*compared)
         self._keep_scores(task.scores(*compared), batch)
         if self.diagnosis is not None:
@@ -89,12 +93,22 @@ class Evaluation(nn.Module):
         if self.gathers and not self.too_many:
             self.compared.append(tuple(part.detach().cpu() for part in compared))
         if self.keep:
-            here = mapped((predictions, batch.targets, batch.frame), Tensor.cpu)
+            here = mapped((predictions, targets, batch.frame), Tensor.cpu)
             named = [{**w, "index": int(batch.index[w["position"]])} for w in task.worst(*here[:2])[: self.keep]]
             self.worst = sorted([*self.worst, *named], key=lambda w: -w["severity"])[: self.keep]
             for one in self.worst:
                 if "answer" not in one:  # of this batch, which is let go; only what is drawn of it stays
                     one["answer"], one["target"], one["frame"] = mapped(of_one(here, one["position"]), Tensor.clone)
+
+    def _in_its_pixels(self, predictions: Any, batch: Batch) -> tuple[Any, Any]:
+        """Predictions and targets, in the raw inputs' pixels where the task's figures are of these."""
+        task = self.task[0]
+        if not task.raw_figures or batch.frame is None:
+            return predictions, batch.targets
+        assert self.column is not None, "targets in the raw inputs' pixels"
+        whole = task.spec.target.gathered(self.column, batch.index.cpu())
+        device = batch.index.device
+        return task.in_raw(predictions, batch.frame), mapped(whole, lambda part: part.to(device))
 
     def _keep_scores(self, scores: Tensor | None, batch: Batch) -> None:
         if scores is not None and self.scores is not None:
@@ -124,10 +138,15 @@ class Evaluation(nn.Module):
         return judged(self.task[0], predictions, targets, groups, of)
 
 
-def evaluate(model: Model, task: Task, batches: Iterable[Batch], samples: int, keep: int = 24) -> Evaluation:
-    """All of `batches` through the model in evaluation mode, on the device that it is on; the modes are put back."""
+def evaluate(
+    model: Model, task: Task, batches: Iterable[Batch], samples: int, keep: int = 24, column: Column | None = None
+) -> Evaluation:
+    """All of `batches` through the model in evaluation mode, on the device that it is on; the modes are put back.
+
+    keep, column: see Evaluation.
+    """
     weight = next(model.parameters())
-    found = Evaluation(task, samples, keep, shared=False).to(weight.device)
+    found = Evaluation(task, samples, keep, shared=False, column=column).to(weight.device)
     with in_evaluation(model), torch.inference_mode():
         for batch in batches:
             moved = as_weights(batch, weight)

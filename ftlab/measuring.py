@@ -91,8 +91,8 @@ def measure(predictor: Predictor, measured: Measured, batch_size: int, num_worke
         check_inputs(preprocessing, splits)
     remarks = preprocessing.remarks(splits.inputs())
     data = DataModule(splits, spec, preprocessing, Augment(), batch_size, num_workers, seed=0)
-    loader = data.loader(measured.split, shuffle=False)
-    found = evaluate(predictor.model, predictor.task, loader, len(data.samples(measured.split)))
+    loader, samples = data.loader(measured.split, shuffle=False), data.samples(measured.split)
+    found = evaluate(predictor.model, predictor.task, loader, len(samples), column=samples.targets)
     return Found(predictor, measured, data, found, remarks)
 
 

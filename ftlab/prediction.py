@@ -21,7 +21,7 @@ from ftlab.writers import Writer
 
 # The keys of conf/predict.yaml that are no task's.
 MODE = (
-    "bundle", "input", "output", "batch_size", "num_workers", "accelerator", "trusted_modules", "settings",
+    "bundle", "input", "output", "format", "batch_size", "num_workers", "accelerator", "trusted_modules", "settings",
     "delimiter", "decimal", "encoding",
 )  # fmt: skip
 

@@ -63,9 +63,16 @@ def run(
 
 
 def evaluated(fits: Sequence["Fitted"]) -> dict[str, "Evaluation"]:
-    """Each split by the last of the fits that did not train on it: val by the one that it chose, test by the last."""
+    """Each split by the last of the fits that did not train on it: val by the one that it chose, test by the last.
+
+    Val then settles what is left to it.
+    """
     judges = {split: one for one in fits for split in JUDGED if split in one.parts.spec.sizes}
-    return {split: one.evaluate(split) for split, one in judges.items()}
+    found = {split: one.evaluate(split) for split, one in judges.items()}
+    if "val" in found and (diagnosis := found["val"].diagnosis) is not None:
+        for one in fits:
+            one.parts.task.settle(diagnosis.compute())
+    return found
 
 
 def told(fits: Sequence["Fitted"], report: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,10 @@ class Task(nn.Module, ABC):
     # What a window of batches weighs at least: images without a box have a loss of their background and the weight 0,
     # where a detector that divides by the number of boxes takes 1.
     least_weight: float = 0.0
+    # Whether metrics, diagnosis and `worst` are given both sides in the raw inputs' pixels, and all targets
+    # of a sample, also what lies beyond what the network sees. Else in the network's, with what is left there.
+    raw_figures: ClassVar[bool] = False
+    formats: Sequence[str] = ()  # of ftlab.exports: what its predictions can be written as beside lines and tables
 
     def __init__(self, spec: DataSpec) -> None:
         """Raises: UserError for data with targets of another kind."""
@@ -104,8 +108,8 @@ class Task(nn.Module, ABC):
     def in_raw(self, predictions: Any, frame: Frame) -> Any:
         """Predictions in pixels of the network's inputs as those in pixels of the raw ones: for whoever predicts.
 
-        Called where the kind of target `follows`; targets, losses and metrics are of the network's pixels, and Batch
-        tells the `frame` to the head and to `loss`.
+        Called where the kind of target `follows`; targets and losses are of the network's pixels, metrics as
+        `raw_figures` says, and Batch tells the `frame` to the head and to `loss`.
         """
         raise NotImplementedError(f"task={self.name}: does not say how its predictions come back to the raw inputs")
 
@@ -167,8 +171,15 @@ class Task(nn.Module, ABC):
         None: nothing that `metrics` have not gathered.
         """
 
+    def settle(self, diagnosis: Any) -> None:
+        """Decide what val decides once the network is trained, by what `diagnosis` computed of it: a threshold."""
+
+    def settled(self) -> dict[str, Any]:
+        """The settings that data have decided, as the bundle keeps them, which has no data: {name: value}."""
+        return {}
+
     @abstractmethod
-    def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
+    def section(self, diagnosis: Any, split: str) -> dict[str, Any]:
         """The part of report.json, in plain containers, that tells what `diagnosis` computed on `split`."""
 
     def blocks(self, report: Mapping[str, Any]) -> Sequence[Block]:
@@ -203,6 +214,10 @@ class Task(nn.Module, ABC):
         prediction: that of the sample, on the CPU. Mappings become columns of their own.
         """
         return record
+
+    def painted(self, image: Any, record: Mapping[str, Any]) -> Any:
+        """A raw image (Pillow) with a record of `describe` drawn upon it; for `overlay` in `formats`."""
+        raise NotImplementedError(f"task={self.name}: draws nothing upon images")
 
     @abstractmethod
     def worst(self, predictions: Any, targets: Any) -> list[dict[str, Any]]:

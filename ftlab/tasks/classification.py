@@ -176,6 +176,9 @@ class Classification(Task):
 
         return MulticlassConfusionMatrix(self.num_outputs)
 
+    def settled(self) -> dict[str, Any]:
+        return {"class_weights": "none" if self.class_weights is None else self.class_weights.tolist()}
+
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
         return {"confusion": {"split": split, "matrix": diagnosis.tolist()}}
 

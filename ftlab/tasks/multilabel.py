@@ -140,6 +140,9 @@ class Multilabel(Task):
 
         return MultilabelConfusionMatrix(self.num_outputs, threshold=self.threshold)
 
+    def settled(self) -> dict[str, Any]:
+        return {"pos_weight": "none" if self.pos_weight is None else self.pos_weight.tolist()}
+
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
         """One row of figures a label, of its 2 by 2 counts (k, 2, 2)."""
         counts = zip(self.classes, diagnosis.tolist(), strict=True)

@@ -23,6 +23,7 @@ from ftlab.blocks import (
     Rule,
     Table,
 )
+from ftlab.tasks.box_section import detection
 from ftlab.tasks.confusion import ClassFigures, Matrix, from_labels, per_class, worst_pairs
 
 Report = Mapping[str, Any]
@@ -75,6 +76,7 @@ SECTIONS: dict[str, Callable[[Report], list[Block]]] = {
     "residuals": residuals,
     "confusion": confusion,
     "labels": labels,
+    "detection": detection,
 }
 
 

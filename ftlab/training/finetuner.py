@@ -49,19 +49,18 @@ class FineTuner(LightningModule):
         seed: int,
         monitor: Monitor,
         data: Callable[..., DataModule],
-        val_samples: int,
+        evaluation: Evaluation,
         batch_size: int,
         recovery: Recovers,
         follows: Sequence[float | None] | None = None,
     ) -> None:
-        """`data(rank=, world=)` makes the batches of one process of a run. `follows`: the `losses` of a fit that this
-        one repeats, phases and rates."""
+        """`data(rank=, world=)` makes the batches of one process of a run. `evaluation`: of val. `follows`: the
+        `losses` of a fit that this one repeats, phases and rates."""
         super().__init__()
         self.model, self.task = model, task
         self.optimizer_settings, self.plan, self.mix = optimizer, plan, mix
         self.seed, self.monitor, self.data, self.follows = seed, monitor, data, follows
-        self.evaluation = Evaluation(task, val_samples)
-        self.noise = Noise()
+        self.evaluation, self.noise = evaluation, Noise()
         self.history: list[Record] = []
         self.interrupted: dict[str, Any] | None = None  # what an epoch that goes on in its middle had reached
         self.resumed: list[dict[str, Any]] = []  # where the run went on after an interruption

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def prepare(
         seed=settings.seed,
         monitor=monitor_of(settings.monitor, parts.task),
         data=make_data,
-        val_samples=parts.spec.sizes.get("val", 0),
+        evaluation=Evaluation(parts.task, parts.spec.sizes.get("val", 0), column=parts.splits.targets().get("val")),
         batch_size=data.batch_size,
         recovery=recovery,
         follows=parts.follows,
@@ -147,7 +148,8 @@ class Fitted:
     def evaluate(self, split: str) -> Evaluation:
         """The best weights on a split that there is."""
         parts, batches = self.parts, self.finetuner.data().loader(split, False)
-        return evaluate(parts.model, parts.task, batches, parts.spec.sizes[split], WORST)
+        column = parts.splits.targets()[split]
+        return evaluate(parts.model, parts.task, batches, parts.spec.sizes[split], WORST, column)
 
     def report(self, evaluations: Mapping[str, Evaluation]) -> Report:
         """What report.json says, but for times and config."""
@@ -270,7 +272,7 @@ class Fitted:
             preprocessing=preprocessing.stored(),
             backbone={} if own_backbone else {**backbone, **preprocessing.builds()},
             head=dict(written.head),
-            task_settings={**written.task, **weights_of(self.parts.task, written.task)},
+            task_settings={**written.task, **settled_of(self.parts.task)},
             num_outputs=self.parts.task.num_outputs,
             metrics=report["metrics"],
             versions=report["versions"],
@@ -289,10 +291,10 @@ def ways(parts: Parts, slower: str) -> list[str]:
     return [way for way, is_new in found.items() if is_new]
 
 
-def weights_of(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights of the loss as numbers: `balanced` needs the counts of the training data, which a bundle has not."""
-    found = {key: getattr(task, key) for key in ("class_weights", "pos_weight") if key in settings}
-    return {key: "none" if weights is None else weights.tolist() for key, weights in found.items()}
+def settled_of(task: Task) -> dict[str, Any]:
+    """What data have decided of the settings that its class takes."""
+    taken = signature(type(task)).parameters
+    return {name: value for name, value in task.settled().items() if name in taken}
 
 
 def shown(evaluations: Mapping[str, Evaluation]) -> str | None:

@@ -12,7 +12,6 @@ from ftlab.reports.numbers import readable, shorten
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-THUMBNAIL = 112  # pixels of the longer side
 CELL = 80  # characters: the first dozen numbers of a sequence
 COLOURS = 64  # of a thumbnail that is a PNG
 QUALITY = 80  # of one that is a JPEG: a photograph takes about 4 kB instead of 8
@@ -25,7 +24,7 @@ def gallery(block: Gallery) -> Markup:
 def _sample(one: Sample) -> Markup:
     name, image = readable(one.name), ""
     if one.image is not None:
-        image = Markup('<img src="{}" alt="{}">').format(data_uri(one.image), name)
+        image = Markup('<img src="{}" alt="{}">').format(data_uri(one.image, one.side), name)
     answer = Markup("<b>{}</b> {}").format(readable(one.prediction), readable(one.note)) if one.prediction else ""
     truth = readable(one.truth)
     said = Markup("{}<br>is {}").format(answer, truth) if answer and truth else answer or truth
@@ -37,10 +36,10 @@ def _sample(one: Sample) -> Markup:
     return Markup("<div>{}{}{}{}</div>\n").format(image, said, under, cells)
 
 
-def data_uri(image: "Image") -> str:
-    """An image made small, as text to put into the page: a PNG or a JPEG, whichever is shorter."""
+def data_uri(image: "Image", side: int) -> str:
+    """An image, `side` pixels on its longer side, as text to put into the page: PNG or JPEG, whichever is shorter."""
     small = image.convert("RGB")
-    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    small.thumbnail((side, side))
     png, jpeg = io.BytesIO(), io.BytesIO()
     small.quantize(COLOURS).save(png, format="PNG", optimize=True)
     small.save(jpeg, format="JPEG", quality=QUALITY, optimize=True)
