@@ -3,8 +3,11 @@
 Shapes: n samples, g groups, k classes.
 """
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +15,7 @@ from torch import Tensor
 
 from ftlab.data.base import Samples, Splits
 from ftlab.errors import UserError
+from ftlab.files.paths import printable
 from ftlab.problems import Problem, problem
 
 Parts = tuple[Tensor, Tensor, Tensor]
@@ -50,6 +54,17 @@ class GroupPattern:
             raise UserError(f"data.group_pattern={self.text}: none of {len(paths):,} files matches, such as {paths[0]}")
         names = [f"group {name}" if name else f"file {path}" for name, path in zip(named, paths, strict=True)]
         return names, problem("files lie outside of data.group_pattern", "warning", lost, "each is a group of its own")
+
+
+def grouped(
+    several: Mapping[str, Samples], pattern: GroupPattern, root: Path
+) -> tuple[dict[str, Samples], list[Problem]]:
+    """The samples of each split with their groups, which are the same in all."""
+    parts = several.values()
+    below = [printable(os.path.relpath(name, root)).replace(os.sep, "/") for part in parts for name in part.names]
+    names, problems = pattern.names(below)
+    numbers = numbered(names).split([len(part) for part in parts])
+    return {split: replace(several[split], groups=own) for split, own in zip(several, numbers, strict=True)}, problems
 
 
 def split_groups(groups: Tensor, strata: Tensor, shares: tuple[float, float, float], seed: int) -> Parts:

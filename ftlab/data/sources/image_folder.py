@@ -1,14 +1,12 @@
 """Images in folders that bear the names of their classes, with or without folders for train, val and test."""
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ftlab.data.base import Samples, Source, Splits
-from ftlab.data.groups import GroupPattern, numbered
+from ftlab.data.groups import GroupPattern, grouped
 from ftlab.data.sources.split_names import SPLIT_NAMES
 from ftlab.data.splits import complete
 from ftlab.errors import UserError, choices
@@ -49,22 +47,11 @@ class ImageFolder(Source):
         target = Classes(classes)
         samples = {split: part.samples(classes) for split, part in found.items()}
         if self.groups:
-            samples, odd = _grouped(samples, self.groups, root)
+            samples, odd = grouped(samples, self.groups, root)
             problems += odd
         train = samples.get("train") or Samples(ImageFiles([]), torch.zeros(0, dtype=torch.int64))
         train, val, test, said = complete(target, train, samples.get("val"), samples.get("test"), self.split, seed)
         return Splits(train, val, test, target, (*warnings, *said), tuple(problems))
-
-
-def _grouped(
-    several: Mapping[str, Samples], pattern: GroupPattern, root: Path
-) -> tuple[dict[str, Samples], list[Problem]]:
-    """The samples of each split with their groups, which are the same in all."""
-    parts = several.values()
-    below = [printable(os.path.relpath(name, root)).replace(os.sep, "/") for part in parts for name in part.names]
-    names, problems = pattern.names(below)
-    numbers = numbered(names).split([len(part) for part in parts])
-    return {split: replace(several[split], groups=own) for split, own in zip(several, numbers, strict=True)}, problems
 
 
 def _split_folders(root: Path, learned: bool) -> tuple[dict[str, Path], tuple[str, ...]]:
