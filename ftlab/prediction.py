@@ -21,7 +21,7 @@ from ftlab.writers import Writer
 
 # The keys of conf/predict.yaml that are no task's.
 MODE = (
-    "bundle", "input", "output", "batch_size", "num_workers", "accelerator", "trusted_modules", "settings",
+    "bundle", "input", "output", "batch_size", "num_workers", "accelerator", "trusted_modules", "settings", "format",
     "delimiter", "decimal", "encoding",
 )  # fmt: skip
 
@@ -121,6 +121,7 @@ def write(
                 if isinstance(error, UserError):
                     refused.add(one.name, error)
             for one, (record, raw) in zip(chunk, predicted(predictor, ready, settings), strict=True):
+                writer.read = one.read
                 writer.add(one.name, record, raw)
     where = f", written to {writer.output}" if writer.output else ""
     for line in (*new.told(), *refused.told(len(inputs))):

@@ -198,13 +198,16 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
 
 def predict(config: Config) -> int:
     """One JSON line, or row of a table, an input, in the order given; 2 if one could not be read, else 0."""
+    from ftlab.mask_writers import pictures_of
     from ftlab.prediction import listed, settings_of, write
     from ftlab.predictor import load
     from ftlab.writers import check, writer_of
 
     settings = plainly(config, resolve=True)
     output = new_file(settings, "output") if settings["output"] else None
-    check(output)
+    form = settings["format"]
+    if not form:
+        check(output)
     predictor = load(required(settings, "bundle"), None, settings["accelerator"], settings["trusted_modules"])
     own = settings_of(predictor.task, settings, shipped("predict"))
     how = dialect(settings["delimiter"], settings["decimal"], settings["encoding"])
@@ -212,7 +215,7 @@ def predict(config: Config) -> int:
     for warning in warnings:
         print(f"input: {warning}", file=sys.stderr)
     where, names = output or Path(), list(dict.fromkeys(name for one in inputs for name in one.name))
-    writer = writer_of(output, predictor.task, own, names)
+    writer = pictures_of(output, predictor.task, form) if form else writer_of(output, predictor.task, own, names)
     with clear_errors(where.parent, f"output={where}" if output else "the lines"):
         failed = write(predictor, inputs, writer, own, settings["batch_size"], settings["num_workers"])
     return 2 if failed else 0

@@ -85,7 +85,7 @@ FLOORS = (
     "earlier",
     "cache predictor",
     "reports writers",
-    "assembly cache_command help_command measuring prediction sweep",
+    "assembly cache_command help_command mask_writers measuring prediction sweep",
     "completion plan_tables",
     "training",
     "continuing finishing refit",

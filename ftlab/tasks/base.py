@@ -48,6 +48,7 @@ class Task(nn.Module, ABC):
     num_outputs: int
     predict_settings: Mapping[str, Any] = MappingProxyType({})  # with their defaults: what `describe` takes by name
     of_lines: Sequence[str] = ()  # those of them that `flat` leaves without effect
+    formats: Sequence[str] = ()  # of ftlab.mask_writers: what predictions are written as, beside lines and tables
     worst_title = "The worst samples"  # over those that `worst` gives, in report.html
     # What a window of batches weighs at least: images without a box have a loss of their background and the weight 0,
     # where a detector that divides by the number of boxes takes 1.

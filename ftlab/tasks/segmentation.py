@@ -51,8 +51,9 @@ class Segmentation(Task):
     objective = "iou"
     predict_settings: Mapping[str, Any] = MappingProxyType({"rle": False})  # whether lines hold the masks themselves
     of_lines = ("rle",)
+    formats = ("masks", "overlay")
     worst_title = "The worst images"
-    weights: Tensor  # (k,) of the classes
+    class_weights: Tensor  # (k,)
 
     def __init__(
         self,
@@ -69,18 +70,18 @@ class Segmentation(Task):
         self.ignore: int = spec.target.ignore  # type: ignore[attr-defined]  # it is of Masks
         self.losses, self.focal_gamma = pixels.weights_of(loss), focal_gamma
         self.background = background_of(background, self.classes)
-        self.register_buffer("weights", _weights(class_weights, spec.target), persistent=False)
+        self.register_buffer("class_weights", _weights(class_weights, spec.target), persistent=False)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         counted = batch.targets != self.ignore
         truth = batch.targets.long().masked_fill(~counted, 0)
         logs = pixels.enlarged(outputs, truth.shape[-2:]).log_softmax(1)
-        weights = self.weights[truth] * counted
+        weights = self.class_weights[truth] * counted
         terms = weights * pixels.pixel_losses(logs, truth, self.losses, self.focal_gamma)
         if "dice" not in self.losses:
             return terms.sum() / pixels.UNIT, weights.sum() / pixels.UNIT
         of_images = terms.sum((1, 2)) / weights.sum((1, 2)).clamp(min=1e-12)
-        dice = pixels.dice_losses(logs, truth, counted, self.weights)
+        dice = pixels.dice_losses(logs, truth, counted, self.class_weights)
         return (of_images + self.losses["dice"] * dice).sum(), (weights.sum((1, 2)) > 0).float().sum()
 
     def predictions(self, outputs: Tensor) -> Tensor:
@@ -140,8 +141,10 @@ class Segmentation(Task):
         every = list(range(self.num_outputs))
         found = {"iou": every, "iou_foreground": [label for label in every if label != self.background]}
         chosen = found if self.background is not None else {"iou": every}
-        parts = hits, confusion.sum(1), targets
-        return {name: mean_iou(*(part[:, those] for part in parts), units) for name, those in chosen.items()}
+        said = confusion.sum(1)
+        return {
+            name: mean_iou(hits[:, those], said[:, those], targets[:, those], units) for name, those in chosen.items()
+        }
 
     def trivials(self) -> list[Trivial]:
         if not self.spec.sizes["train"]:
@@ -198,7 +201,7 @@ class Segmentation(Task):
         """The image in the colours of the predicted classes, with the outlines of the true ones."""
         from ftlab.inputs.images.overlay import overlaid
 
-        size, frame = sample.image.size[::-1], worst["frame"]
+        size, frame = sample.image.size[::-1], worst["frame"].of_one(0)
         height, width = frame.raw.tolist()
         scale = ((width / size[1], 0.0, 0.0), (0.0, height / size[0], 0.0))
         back = Frame.of(scale, size, (height, width)).then(frame)

@@ -138,9 +138,7 @@ def test_colours_that_are_no_class_are_told(tmp_path):
     with pytest.raises(UserError, match=r"has colours \(RGB\); say which class each is by data.classes"):
         survey(tmp_path)
     two = {name: list(CLASSES[name]) for name in ("road", "sky")}
-    with pytest.raises(
-        UserError, match=r"no image of train with a mask. 8 cannot .*the colour #00008e, #000000"
-    ):
+    with pytest.raises(UserError, match=r"no image of train with a mask. 8 cannot .*the colour #00008e, #000000"):
         survey(tmp_path, classes=two)
     put(tmp_path, "good", [[0, 1]], mode="RGB")
     found = survey(tmp_path, (1.0, 0.0, 0.0), classes=two)

@@ -98,7 +98,7 @@ def test_what_is_drawn_has_the_colours_of_the_prediction_and_the_outlines_of_the
 
     truth = torch.tensor([[0, 0, 0, 1], [0, 0, 0, 1]], dtype=torch.uint8)
     said = torch.tensor([[[1, 0, 0, 0], [1, 0, 0, 0]]])
-    frame = Frame.of(((1, 0, 0), (0, 1, 0)), (2, 4), (2, 4))
+    frame = Frame.stacked([Frame.of(((1, 0, 0), (0, 1, 0)), (2, 4), (2, 4))])
     own, grey = task(), Image.new("RGB", (4, 2), (100, 100, 100))
     drawn = own.drawn(Sample("x", image=grey), {"answer": certain(said)[0], "target": truth, "frame": frame})
     pixels = np.asarray(drawn.image)
@@ -152,7 +152,7 @@ def test_losses_are_what_their_definitions_say():
 
 
 def test_class_weights_are_by_pixels():
-    balanced = task(class_weights="balanced").weights
+    balanced = task(class_weights="balanced").class_weights
     torch.testing.assert_close(balanced, torch.tensor([10 / 18, 10 / 9, 10 / 3]))
     outputs = torch.randn(1, 3, 2, 3)
     total, weight = task(class_weights={"cat": 3}).loss(outputs, batch(TRUE[:1]))
