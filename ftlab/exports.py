@@ -1,13 +1,13 @@
-"""Predictions of boxes as other tools read them: each input is an image in a file, each record one of `describe`."""
+"""Predictions as other tools read them: each input is an image in a file, each record one of `describe`."""
 
 import json
-from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ftlab.errors import UserError, choices
 from ftlab.inputs.images.files import load_image
+from ftlab.picture_writers import MaskPictures, Overlays
 from ftlab.tasks.base import Task
 from ftlab.writers import Writer
 
@@ -51,68 +51,42 @@ class Coco(Writer):
         }
 
 
-class Folder(Writer):
-    """One file an image in a new folder, called as the image is."""
-
-    suffix: str
+class Yolo(Writer):
+    """A file an image in a new folder, called as the image is: on each line class, middle x and y, width and height as
+    shares of the image's, and score; the classes by name are in classes.txt."""
 
     def __init__(self, output: Path, task: Task) -> None:
         super().__init__(output)
-        self.path, self.task, self.classes = output, task, task.spec.target.classes
+        self.path, self.classes = output, task.spec.target.classes
 
     def begin(self) -> None:
         self.path.mkdir()
+        (self.path / "classes.txt").write_text("".join(f"{name}\n" for name in self.classes), encoding="utf8")
 
     def add(self, name: Mapping[str, Any], record: Mapping[str, Any], raw: Any) -> None:
         """Raises: UserError for two images of one name."""
         if raw is None:  # it could not be read, which is said at the end
             return
-        file = self.path / f"{Path(str(name['file'])).stem}{self.suffix}"
+        file = self.path / f"{Path(str(name['file'])).stem}.txt"
         if file.exists():
             raise UserError(
                 f"output={self.path}: a second image would be {file.name} ({name['file']}); predict it apart"
             )
-        self.put(file, name["file"], record)
+        file.write_text("".join(f"{line}\n" for line in self._lines(name["file"], record)), encoding="utf8")
 
-    @abstractmethod
-    def put(self, file: Path, image: str, record: Mapping[str, Any]) -> None:
-        """Write the file of one image."""
+    def _lines(self, image: str, record: Mapping[str, Any]) -> Iterator[str]:
+        width, height = load_image(image).size
+        for one in record["boxes"]:
+            left, top, right, bottom = one["box"]
+            middle = (left + right) / 2 / width, (top + bottom) / 2 / height
+            shares = (*middle, (right - left) / width, (bottom - top) / height, one["score"])
+            yield " ".join([str(self.classes.index(one["class"])), *(f"{share:.6f}" for share in shares)])
 
     def end(self) -> None:
         pass
 
 
-class Yolo(Folder):
-    """On each line class, middle x and y, width and height as shares of the image's, and score; the classes by name are
-    in classes.txt."""
-
-    suffix = ".txt"
-
-    def begin(self) -> None:
-        super().begin()
-        (self.path / "classes.txt").write_text("".join(f"{name}\n" for name in self.classes), encoding="utf8")
-
-    def put(self, file: Path, image: str, record: Mapping[str, Any]) -> None:
-        width, height = load_image(image).size
-        lines = []
-        for one in record["boxes"]:
-            left, top, right, bottom = one["box"]
-            middle = (left + right) / 2 / width, (top + bottom) / 2 / height
-            shares = (*middle, (right - left) / width, (bottom - top) / height, one["score"])
-            lines.append(" ".join([str(self.classes.index(one["class"])), *(f"{share:.6f}" for share in shares)]))
-        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf8")
-
-
-class Overlay(Folder):
-    """The images as PNG with what was found drawn upon them."""
-
-    suffix = ".png"
-
-    def put(self, file: Path, image: str, record: Mapping[str, Any]) -> None:
-        self.task.painted(load_image(image), record).save(file)
-
-
-FORMATS: Mapping[str, Any] = {"coco": Coco, "yolo": Yolo, "overlay": Overlay}
+FORMATS: Mapping[str, Any] = {"coco": Coco, "yolo": Yolo, "masks": MaskPictures, "overlay": Overlays}
 
 
 def exporter(name: str, output: Path | None, task: Task) -> Writer:

@@ -121,6 +121,7 @@ def write(
                 if isinstance(error, UserError):
                     refused.add(one.name, error)
             for one, (record, raw) in zip(chunk, predicted(predictor, ready, settings), strict=True):
+                writer.read = one.read
                 writer.add(one.name, record, raw)
     where = f", written to {writer.output}" if writer.output else ""
     for line in (*new.told(), *refused.told(len(inputs))):

@@ -93,6 +93,7 @@ TYPES: dict[str, Any] = {
     "batch_size": PositiveInt,
     "num_workers": NonNegativeInt,
     "top_k": PositiveInt,
+    "format": Literal["masks", "overlay"] | None,
     "settings": dict[str, Any],
     # data
     "data.root": Path | None,
@@ -105,6 +106,8 @@ TYPES: dict[str, Any] = {
     "data.on_error": Literal["stop", "skip"],
     "data.image_size": PositiveInt | Literal["auto"] | list[PositiveInt] | None,
     "data.split": Annotated[list[Probability], Field(min_length=3, max_length=3), "three shares from 0 to 1"],
+    "data.classes": str | list[str] | dict[str | int | float, NonNegativeInt | list[NonNegativeInt]] | None,
+    "data.ignore": Literal["auto"] | NonNegativeInt | list[NonNegativeInt] | None,
     "data.split_column": Name | None,
     "data.group_column": Name | None,
     "data.group_pattern": str | None,
@@ -172,6 +175,7 @@ TYPES: dict[str, Any] = {
     "backbone.drop_rate": Fraction,
     "backbone.drop_path_rate": Fraction,
     "head.hidden": list[PositiveInt],
+    "ftlab.heads.dense.fcn.Fcn.width": PositiveInt | None,
     "head.dropout": Fraction | list[Fraction],
     "head.settings": dict[str, Any],
     "head.weight_decay": NonNegativeFloat | None,
@@ -181,6 +185,8 @@ TYPES: dict[str, Any] = {
     "ftlab.tasks.regression.Regression.loss": Literal[
         "mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll"
     ],
+    "ftlab.tasks.segmentation.Segmentation.loss": str | list[str] | dict[str, PositiveFloat],
+    "task.background": str | None,
     "task.delta": PositiveFloat,
     "task.quantiles": Annotated[list[Share], Field(min_length=1), "a list of fractions between 0 and 1"],
     "task.label_smoothing": Fraction | Literal["auto"],

@@ -25,6 +25,8 @@ SEPARATOR = ";"  # of labels in one cell, as data.label_separator reads them
 class Writer(ABC):
     """Writes to `output`, a new file; None: standard output."""
 
+    read: Callable[[], Any] | None = None  # gives the raw input of what `add` is told next
+
     def __init__(self, output: Path | None) -> None:
         self.output = output
 

@@ -148,7 +148,7 @@ def test_boxes_are_written_as_other_tools_read_them_and_nothing_is_overwritten(
     with Image.open("drawn/a.png") as drawn:
         assert drawn.size == (96, 96)
         assert (np.asarray(drawn) != image).any() == bool(rows)
-    assert sorted(path.name for path in Path("drawn").iterdir()) == ["a.png", "b.png"]
+    assert sorted(path.name for path in Path("drawn").iterdir()) == ["a.png", "b.png", "predictions.jsonl"]
     exported(folder, tmp_path / "images", command, "format=coco", "output=boxes.json")
     assert {one["image_id"] for one in json.loads(Path("boxes.json").read_text())} <= {1, 2}
     for words, said in (

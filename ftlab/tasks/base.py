@@ -215,8 +215,9 @@ class Task(nn.Module, ABC):
         """
         return record
 
-    def painted(self, image: Any, record: Mapping[str, Any]) -> Any:
-        """A raw image (Pillow) with a record of `describe` drawn upon it; for `overlay` in `formats`."""
+    def painted(self, image: Any, record: Mapping[str, Any], prediction: Any) -> Any:
+        """A raw image (Pillow) with a record of `describe` drawn upon it, and what that was made of; for `overlay` in
+        `formats`."""
         raise NotImplementedError(f"task={self.name}: draws nothing upon images")
 
     @abstractmethod

@@ -143,7 +143,7 @@ class Detection(Task):
     def flat(self, record: Mapping[str, Any], prediction: Parts) -> dict[str, Any]:
         return {"count": len(record["boxes"]), **record}
 
-    def painted(self, image: "Image", record: Mapping[str, Any]) -> "Image":
+    def painted(self, image: "Image", record: Mapping[str, Any], prediction: Parts) -> "Image":
         from ftlab.tasks.box_drawing import FOUND, draw
 
         named = [(one["box"], f"{one['class']} {one['score']:.2f}", FOUND) for one in record["boxes"]]

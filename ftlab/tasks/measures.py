@@ -106,3 +106,22 @@ class Pairs(Metric):
 
 def _where(names: Sequence[str], flags: Tensor) -> list[str]:
     return [name for name, flag in zip(names, flags.tolist(), strict=True) if flag]
+
+
+class PixelConfusion(Metric):
+    """Pixels of all images by their true and their chosen class, (k, k)."""
+
+    higher_is_better = None
+    full_state_update = False
+    confusion: Tensor
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.add_state("confusion", torch.zeros(classes, classes, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, shares: Tensor, true: Tensor) -> None:
+        """shares (b, k, k) of the pixels of each true class that each class was chosen for, true (b, k) pixels."""
+        self.confusion += (shares * true[..., None]).round().long().sum(0)
+
+    def compute(self) -> Tensor:
+        return self.confusion

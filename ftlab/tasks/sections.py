@@ -72,11 +72,42 @@ def residuals(report: Report) -> list[Block]:
     return blocks
 
 
+def per_segment(matrix: Matrix, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Of each class how well its pixels are found; None where nothing defines a figure."""
+    return [
+        {
+            "label": one.label,
+            "iou": one.f1 / (2 - one.f1) if one.f1 is not None else None,
+            "dice": one.f1,
+            "precision": one.precision,
+            "recall": one.recall,
+            "pixels": one.support,
+        }
+        for one in per_class(matrix, classes)
+    ]
+
+
+def segments(report: Report) -> list[Block]:
+    """How well each class is found, and what its pixels are taken for."""
+    found = report["segments"]
+    names = ("label", "iou", "dice", "precision", "recall", "pixels")
+    rows = [[one[name] for name in names] for one in found["classes"]]
+    percent = [[round(100 * count / max(1, sum(row))) for count in row] for row in found["matrix"]]
+    caption = "Rows are the truth, columns the prediction, in percent of the pixels of the true class."
+    return [
+        Heading(f"Classes, {found['split']}"),
+        Table(("class", *names[1:]), rows, scrolls=True),
+        Heading("What pixels are taken for"),
+        Confusion(percent, report["data"]["classes"], caption),
+    ]
+
+
 SECTIONS: dict[str, Callable[[Report], list[Block]]] = {
     "residuals": residuals,
     "confusion": confusion,
     "labels": labels,
     "detection": detection,
+    "segments": segments,
 }
 
 

@@ -61,6 +61,18 @@ def macro_f1(predicted: np.ndarray, true: np.ndarray, units: Units) -> Sums:
     return Sums(np.concatenate(several, axis=1), figure)
 
 
+def mean_iou(hits: np.ndarray, chosen: np.ndarray, true: np.ndarray, units: Units) -> Sums:
+    """The mean over classes of intersection over union, of pixels (n, k) that were rightly chosen, chosen, and true; a
+    class that is neither chosen nor true is left out."""
+    several = [units.sums(one) for one in (hits, chosen, true)]
+
+    def figure(sums: np.ndarray) -> np.ndarray:
+        shared, said, there = np.split(sums, 3, axis=1)
+        return _mean_of(shared, said + there - shared)
+
+    return Sums(np.concatenate(several, axis=1), figure)
+
+
 def macro_auroc(scores: np.ndarray, true: np.ndarray, units: Units) -> Sums:
     """The mean over classes of the area under the ROC curve, of scores (n, k) and (n, k) that are 1 where it is true.
 
