@@ -125,11 +125,11 @@ class Detection(Task):
         return {"detection": {"split": split, **section(found, true, self.classes, self.score)}}
 
     def at_predict(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        settings = super().at_predict({name: value for name, value in given.items() if value is not None})
-        score = settings["score"]
+        found = super().at_predict({name: value for name, value in given.items() if value is not None})
+        score = found["score"]
         if score is not None and (type(score) not in (int, float) or not self.least <= score <= 1):
             raise UserError(f"score={score}: accepted is {self.least} (task.least_score of the run) to 1")
-        return settings
+        return found
 
     def describe(self, predictions: Sequence[Parts], score: float | None = None) -> list[dict[str, Any]]:
         """{boxes: [{box: [left, top, right, bottom], class, score}]}, the surest first."""
