@@ -31,6 +31,10 @@ from ftlab.tasks.counts import quality
 RECALLS = np.linspace(0, 1, 101)
 SIZES = (0, 8, 16, 32, 64, 96, 128, 256, 512)  # pixels of a square of the same area
 BACKGROUND = "background"
+COLOURS = (  # of ftlab.tasks.box_drawing
+    "Upon the images below, true boxes are green, or yellow where none was found; boxes that were found are blue, or "
+    "orange where wrong."
+)
 DRAWN = 2  # classes whose curves are drawn beside the mean
 
 
@@ -108,6 +112,7 @@ def detection(report: Mapping[str, Any]) -> list[Block]:
         *pairs,
         Heading(f"Sizes and numbers, {split}"),
         Chart((sizes(own["sizes"]), numbers(own["images"])), "Recall by size, and boxes an image"),
+        Note(COLOURS),
     ]  # fmt: skip
 
 

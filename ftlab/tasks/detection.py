@@ -179,12 +179,11 @@ class Detection(Task):
         }
 
     def drawn(self, sample: Sample, worst: Mapping[str, Any]) -> Sample:
-        """True boxes beneath those that count, and the texts by the score that val has decided since."""
+        """True boxes beneath those that count, and the counts by the score that val has decided since."""
         from ftlab.tasks.box_drawing import compared
 
         found, true = sure(worst["answer"], self.score), next(iter(worst["target"].samples()))
-        texts: dict[str, Any] = self._told(found, true)
-        told = replace(sample, **texts)
+        told = replace(sample, prediction=self._told(found, true)["note"].strip("()"), truth="", note="")
         if sample.image is None:
             return told
         height, width = worst["frame"].raw.flatten().tolist()
