@@ -9,7 +9,6 @@ from ftlab.targets.ragged import Parts
 from ftlab.tasks.box_matches import NONE, matched
 
 TRUE, MISSED, FOUND, WRONG = "#2ca25f", "#ffd92f", "#3182bd", "#e6550d"  # told apart by the colour-blind too
-CAPTION = "True boxes are green, or yellow where none was found; boxes that are found are blue, or orange where wrong."
 SHORT = 12  # characters of a name beside a box
 
 

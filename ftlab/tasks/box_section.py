@@ -9,7 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from ftlab.blocks import Axes, Bars, Beside, Block, Chart, Column, Confusion, Heading, Line, Note, Rule, Table
+from ftlab.blocks import (
+    COUNTS_AT_MOST,
+    Axes,
+    Bars,
+    Beside,
+    Block,
+    Chart,
+    Column,
+    Confusion,
+    Heading,
+    Line,
+    Note,
+    Rule,
+    Table,
+)
 from ftlab.targets.ragged import Parts
 from ftlab.tasks.box_matches import THRESHOLDS, Judged, confusion, counts_at, curve, f1_at, interpolated, judged
 from ftlab.tasks.counts import quality
@@ -17,7 +31,11 @@ from ftlab.tasks.counts import quality
 RECALLS = np.linspace(0, 1, 101)
 SIZES = (0, 8, 16, 32, 64, 96, 128, 256, 512)  # pixels of a square of the same area
 BACKGROUND = "background"
-DRAWN = 5  # classes whose curves are drawn beside the mean
+COLOURS = (  # of ftlab.tasks.box_drawing
+    "Upon the images below, true boxes are green, or yellow where none was found; boxes that were found are blue, or "
+    "orange where wrong."
+)
+DRAWN = 2  # classes whose curves are drawn beside the mean
 
 
 def section(found: Sequence[Parts], true: Sequence[Parts], classes: Sequence[str], score: float) -> dict[str, Any]:
@@ -77,7 +95,7 @@ def detection(report: Mapping[str, Any]) -> list[Block]:
     columns = (Column("class", wraps=True), "ap_50", "precision", "recall", "f1", "support")
     shows = [f"map/{name}" for name in classes]
     counts = f"Boxes count from a score of {own['score']:.2f}"
-    pairs = mistakes(matrix, [*classes, BACKGROUND])
+    pairs = mistakes(matrix, [*classes, BACKGROUND]) if len(classes) >= COUNTS_AT_MOST else []
     caption = (
         f"Rows are the truth, columns what was found. {BACKGROUND} as the truth: nothing was there; as what was found: "
         "the object was missed."
@@ -94,11 +112,12 @@ def detection(report: Mapping[str, Any]) -> list[Block]:
         *pairs,
         Heading(f"Sizes and numbers, {split}"),
         Chart((sizes(own["sizes"]), numbers(own["images"])), "Recall by size, and boxes an image"),
+        Note(COLOURS),
     ]  # fmt: skip
 
 
 def curves(own: Mapping[str, Any]) -> Chart:
-    """The mean over the classes and those of the best and the worst of them, then F1 by the score."""
+    """The mean over the classes and the lowest of them, then F1 by the score."""
     judged_ = [one for one in own["classes"] if one["ap_50"] is not None]
     named = sorted(judged_, key=lambda one: one["ap_50"])[:DRAWN] if len(judged_) > 1 else []
     lines = [Line(own["recall"], own["precision"], "mean of the classes")] if own["precision"] else []

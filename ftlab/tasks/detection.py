@@ -125,11 +125,11 @@ class Detection(Task):
         return {"detection": {"split": split, **section(found, true, self.classes, self.score)}}
 
     def at_predict(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        settings = super().at_predict({name: value for name, value in given.items() if value is not None})
-        score = settings["score"]
+        found = super().at_predict({name: value for name, value in given.items() if value is not None})
+        score = found["score"]
         if score is not None and (type(score) not in (int, float) or not self.least <= score <= 1):
             raise UserError(f"score={score}: accepted is {self.least} (task.least_score of the run) to 1")
-        return settings
+        return found
 
     def describe(self, predictions: Sequence[Parts], score: float | None = None) -> list[dict[str, Any]]:
         """{boxes: [{box: [left, top, right, bottom], class, score}]}, the surest first."""
@@ -179,12 +179,11 @@ class Detection(Task):
         }
 
     def drawn(self, sample: Sample, worst: Mapping[str, Any]) -> Sample:
-        """True boxes beneath those that count, and the texts by the score that val has decided since."""
+        """True boxes beneath those that count, and the counts by the score that val has decided since."""
         from ftlab.tasks.box_drawing import compared
 
         found, true = sure(worst["answer"], self.score), next(iter(worst["target"].samples()))
-        texts: dict[str, Any] = self._told(found, true)
-        told = replace(sample, **texts)
+        told = replace(sample, prediction=self._told(found, true)["note"].strip("()"), truth="", note="")
         if sample.image is None:
             return told
         height, width = worst["frame"].raw.flatten().tolist()

@@ -264,10 +264,10 @@ def test_the_worst_images_show_what_is_true_and_what_was_found() -> None:
     frame = Frame.stacked([Frame.of(((0.5, 0, 0), (0, 0.5, 0)), (160, 160), (80, 80))])
     worst = {"answer": answer, "target": column(true), "frame": frame}
     sample = task().drawn(Sample("a", image=Image.new("RGB", (80, 80))), worst)
-    assert (sample.truth, sample.note, sample.side) == ("1 cat, 1 dog", "(1 missed, 1 wrong)", 80)
+    assert (sample.prediction, sample.truth, sample.side) == ("1 missed, 1 wrong", "", 80)
     colours = {sample.image.getpixel(place) for place in ((30, 29), (50, 25), (30, 69))}
     assert len(colours - {(0, 0, 0)}) == 3  # found, missed and wrong
-    assert task(score=0.7).drawn(Sample("a"), worst).note == "(1 missed, 0 wrong)"
+    assert task(score=0.7).drawn(Sample("a"), worst).prediction == "1 missed, 0 wrong"
 
 
 def test_the_section_is_plain_and_its_blocks_are_drawn(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def _sample(one: Sample) -> Markup:
     return Markup("<div>{}{}{}{}</div>\n").format(image, said, under, cells)
 
 
-def data_uri(image: "Image", side: int) -> str:
+def data_uri(image: "Image", side: int = Sample.side) -> str:
     """An image, `side` pixels on its longer side, as text to put into the page: PNG or JPEG, whichever is shorter."""
     small = image.convert("RGB")
     small.thumbnail((side, side))
