@@ -32,7 +32,7 @@ from ftlab.optimizers import OptimizerSettings
 from ftlab.schedules.base import Schedule
 from ftlab.sized import Choice, by_size, settled
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
-from ftlab.strategies.base import check as check_phases
+from ftlab.strategies.checks import check as check_phases
 from ftlab.survey import FRESH, option_of, split_seed, surveyed, target_kind_of
 from ftlab.tasks.base import Task
 from ftlab.tasks.monitor import unjudged_by

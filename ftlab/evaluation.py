@@ -175,6 +175,11 @@ def gallery(found: Evaluation, task: Task, data: DataModule, split: str) -> Gall
     return Gallery(drawn)
 
 
+def shown(evaluations: Mapping[str, Evaluation]) -> str | None:
+    """The split that the report draws."""
+    return "test" if "test" in evaluations else "val" if "val" in evaluations else None
+
+
 def as_weights(batch: Batch, weight: Tensor) -> Batch:
     """The batch on the device of `weight`, what is no whole number in its type: a run may train in 64 or 16 bits."""
     return batch.each(lambda tensor: tensor.to(weight.device, weight.dtype if tensor.is_floating_point() else None))

@@ -23,11 +23,8 @@ LATER_AUTO = (
     *("strategy.restore_best", "strategy.rate", "strategy.head_share", "backbone.dropout", "monitor"),
     *("data.dates", "data.index", "data.whole", "data.level", *BY_SIZE),
 )
-LATER = (
-    "trainer.auto_epochs",
-    "strategy.head_rate",
-    "strategy.average",
-)  # what runs of earlier versions lack and did not need
+# What runs of earlier versions lack and did not need.
+LATER = ("trainer.auto_epochs", "strategy.head_rate", "strategy.average")
 UNASKED = {"strategy.average": False}  # what those did instead, where `auto` would now do something else
 BEFORE: dict[str, Any] = {"compile": "off", "refit": False}  # what runs of earlier versions did that lack a key
 TABLE = "ftlab.data.sources.table.Table"

@@ -19,9 +19,9 @@ from ftlab.batch import Batch
 from ftlab.config import instantiate, options
 from ftlab.data.base import Samples, Splits
 from ftlab.errors import UserError
+from ftlab.exports import exporter
 from ftlab.inputs.images.files import ArrayImages
 from ftlab.inputs.images.preprocessing import Preprocessing
-from ftlab.exports import exporter
 from ftlab.prediction import write
 from ftlab.predictor import Predictor
 from ftlab.targets.masks import ArrayMasks, Masks
@@ -113,7 +113,9 @@ def written(predictor: Predictor, folder: Path) -> None:
         for line, size in zip(lines, ((40, 30), (20, 60)), strict=True):
             with Image.open(folder / form / line[key]) as image:
                 assert (image.size, image.mode) == (size, "P" if form == "masks" else "RGB")
-    with pytest.raises(UserError, match="format=mask: no such format of predictions of task=segmentation; did you mean 'masks'"):
+    with pytest.raises(
+        UserError, match="format=mask: no such format of predictions of task=segmentation; did you mean 'masks'"
+    ):
         exporter("mask", folder / "x", predictor.task)
     with pytest.raises(UserError, match=r"format=masks: needs output=..., a new folder"):
         exporter("masks", None, predictor.task)

@@ -74,7 +74,8 @@ def test_what_decides_is_pure_python(package: str) -> None:
 FLOORS = (
     "errors addresses frames log streams",
     "batch blocks convex disk exits guesses imports overrides patterns pickles",
-    "places problems rates schedules settings strategies yaml_text",
+    "places problems rates schedules setting_types",
+    "settings strategies yaml_text",
     "config files resume run_settings",
     "kinds modes starting",
     "composition inputs targets",

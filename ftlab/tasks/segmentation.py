@@ -24,6 +24,7 @@ from ftlab.tasks.sections import per_segment
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL.Image import Image
     from torchmetrics import Metric, MetricCollection
 
     from ftlab.tasks.sums import Sums, Units

@@ -18,7 +18,7 @@ from ftlab.bundle import Description, targets_of
 from ftlab.data.module import DataModule
 from ftlab.data.seen import training_samples
 from ftlab.errors import UserError
-from ftlab.evaluation import Evaluation, evaluate, results, section
+from ftlab.evaluation import Evaluation, evaluate, results, section, shown
 from ftlab.inputs.images.transforms import mix
 from ftlab.reports.intervals import no_better
 from ftlab.resume import is_unasked, went_on
@@ -295,8 +295,3 @@ def settled_of(task: Task) -> dict[str, Any]:
     """What data have decided of the settings that its class takes."""
     taken = signature(type(task)).parameters
     return {name: value for name, value in task.settled().items() if name in taken}
-
-
-def shown(evaluations: Mapping[str, Evaluation]) -> str | None:
-    """The split that the report draws."""
-    return "test" if "test" in evaluations else "val" if "val" in evaluations else None

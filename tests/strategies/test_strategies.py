@@ -9,7 +9,8 @@ import pytest
 from ftlab.composition import compose
 from ftlab.config import instantiate, options
 from ftlab.errors import UserError
-from ftlab.strategies.base import Phase, Strategy, check, thaw
+from ftlab.strategies.base import Phase, Strategy, thaw
+from ftlab.strategies.checks import check
 from ftlab.strategies.closed_form import ClosedForm
 from ftlab.strategies.full import Full
 from ftlab.strategies.head_only import HeadOnly

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftlab.resume import MAX_EPOCHS
-from ftlab.strategies.base import Phase, check_followed, current, end, is_over, prolonged
+from ftlab.strategies.base import Phase, current, end, is_over, prolonged
+from ftlab.strategies.checks import check_followed
 from ftlab.training.phases.history import Record
 from ftlab.training.phases.rates import RatePlan
 

@@ -1,0 +1,238 @@
+"""The types of what settings may be that a default in conf/ cannot say: the table that settings.py reads."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import Field, StringConstraints
+
+# The text at the end of an Annotated type is what a message calls it.
+Number = Annotated[float, Field(allow_inf_nan=False), "a number"]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), "a number above 0"]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), "a number of at least 0"]
+Fraction = Annotated[float, Field(ge=0, lt=1), "a number from 0 to below 1"]
+PositiveInt = Annotated[int, Field(gt=0), "a whole number above 0"]
+NonNegativeInt = Annotated[int, Field(ge=0), "a whole number of at least 0"]
+Seed = Annotated[int, Field(ge=0, lt=2**32), "a whole number from 0 to 4294967295"]
+PerClass = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*/class$"), "a text like 20/class"]
+Share = Annotated[float, Field(gt=0, lt=1), "a fraction between 0 and 1"]
+Probability = Annotated[float, Field(ge=0, le=1), "a number from 0 to 1"]
+Decay = Annotated[float, Field(gt=0, le=1), "a number above 0, at most 1"]
+Name = Annotated[str, StringConstraints(), "a text"]  # of a column, or a label
+DELIMITER = (
+    Literal["comma", "semicolon", "tab", "bar"]
+    | Annotated[str, StringConstraints(min_length=1, max_length=1), "one character"]
+)
+DECIMAL = Literal["point", "comma", ".", ","]
+Path = Annotated[str, StringConstraints(min_length=1), "a path"]
+
+Precision = Literal[
+    "transformer-engine", "transformer-engine-float16",
+    "16-true", "16-mixed", "bf16-true", "bf16-mixed", "32-true", "64-true",
+    "64", "32", "16", "bf16", 64, 32, 16, "auto",
+]  # fmt: skip
+
+# By the dotted name of a key; where options of a group mean different things by it, by the name of their class.
+TYPES: dict[str, Any] = {
+    # the run
+    "seed": Seed,
+    "subset": Share | PositiveInt | PerClass | None,
+    "on_nonfinite": Literal["stop", "skip", "rollback"],
+    "compile": Literal["auto", "on", "off"],
+    "resume": Path | None,
+    "resume_allow": list[str],
+    "trusted_modules": list[str],
+    "early_stopping.patience": PositiveInt | None,
+    "early_stopping.min_delta": NonNegativeFloat,
+    "checkpoint.every_n_steps": PositiveInt | None,
+    "checkpoint.every_minutes": PositiveFloat | None,
+    "checkpoint.keep": Literal["all", "last", "best"],
+    "plan.detail": Literal["stages", "layers"],
+    "plan.output": Path | None,
+    # the Trainer
+    "trainer.max_epochs": PositiveInt | Literal["auto"],
+    "trainer.auto_epochs.steps": PositiveInt,
+    "trainer.auto_epochs.least": PositiveInt,
+    "trainer.auto_epochs.most": PositiveInt,
+    "trainer.precision": Precision,
+    "trainer.accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
+    "trainer.devices": PositiveInt | Literal["auto", -1] | list[NonNegativeInt],
+    "trainer.num_nodes": PositiveInt,
+    "trainer.strategy": Literal["auto", "ddp"],
+    "trainer.accumulate_grad_batches": PositiveInt,
+    "trainer.gradient_clip_val": PositiveFloat | None,
+    "trainer.deterministic": bool | Literal["warn"],
+    # optimizers
+    "optimizer.lr": PositiveFloat,
+    "optimizer.weight_decay": NonNegativeFloat,
+    "optimizer.betas": Annotated[list[Fraction], Field(min_length=2, max_length=2), "two numbers from 0 to below 1"],
+    "optimizer.eps": PositiveFloat,
+    "optimizer.momentum": Fraction,
+    "optimizer.alpha": Fraction,
+    # the cache
+    "cache.memory_budget": PositiveFloat,
+    "cache.disk_budget": PositiveFloat,
+    "cache.image_budget": NonNegativeFloat,
+    "cache.dtype": Literal["float32", "float16", "bfloat16", "uint8"],
+    "cache.views": PositiveInt | None,
+    # ftlab cache
+    "action": Literal["list", "clear"],
+    # modes on a bundle
+    "bundle": Path,
+    "input": Path | list[Path],
+    "output": Path | None,
+    "split": Literal["train", "val", "test", "all"] | None,
+    "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps"],
+    "batch_size": PositiveInt,
+    "num_workers": NonNegativeInt,
+    "top_k": PositiveInt,
+    "format": Literal["masks", "overlay"] | None,
+    "settings": dict[str, Any],
+    # data
+    "data.root": Path | None,
+    "data.file": Path | None,
+    "data.batch_size": PositiveInt | Literal["auto"],
+    "data.num_workers": NonNegativeInt | Literal["auto"],
+    "data.check": Literal["off", "fast", "full"],
+    "data.split_from": Path | None,
+    "data.split_seed": Seed | None,
+    "data.on_error": Literal["stop", "skip"],
+    "data.image_size": PositiveInt | Literal["auto"] | list[PositiveInt] | None,
+    "data.split": Annotated[list[Probability], Field(min_length=3, max_length=3), "three shares from 0 to 1"],
+    "data.classes": str | list[str] | dict[str | int | float, NonNegativeInt | list[NonNegativeInt]] | None,
+    "data.ignore": Literal["auto"] | NonNegativeInt | list[NonNegativeInt] | None,
+    "data.split_column": Name | None,
+    "data.group_column": Name | None,
+    "data.group_pattern": str | None,
+    "data.target_columns": Annotated[list[Name], Field(min_length=1), "a list of columns"] | None,
+    "data.series_column": Name | None,
+    "data.time_column": Name | None,
+    "data.token_column": Name | None,
+    "data.window": PositiveInt | None,
+    "data.stride": PositiveInt,
+    "data.horizon": NonNegativeInt,
+    "data.max_length": PositiveInt | None,
+    "data.whole": Literal["auto", False],
+    "data.level": Literal["auto", "keep", "last"],
+    "data.gaps": Literal["drop", "keep"],
+    "data.order": Literal["random", "time"],
+    "data.label_column": Name | None,
+    "ftlab.data.sources.image_csv.ImageCsv.label_column": Name,
+    "data.path_column": Name,
+    "data.columns": Annotated[list[Name], Field(min_length=1), "a list of columns"] | None,
+    "data.categorical_columns": Annotated[list[Name], Field(), "a list of columns"] | None,
+    "data.drop": Annotated[list[Name], Field(), "a list of columns"] | None,
+    "data.missing_labels": Annotated[list[Name], Field(), "a list of labels"] | None,
+    "data.delimiter": DELIMITER | None,
+    "data.decimal": DECIMAL | None,
+    "data.encoding": str | None,
+    "delimiter": DELIMITER | None,
+    "decimal": DECIMAL | None,
+    "encoding": str | None,
+    "data.rare": PositiveInt,
+    "data.dates": Literal["auto", "day_first", "month_first", "categories"],
+    "data.index": Literal["auto", "keep"],
+    "data.missing": Literal["error", "drop"],
+    "data.crop_pct": Annotated[float, Field(gt=0, le=1), "a number above 0, at most 1"] | None,
+    "data.train": Path | None,
+    "data.val": Path | None,
+    "data.test": Path | None,
+    "data.images": Path | None,
+    "data.outside": Literal["cut", "drop", "error"],
+    "data.first": Literal[0, 1],
+    "data.resize": Literal["crop", "letterbox", "stretch"],
+    "augment.rotation": NonNegativeFloat,
+    "augment.shift": Probability,
+    "augment.shear": NonNegativeFloat,
+    "augment.zoom": Fraction,
+    "augment.horizontal_flip": Probability,
+    "augment.randaugment": NonNegativeInt,
+    "augment.erasing": Probability,
+    "augment.mixup": NonNegativeFloat,
+    "augment.cutmix": NonNegativeFloat,
+    # backbones, heads
+    "backbone.weights": Path | None,
+    "backbone.until": str | None,
+    "backbone.stages": Literal["blocks", "layers"],
+    "backbone.image_size": PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None,
+    "backbone.width": PositiveInt,
+    "backbone.depth": NonNegativeInt,
+    "backbone.embedding": PositiveInt,
+    "backbone.members": PositiveInt,
+    "backbone.pieces": PositiveInt,
+    "backbone.heads": PositiveInt,
+    "backbone.dropout": Fraction | Literal["auto"],
+    "ftlab.backbones.table.TableBackbone.dropout": Fraction,
+    "ftlab.backbones.table_ensemble.TableEnsemble.dropout": Fraction,
+    "backbone.norm": Literal["none", "layer"],
+    "backbone.drop_rate": Fraction,
+    "backbone.drop_path_rate": Fraction,
+    "head.hidden": list[PositiveInt],
+    "ftlab.heads.dense.fcn.Fcn.width": PositiveInt | None,
+    "head.dropout": Fraction | list[Fraction],
+    "head.settings": dict[str, Any],
+    "head.weight_decay": NonNegativeFloat | None,
+    # tasks
+    "ftlab.tasks.classification.Classification.loss": Literal["cross_entropy", "focal"],
+    "ftlab.tasks.multilabel.Multilabel.label_smoothing": Fraction,
+    "ftlab.tasks.regression.Regression.loss": Literal[
+        "mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile", "gaussian_nll"
+    ],
+    "ftlab.tasks.segmentation.Segmentation.loss": str | list[str] | dict[str, PositiveFloat],
+    "task.background": str | None,
+    "task.delta": PositiveFloat,
+    "task.quantiles": Annotated[list[Share], Field(min_length=1), "a list of fractions between 0 and 1"],
+    "task.label_smoothing": Fraction | Literal["auto"],
+    "task.focal_gamma": NonNegativeFloat,
+    "task.class_weights": Literal["none", "balanced"]
+    | list[NonNegativeFloat]
+    | dict[str | int | float, NonNegativeFloat],
+    "task.pos_weight": Literal["none", "balanced"] | list[PositiveFloat],
+    "task.threshold": Share,
+    # strategies, rates, schedules
+    "strategy.batchnorm": Literal["frozen", "train"],
+    "strategy.average": bool | Literal["auto"],
+    "strategy.groups": PositiveInt | Literal["auto"] | None,
+    "strategy.head_share": Share | Literal["auto"],
+    "strategy.head_rate": PositiveFloat | Literal["auto"],
+    "strategy.patience": PositiveInt | None,
+    "strategy.min_delta": NonNegativeFloat,
+    "strategy.restore_best": bool | Literal["auto"],
+    "strategy.last": NonNegativeInt,
+    "strategy.head_init": Literal["auto", "random", "closed_form"],
+    "strategy.C": PositiveFloat | None,
+    "strategy.rate": PositiveFloat | Literal["auto"],
+    "strategy.patterns": list[str],
+    "strategy.file": Path | None,
+    "strategy.inline": list[dict[str, Any]],
+    "rates.patterns": dict[str, NonNegativeFloat],
+    "rates.decay": Decay,
+    "schedule.warmup": NonNegativeFloat,
+    "schedule.every": PositiveFloat,
+    "schedule.period": PositiveFloat,
+    "schedule.patience": PositiveInt,
+    "schedule.min_delta": NonNegativeFloat,
+    "schedule.gamma": Decay,
+    "schedule.factor": Decay,
+    "schedule.decay": Decay,
+    "schedule.rise": Share,
+    "schedule.floor": Probability,
+    "schedule.start": Probability,
+    "schedule.end": Probability,
+}
+
+
+def _parts(kind: Any) -> Iterator[Any]:
+    """A type and all that it is made of."""
+    yield kind
+    if get_origin(kind) is not Annotated or not isinstance(get_args(kind)[0], type):
+        for part in get_args(kind):
+            yield from _parts(part) if get_origin(kind) is not Literal else ()
+
+
+# Paths hold commas, spaces and brackets, which mean something else in Hydra's grammar: overrides.py quotes them.
+PATHS = frozenset({name for name, kind in TYPES.items() if kind is Path or Path in get_args(kind)}) | {
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+}
+# Names of columns and labels may be digits, or hold blanks and signs: overrides.py quotes them too.
+NAMES = frozenset(name for name, kind in TYPES.items() if Name in _parts(kind))
