@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ftlab.backbones.base import Features
-from ftlab.backbones.border import Part, update
+from ftlab.backbones.border import update
+from ftlab.backbones.part import Part
 from ftlab.batch import Batch
 from ftlab.freezing import resting
 from ftlab.heads.vector import VectorHead
