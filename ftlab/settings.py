@@ -163,6 +163,7 @@ TYPES: dict[str, Any] = {
     "ftlab.backbones.table_ensemble.TableEnsemble.dropout": Fraction,
     "backbone.norm": Literal["none", "layer"],
     "backbone.drop_rate": Fraction,
+    "ftlab.backbones.text.TextBackbone.drop_rate": Fraction | None,
     "backbone.drop_path_rate": Fraction,
     "head.hidden": list[PositiveInt],
     "head.dropout": Fraction | list[Fraction],

@@ -38,14 +38,14 @@ class TextBackbone(Backbone):
         weights: str | None = None,
         allow_missing: bool = False,
         checkpointing: bool = False,
-        dropout: float | None = None,
+        drop_rate: float | None = None,
         config: Mapping[str, Any] | None = None,
         tokenizer: str | None = None,
         meta: bool = False,
     ) -> None:
         """name: of the packaged network, a folder as transformers saves it, or a name on its hub.
 
-        config, tokenizer: of a bundle, in place of what `name` says. dropout: None as the network was trained.
+        config, tokenizer: of a bundle, in place of what `name` says. drop_rate: None as the network was trained.
         Raises: UserError for a name that is not there, a network without blocks, and weights that do not fit.
         """
         super().__init__()
@@ -53,7 +53,7 @@ class TextBackbone(Backbone):
         source = None if config else found(name)
         with hub.reach(name) if source == name else nullcontext():
             settings = settings_of(source, config)
-            changed(settings, dropout)
+            changed(settings, drop_rate)
             self.model = built(settings, source if pretrained and not weights and not meta else None, meta)
             self.preprocessing = prepared(source, tokenizer, settings)
         self.path = longest_list(self.model, name)
@@ -90,11 +90,12 @@ class TextBackbone(Backbone):
         return self.features((self._run(self.model, tokens, mask, segments), mask))
 
     @staticmethod
-    def _run(network: nn.Module, tokens: Tensor, mask: Tensor, segments: Tensor) -> Tensor:
+    def _run(network: nn.Module, tokens: Tensor, mask: Tensor | None, segments: Tensor) -> Tensor:
         settings: Any = network.config
         more: dict[str, Any] = {"token_type_ids": segments} if getattr(settings, "type_vocab_size", 0) > 1 else {}
         more |= {"use_cache": False} if hasattr(settings, "use_cache") else {}
-        return network(input_ids=tokens, attention_mask=mask.long(), **more)[0]  # type: ignore[no-any-return]
+        more |= {} if mask is None or mask.is_meta else {"attention_mask": mask.long()}
+        return network(input_ids=tokens, **more)[0]  # type: ignore[no-any-return]
 
     def features(self, output: Any) -> Features:
         hidden, mask = output
@@ -229,10 +230,10 @@ def behind(model: nn.Module, path: str, run: Any) -> tuple[frozenset[str], int |
     hooks = [part.register_forward_hook(lambda *_, name=name: seen.append(name)) for name, part in watched]
     hooks.append(watched[-1][1].register_forward_hook(lambda module, given, found: gave.append(found)))
     device = next(model.parameters()).device
-    one = torch.ones(1, 2, dtype=torch.int64, device=device)
+    two = torch.full((1, 2), 3, device=device)  # no id that stands for padding
     was = model.training
     try:
-        run(model.eval(), one, one.bool(), one * 0)
+        run(model.eval(), two, None, two * 0)  # a mask would be asked for its values, which meta has none of
     finally:
         model.train(was)
         for hook in hooks:

@@ -266,7 +266,9 @@ class Fitted:
             task=report["task"],
             targets=targets_of(self.parts.spec),
             preprocessing=preprocessing.stored(),
-            backbone={} if own_backbone else {**backbone, **preprocessing.builds()},
+            backbone={}
+            if own_backbone
+            else {**backbone, **preprocessing.builds(), **self.parts.model.backbone.rebuilds()},
             head=dict(written.head),
             task_settings={**written.task, **weights_of(self.parts.task, written.task)},
             num_outputs=self.parts.task.num_outputs,
