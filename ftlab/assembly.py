@@ -196,7 +196,7 @@ def _decided(settings: Mapping[str, Any], model: Model, task: Task, has_validati
     # A head alone learns nothing by descent from what chance made, which is usual where no weights come along.
     probes = not noise or model.backbone.preprocessing is not None
     rate, head_rate = (model.backbone.rate, model.backbone.head_rate) if fresh else (0.5, 1.0)
-    auto = {"head_init": init, "groups": groups, "restore_best": has_validation}
+    auto = {"head_init": init, "groups": groups, "restore_best": has_validation, "average": not fresh}
     auto |= {"head_share": 0.2 if probes else 0.0, "rate": rate, "head_rate": head_rate}
     return {key: auto[key] if value == "auto" and key in auto else value for key, value in settings.items()}
 

@@ -1,6 +1,6 @@
 """What trains when, as a table: phase x stage x rate, before anything runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ftlab.reports.terminal import print_facts, print_plan
 from ftlab.resume import MAX_EPOCHS
 from ftlab.run_settings import RunSettings, typed
 from ftlab.sized import Choice
+from ftlab.strategies.base import Phase
 
 Report = dict[str, Any]
 
@@ -26,6 +27,8 @@ def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
     print_plan(rows, plan, console, detail, parts.model.tied)
     for choice in chosen(parts):
         console.print(str(choice), markup=False, highlight=False, soft_wrap=True)
+    for line in averaged(parts.phases):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for warning in parts.spec.warnings:
         console.print(f"data: {warning}", markup=False, highlight=False, soft_wrap=True)
     return table
@@ -35,6 +38,14 @@ def chosen(parts: Parts) -> list[Choice]:
     """What the size of the data decided; not of epochs where the phases have their own number of them."""
     total = sum(phase.epochs for phase in parts.phases)
     return [choice for choice in parts.choices if choice.key != MAX_EPOCHS or choice.value == total]
+
+
+def averaged(phases: Sequence[Phase]) -> list[str]:
+    """In which phases epochs end with means, see Phase.average."""
+    names = [phase.name for phase in phases if phase.averages]
+    which = ", ".join(names) if len(names) < len(phases) else "all"
+    said = "each epoch ends with the mean of the weights over its steps"
+    return [f"strategy.average: {said} (phases: {which})"] if names else []
 
 
 def show_estimates(

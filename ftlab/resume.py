@@ -23,7 +23,12 @@ LATER_AUTO = (
     *("strategy.restore_best", "strategy.rate", "strategy.head_share", "backbone.dropout", "monitor"),
     *("data.dates", "data.index", "data.whole", "data.level", *BY_SIZE),
 )
-LATER = ("trainer.auto_epochs", "strategy.head_rate")  # what runs of earlier versions lack and did not need
+LATER = (
+    "trainer.auto_epochs",
+    "strategy.head_rate",
+    "strategy.average",
+)  # what runs of earlier versions lack and did not need
+UNASKED = {"strategy.average": False}  # what those did instead, where `auto` would now do something else
 BEFORE: dict[str, Any] = {"compile": "off", "refit": False}  # what runs of earlier versions did that lack a key
 TABLE = "ftlab.data.sources.table.Table"
 SEQUENCE = "ftlab.data.sources.sequence.Sequences"
@@ -182,6 +187,9 @@ def as_read(settings: Mapping[str, Any]) -> dict[str, Any]:
     for key in (*(f"data.{name}" for own in OF_DATA.values() for name in own), *BY_SIZE):
         value = value_of(stored, key)
         if value_of(found, key) == AUTO and value is not None and accepts(TYPES[key], value):
+            found = with_value(found, key, value)
+    for key, value in UNASKED.items():
+        if stored and value_of(found, key) == AUTO and value_of(stored, key) is None:
             found = with_value(found, key, value)
     return found
 

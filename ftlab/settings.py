@@ -186,6 +186,7 @@ TYPES: dict[str, Any] = {
     "task.threshold": Share,
     # strategies, rates, schedules
     "strategy.batchnorm": Literal["frozen", "train"],
+    "strategy.average": bool | Literal["auto"],
     "strategy.groups": PositiveInt | Literal["auto"] | None,
     "strategy.head_share": Share | Literal["auto"],
     "strategy.head_rate": PositiveFloat | Literal["auto"],

@@ -14,6 +14,7 @@ BatchNorm = Literal["frozen", "train"]
 Start = Literal["current", "best"]
 Fit = Literal["gradient", "convex"]
 HeadInit = Literal["random", "closed_form"]
+FOLLOWED = ("rates", "batchnorm", "start", "fit", "C", "average")  # of a phase that has ended; the last came later
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Phase:
     # gradient: steps of the optimizer. convex: one epoch that computes features and fits the head's last layer to them.
     fit: Fit = "gradient"
     C: float | None = None  # convex: weight of the losses against the penalty; None: chosen by cross-validation
+    average: bool = False  # gradient: an epoch ends with the mean of the weights over its steps
 
     @property
     def trainable(self) -> tuple[str, ...]:
@@ -39,6 +41,10 @@ class Phase:
     def descending(self) -> tuple[str, ...]:
         """The stages that an optimizer moves; a convex fit has neither rate nor schedule."""
         return () if self.fit == "convex" else self.trainable
+
+    @property
+    def averages(self) -> bool:
+        return self.average and self.fit == "gradient"
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Strategy(ABC):
 
     # BatchNorm of stages that train: frozen (pretrained statistics) or train (statistics of each batch).
     batchnorm: BatchNorm = "frozen"
+    average: bool = False  # an epoch of gradient descent ends with the mean of the weights over its steps
 
     @abstractmethod
     def phases(self, stages: Sequence[str], epochs: int) -> list[Phase]:
@@ -64,6 +71,11 @@ class Strategy(ABC):
 
         Raises: UserError for a pattern that matches nothing and for epochs that are too few.
         """
+
+    @property
+    def held(self) -> dict[str, Any]:
+        """The settings that each of its phases has."""
+        return {"batchnorm": self.batchnorm, "average": self.average}
 
     def own_epochs(self) -> int | None:
         """The epochs of all phases where the settings say them themselves; None: as many as `phases` is given."""
@@ -268,7 +280,7 @@ def check_followed(
             )
     running = current(phases, losses).phase
     for phase, was in zip(phases[:running], before, strict=False):
-        differ = [key for key in ("rates", "batchnorm", "start", "fit", "C") if getattr(phase, key) != was[key]]
+        differ = [key for key in FOLLOWED if getattr(phase, key) != was.get(key, False)]
         if differ:
             what = ", ".join("stages" if key == "rates" else key for key in differ)
             raise UserError(f"{source}: phase '{phase.name}' has ended, and {what} of it differ; put back what was run")

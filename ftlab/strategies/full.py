@@ -16,4 +16,4 @@ class Full(Strategy):
     def phases(self, stages: Sequence[str], epochs: int) -> list[Phase]:
         begun = head_phase(self.head_init, self.C, stages)
         *_, length = share(epochs, [*(phase.name for phase in begun), "full"], [*(0.0 for _ in begun), 1.0])
-        return [*begun, Phase("full", length, dict.fromkeys(stages, 1.0), batchnorm=self.batchnorm)]
+        return [*begun, Phase("full", length, dict.fromkeys(stages, 1.0), **self.held)]

@@ -19,4 +19,4 @@ class HeadOnly(Strategy):
         begun = head_phase(self.head_init, self.C, stages)
         name = "descent" if begun else "head"
         *_, length = share(epochs, [*(phase.name for phase in begun), name], [*(0.0 for _ in begun), 1.0])
-        return [*begun, Phase(name, length, dict.fromkeys(head, 1.0), batchnorm=self.batchnorm)]
+        return [*begun, Phase(name, length, dict.fromkeys(head, 1.0), **self.held)]

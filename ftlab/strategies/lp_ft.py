@@ -33,7 +33,7 @@ class LpFt(Strategy):
             patience=self.patience,
             min_delta=self.min_delta,
             restore_best=self.restore_best,
-            batchnorm=self.batchnorm,
+            **self.held,
         )
         probes = self.head_init != "random" or self.head_share > 0
         # Without a phase for the head alone, its one epoch is the others'.

@@ -17,7 +17,7 @@ class Partial(Strategy):
 
     def phases(self, stages: Sequence[str], epochs: int) -> list[Phase]:
         chosen = self._named(stages) if self.patterns else self._last(stages)
-        return [Phase("partial", epochs, dict.fromkeys(chosen, 1.0), batchnorm=self.batchnorm)]
+        return [Phase("partial", epochs, dict.fromkeys(chosen, 1.0), **self.held)]
 
     def _named(self, stages: Sequence[str]) -> list[str]:
         named = {s for pattern in self.patterns for s in match(pattern, stages, "strategy.patterns")}

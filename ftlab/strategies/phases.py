@@ -49,7 +49,7 @@ class Phases(Strategy):
         patterns = {str(pattern): rate for pattern, rate in entry["stages"].items()}  # YAML reads 3 as a number
         rules = cover(patterns, stages, f"{where}, stages")
         rates = {stage: number_of(rate, f"{where}, stages") for stage, rate in rules.items() if rate != FROZEN}
-        settings = {"batchnorm": self.batchnorm, **{k: entry[k] for k in KEYS[3:] if k in entry}}
+        settings = {**self.held, **{k: entry[k] for k in KEYS[3:] if k in entry}}
         return Phase(name=str(entry["name"]), epochs=entry["epochs"], rates=rates, **settings)
 
 
@@ -73,6 +73,8 @@ def check_entry(entry: Mapping[str, Any], where: str) -> None:
     for key, (kind, words) in accepted.items():
         if key in entry and (not isinstance(entry[key], kind) or isinstance(entry[key], bool)):
             raise UserError(f"{where}: {key}={entry[key]!r}; expected {words}")
+    if not isinstance(entry.get("average", False), bool):
+        raise UserError(f"{where}: average={entry['average']!r}; expected true or false")
     words_of = {"batchnorm": ("frozen", "train"), "start": ("current", "best"), "fit": ("gradient", "convex")}
     for key, values in words_of.items():
         if key in entry and entry[key] not in values:
@@ -119,6 +121,7 @@ def write(phases: Sequence[Phase], stages: Sequence[str], path: Path) -> None:
             "batchnorm": p.batchnorm,
             "fit": p.fit,
             "C": p.C,
+            "average": p.average,
             "stages": {s: p.rates.get(s, FROZEN) for s in stages},
         }
         for p in phases
@@ -126,6 +129,7 @@ def write(phases: Sequence[Phase], stages: Sequence[str], path: Path) -> None:
     header = (
         "# Phases, in order. Run them: ftlab train strategy=phases strategy.file=THIS_FILE\n"
         "# stages: frozen, or a multiplier of the run's rate; globs (backbone/*) and `rest` work too.\n"
+        "# average: true, an epoch ends with the mean of the weights over its steps.\n"
         "# fit: gradient, or convex (one epoch that fits the head's last layer, under C; null: cross-validated).\n"
     )
     path.write_text(header + dumped({"phases": entries}), encoding="utf8")

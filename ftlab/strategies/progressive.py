@@ -37,7 +37,7 @@ class Progressive(Strategy):
                 patience=self.patience,
                 min_delta=self.min_delta,
                 start="best" if self.restore_best and number else "current",
-                batchnorm=self.batchnorm,
+                **self.held,
             )
             for number, (name, length, start) in enumerate(zip(names, lengths, starts, strict=True))
         ]

@@ -32,6 +32,7 @@ from ftlab.training.distributed.ranks import EqualRanks
 from ftlab.training.environment import environment, versions
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.phases import thaws
+from ftlab.training.phases.averaging import Averaging
 from ftlab.training.phases.convex import ConvexFit
 from ftlab.training.phases.history import best_epoch, in_effect, losses, phase_records, unmeasured
 from ftlab.training.phases.rates import RatePlan
@@ -93,6 +94,7 @@ def prepare(
         folder=folder,
         callbacks=[
             unfreezing,
+            Averaging(),
             Caching(parts.cache, console),
             *([Compiling(console)] if settings.compile == "on" else []),
             ConvexFit(folder),

@@ -38,6 +38,7 @@ def strategy_of(option: str) -> Strategy:
         "head_share": 0.2,
         "head_rate": 1.0,
         "rate": 0.5,
+        "average": True,
     }  # by assembly, see its tests
     decided = {key: auto[key] for key, value in node.items() if value == "auto"}
     return instantiate({**node, **decided, **({"inline": INLINE} if option == "phases" else {})})
@@ -64,6 +65,14 @@ def test_every_option_plans_phases_that_can_run_and_train_the_head_in_each(optio
 def test_every_phase_has_the_strategys_batchnorm(kind: type[Strategy], policy: str) -> None:
     phases = kind(batchnorm=policy).phases(STAGES, 10)  # type: ignore[arg-type]
     assert {phase.batchnorm for phase in phases} == {policy}
+
+
+@pytest.mark.parametrize("kind", [Full, HeadOnly, Partial, Progressive, LpFt])
+def test_every_phase_of_gradient_descent_averages_if_the_strategy_does(kind: type[Strategy]) -> None:
+    for average in (True, False):
+        phases = kind(average=average).phases(LINEAR, 10)
+        assert {phase.averages for phase in phases if phase.fit == "gradient"} == {average}
+        assert not any(phase.averages for phase in phases if phase.fit == "convex")
 
 
 def test_a_strength_that_nothing_would_read_is_an_error() -> None:
@@ -336,7 +345,7 @@ def test_phases_need_a_file_or_a_list_and_not_both() -> None:
 
 
 def test_every_setting_of_a_phase_can_be_said_in_a_file() -> None:
-    said = {"name", "epochs", "stages", "patience", "min_delta", "start", "batchnorm", "fit", "C"}
+    said = {"name", "epochs", "stages", "patience", "min_delta", "start", "batchnorm", "fit", "C", "average"}
     assert set(KEYS) == said
 
 

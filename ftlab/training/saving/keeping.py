@@ -49,14 +49,15 @@ def goes_on(run: Path, keep: Keep, report: Mapping[str, Any]) -> str:
 
 
 def lighten(folder: Path) -> None:
-    """Best weights that are not the last checkpoint, without the optimizer's state; the frozen part if it is needed."""
+    """Best weights that are not the last checkpoint, without what training would go on with; the frozen part if it is
+    needed."""
     best, last = folder / BEST, folder / LAST
     if best.exists() and not (last.exists() and last.samefile(best)):
         saved = read(best)
         if saved["optimizer_states"]:
             partial = folder / LIGHTER
             try:
-                pickles.save({**saved, "optimizer_states": []}, partial)
+                pickles.save({**saved, "optimizer_states": [], "callbacks": {}}, partial)
                 flush(partial)
                 os.replace(partial, best)
             finally:
