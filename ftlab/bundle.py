@@ -3,7 +3,8 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ SCHEMA_VERSION = 1
 BEFORE = {"multilabel": "labels", "regression": "numbers"}  # kinds of targets of bundles that name none, by their task
 WEIGHTS, DESCRIPTION = "model.safetensors", "bundle.json"
 TIMM = "config.json"  # the name under which timm looks for it
+FILES = ("tokenizer.json",)  # of a preprocessing, beside these
 HEAD_PREFIX = "ftlab_head."
 
 
@@ -121,7 +123,9 @@ def save(folder: Path, model: Model, description: Description, membership: recor
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(tensors(model), partial / WEIGHTS, metadata={"format": "pt"})
-    files = {DESCRIPTION: asdict(description), TIMM: for_timm(model, description)}
+    plain = asdict(description)
+    plain["preprocessing"] = parted(partial, plain["preprocessing"])
+    files = {DESCRIPTION: plain, TIMM: for_timm(model, description)}
     for name, content in files.items():
         if content is not None:
             (partial / name).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf8")
@@ -131,6 +135,34 @@ def save(folder: Path, model: Model, description: Description, membership: recor
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
+
+
+def parted(folder: Path, stored: dict[str, Any]) -> dict[str, Any]:
+    """`stored` with its files written into the folder, and in their place what tells that they are the same."""
+    texts = stored.get("files", {})
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf8")
+    return {**stored, "files": {name: digest(text.encode()) for name, text in texts.items()}} if texts else stored
+
+
+def joined(folder: Path, stored: dict[str, Any]) -> dict[str, Any]:
+    """What `parted` parted. Raises: UserError for a file that is missing or another one; ValueError for a path."""
+    found = {}
+    for name, wanted in stored.get("files", {}).items():
+        if name not in FILES:
+            raise ValueError(f"the file '{name}' is none that a bundle has")
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"{path}: the file is missing; copy the whole bundle folder")
+        content = path.read_bytes()
+        if digest(content) != wanted:
+            raise UserError(f"{path}: it is not the file that the bundle was written with")
+        found[name] = content.decode("utf8")
+    return {**stored, "files": found} if found else stored
+
+
+def digest(content: bytes) -> str:
+    return sha256(content).hexdigest()
 
 
 def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description, dict[str, Tensor]]:
@@ -146,6 +178,7 @@ def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description
         if version != SCHEMA_VERSION:
             raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
         description = Description(**renewed(data))
+        description = replace(description, preprocessing=joined(folder, description.preprocessing))
         spec_of(description, trusted_modules), restored(description.preprocessing, trusted_modules)
         check_nodes(description, path, trusted_modules)
     except KeyError as error:

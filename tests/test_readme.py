@@ -29,8 +29,10 @@ RUNS_THE_TESTS = ".venv/bin/python -m pytest"
 # What is appended to a command that trains, so that it takes seconds; nothing else is changed.
 QUICK = ("subset=20",)
 QUICK_IMAGES = ("data.image_size=32",)
-TABLES = {"data=table", "data=diabetes", "data=linnerud", "data=sequence"}
+TABLES = {"data=table", "data=diabetes", "data=linnerud", "data=sequence", "data=text_csv"}
 QUICK_EPOCHS = ("trainer.max_epochs=3",)  # also of a plan whose file is trained later
+QUICK_SCENES = ("data.scenes=[12,4,4]",)
+DENSE = {"task=detection", "task=segmentation"}
 QUICK_MULTIRUN = ("trainer.max_epochs=2",)
 QUICK_DIGITS = ("data.split=[0.9,0.05,0.05]",)  # fewer images to evaluate
 
@@ -64,6 +66,8 @@ def quick(words: list[str]) -> list[str]:
         return [*words, *QUICK_EPOCHS]
     if words[0] != "train" or keys & {"--help", "--cfg", "resume"}:
         return words
+    if DENSE & set(words):
+        return [*words, *QUICK_SCENES, *QUICK_EPOCHS]
     epochs = QUICK_MULTIRUN if "-m" in words else QUICK_EPOCHS
     images = () if TABLES & set(words) else QUICK_IMAGES
     kept = ("checkpoint.keep=all",) if resumed(words) else ()

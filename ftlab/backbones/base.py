@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ftlab.backbones.border import Traced
+from ftlab.backbones.part import Cuttable
 from ftlab.backbones.weights import Loaded
 from ftlab.batch import Batch
 from ftlab.errors import UserError
@@ -28,6 +29,7 @@ class Features:
     maps: Tensor | None = None  # (b, c, h, w)
     tokens: Tensor | None = None  # (b, t, c), the first `prefix_tokens` are class or register tokens
     prefix_tokens: int = 0
+    begins: bool = False  # whether the first of `tokens`, which counts as all others do, also stands for the whole
     mask: Tensor | None = None  # (b, t - prefix_tokens) bool, False where a token only fills the batch; None: all count
     vector: Tensor | None = None  # (b, c)
     # (b, m, c), the members of an ensemble, whose mean is `vector`: a linear head that trains with them makes outputs
@@ -64,7 +66,7 @@ class Backbone(nn.Module, ABC):
     name: str
     stages: tuple[Stage, ...]  # input end first; together they hold every parameter once
     num_features: int  # channels of the pooled vector, after the neck
-    default_pool: str  # the pooling that the network was trained with: average | token
+    default_pool: str  # the pooling that the network was trained with: average | token | last
     preprocessing: InputPreprocessing | None  # what its weights were trained on; None where the data fits it
     loaded: Loaded  # where the weights come from, and what of them was kept, for the report
     model: Any  # the network itself, an nn.Module, under the names that its own library gives
@@ -108,6 +110,10 @@ class Backbone(nn.Module, ABC):
         """
         raise UserError(f"the backbone '{self.name}' has no maps of its stages, and the head asks for some")
 
+    def rebuilds(self) -> dict[str, Any]:
+        """Keywords of the constructor by which a bundle builds the same network where its source is not at hand."""
+        return {}
+
     def plain(self, num_classes: int) -> nn.Module:
         """The network as its own library builds it, with a classifier, without weights.
 
@@ -122,7 +128,7 @@ class Backbone(nn.Module, ABC):
         """
         return None
 
-    def traced(self) -> Traced:
+    def traced(self) -> Cuttable:
         """What can be cut at any freeze border, for a cache. Raises: UserError where the network cannot be traced."""
         return Traced(self.model, self.method, self.features, self.picked)
 

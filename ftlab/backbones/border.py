@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 
 from ftlab.backbones.folded import fast
 from ftlab.backbones.modes import training_modules, varying
+from ftlab.backbones.part import Part, Run
 from ftlab.errors import UserError
 
 SIZE_ATTRIBUTES = {"shape", "ndim", "dtype", "device"}
@@ -27,30 +28,11 @@ SIZE_METHODS = {"size", "dim"}
 VIEWS = {"view", "reshape", "flatten", "transpose", "permute", "unsqueeze", "squeeze", "expand", "narrow", "select",
          "chunk", "split", "unbind", "unflatten", "movedim", "t"}  # fmt: skip
 
-Run = Callable[..., Any]
-
-
-class Part(nn.Module):
-    """One side of the cut: runs the network's own modules and owns nothing.
-
-    It has no parameters, no children and an empty state_dict, so a module that holds it saves nothing twice. Its mode
-    (train, eval) only picks the trace; the layers follow their own modes, which freezing decides.
-    """
-
-    def __init__(self, names: Sequence[str], in_training: Run, in_evaluation: Run, finish: Run | None = None) -> None:
-        """`names` are the values at the border, in the order in which a prefix gives and a suffix takes them."""
-        super().__init__()
-        self.names = tuple(names)
-        self._runs = {True: in_training, False: in_evaluation}
-        self._finish = finish
-
-    def forward(self, *values: Any) -> Any:
-        result = self._runs[self.training](*values)
-        return self._finish(result) if self._finish else result
-
 
 class Traced:
     """The graph of `network.method` in evaluation: what lies before and behind any freeze border comes from it."""
+
+    ragged = False
 
     def __init__(
         self, network: nn.Module, method: str = "forward", finish: Run | None = None, pick: Run | None = None

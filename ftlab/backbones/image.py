@@ -18,9 +18,9 @@ from ftlab.backbones import levels as levels_of
 from ftlab.backbones import local_dir
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features, Level
-from ftlab.backbones.border import Traced
 from ftlab.backbones.building import as_names, as_size, build
 from ftlab.backbones.checkpointing import enable
+from ftlab.backbones.part import Cuttable
 from ftlab.backbones.pooling import pool
 from ftlab.backbones.stages import stages_of
 from ftlab.backbones.surgery import end_at, probe
@@ -128,7 +128,7 @@ class TimmBackbone(Backbone):
         self._check_size(batch.inputs["images"])
         return (batch.inputs["images"],)
 
-    def traced(self) -> Traced:
+    def traced(self) -> Cuttable:
         if self._first_pass:
             raise UserError(
                 "backbone.checkpointing=true: a network that is cut at the freeze border is not checkpointed; "

@@ -9,8 +9,8 @@ from torch import Tensor
 from ftlab.backbones.base import Features
 from ftlab.errors import UserError, choices
 
-POOLINGS = ("auto", "average", "max", "average_max", "token", "flatten")
-NO_ONE_SIZE = "the inputs are not of one length; accepted: auto, average, max, average_max."
+POOLINGS = ("auto", "average", "max", "average_max", "token", "last", "flatten")
+NO_ONE_SIZE = "the inputs are not of one length; accepted: auto, average, max, average_max, last."
 
 
 def check_pool(how: str) -> str:
@@ -23,7 +23,8 @@ def check_pool(how: str) -> str:
 def pool(features: Features, how: str, own: str = "average") -> Tensor:
     """(b, d): pooled over positions, then through the backbone's neck.
 
-    auto: `own`, the backbone's own pooling; average, max; average_max: the mean of both; token: the class token;
+    auto: `own`, the backbone's own pooling; average, max; average_max: the mean of both; token: the class token; last:
+    the last position, which alone has seen all others in a network that reads from left to right;
     flatten: all positions one after the other, (b, positions * d).
     Class and register tokens are left out of all but token, as in timm's global_pool_nlc; so are tokens that only fill
     the batch, as the mask says. One vector stays as it is.
@@ -53,6 +54,8 @@ def pooled(features: Features, how: str) -> Tensor:
             return largest(positions, features.mask)
         case "average_max":
             return 0.5 * (mean(positions, features.mask) + largest(positions, features.mask))
+        case "last":
+            return last(positions, features.mask)
     raise UserError(f"head.pool={how} is unknown; {choices(how, POOLINGS)}")
 
 
@@ -69,8 +72,16 @@ def largest(positions: Tensor, mask: Tensor | None) -> Tensor:
     return (positions if mask is None else positions.masked_fill(~mask[:, :, None], -torch.inf)).amax(dim=1)
 
 
+def last(positions: Tensor, mask: Tensor | None) -> Tensor:
+    """(b, t, c) to (b, c): of the last position where mask (b, t) is True."""
+    if mask is None:
+        return positions[:, -1]
+    place = mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1)
+    return positions[torch.arange(len(positions), device=positions.device), place]
+
+
 def class_token(features: Features) -> Tensor:
-    if features.tokens is None or not features.prefix_tokens:
+    if features.tokens is None or not (features.prefix_tokens or features.begins):
         raise UserError("head.pool=token: this backbone has no class token; accepted: auto, average, max, average_max.")
     return features.tokens[:, 0]
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from math import inf
+from math import ceil, inf
 
 from ftlab.batch import Batch
 from ftlab.cache import entries, steady
@@ -12,6 +12,7 @@ from ftlab.cache.decide import Amounts, Choice, Limits, decide
 from ftlab.cache.probe import SAMPLES, Probed, probe
 from ftlab.cache.rows import bytes_of
 from ftlab.cache.settings import GIB, CacheSettings
+from ftlab.cache.shelf import Shape
 from ftlab.data.module import DataModule
 from ftlab.disk import free, writable
 from ftlab.errors import UserError
@@ -59,12 +60,18 @@ def choices(probed: Probed, data: DataModule, settings: CacheSettings, machines:
     """One a phase. Raises: UserError where the cache asks for what cannot be."""
     if settings.views is not None and not data.augment.random:
         raise UserError(f"cache.views={settings.views}: no image is varied; leave it null, or choose another augment=")
-    sizes = {name: bytes_of(s.shape, s.dtype, settings.dtype) for name, s in probed.shapes.items()}
+    sizes = {name: bytes_of(s.shape, s.dtype, settings.dtype) * each(data, s) for name, s in probed.shapes.items()}
     train, val = data.spec.sizes["train"], data.spec.sizes.get("val", 0)
     amounts = Amounts(sizes, views(settings, data.augment) * train, train, val)
     disk_not, disk_free = disk(amounts, settings, machines)
     limits = Limits(settings, varied(settings, data.augment), disk_not, disk_free)
     return decide(probed.needs, amounts, limits)
+
+
+def each(data: DataModule, shape: Shape) -> int:
+    """Rows that a training sample takes, in the mean."""
+    positions = data.positions("train") if shape.ragged else None
+    return 1 if positions is None else ceil(positions.double().mean())
 
 
 def disk(amounts: Amounts, settings: CacheSettings, machines: int) -> tuple[str | None, float]:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ftlab.backbones.base import Features
-from ftlab.backbones.border import Part, update
+from ftlab.backbones.border import update
+from ftlab.backbones.part import Part
 from ftlab.batch import Batch
 from ftlab.freezing import resting
 from ftlab.heads.vector import VectorHead
@@ -110,6 +111,10 @@ class Borders:
             return tuple(found[name].contiguous() for name in names)
 
         return torch.no_grad()(compute)
+
+    def is_ragged(self, name: str) -> bool:
+        """Whether a value is of each position of its sample."""
+        return self.traced.ragged and name not in (POOLED, FRAME)
 
     def digest(self, name: str) -> str:
         """A hash of all that decides the value `name` but the inputs: the graph, its weights and its buffers."""

@@ -9,7 +9,7 @@ import torch
 
 from ftlab.batch import Batch
 from ftlab.cache.borders import Values
-from ftlab.cache.rows import Rows
+from ftlab.cache.rows import RaggedRows, Rows
 from ftlab.data.base import Samples
 from ftlab.data.sampling import Key
 from ftlab.frames import Frame
@@ -22,7 +22,7 @@ class Kept:
     Of targets that follow, the last rows are the frames, by which they go again where the inputs once went.
     """
 
-    def __init__(self, rows: Sequence[Rows], samples: Samples, target: Target, views: int = 1) -> None:
+    def __init__(self, rows: Sequence[Rows | RaggedRows], samples: Samples, target: Target, views: int = 1) -> None:
         self.rows, self.samples, self.target, self.views = list(rows), samples, target, views
         self.read = 0  # samples, since the last take_read
 
@@ -50,7 +50,9 @@ class Kept:
         return read
 
 
-def fill(rows: Sequence[Rows], compute: Callable[[Batch], Values], batches: Iterable[Batch], start: int) -> None:
+def fill(
+    rows: Sequence[Rows | RaggedRows], compute: Callable[[Batch], Values], batches: Iterable[Batch], start: int
+) -> None:
     """Put what `compute` gives for each sample of `batches` into the rows from `start` on."""
     for batch in batches:
         places = batch.index.cpu() + start

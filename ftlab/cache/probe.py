@@ -82,14 +82,18 @@ def _look(
     seconds, values = timed(lambda: compute(batch), batch)
     if any(value.ndim == 0 or len(value) != len(batch) for value in values):
         return replace(need, why_not="its values at the freeze border are not one a sample")
-    if not one_size and any(value.ndim > 2 for value in values):
+    ragged = {name: borders.is_ragged(name) for name in border.names}
+    if not one_size and not borders.traced.ragged and any(value.ndim > 2 for value in values):
         return replace(need, why_not="the inputs are not of one length, and its values at the freeze border neither")
     if not is_steady(compute, batch, values):
         why = "its values at the freeze border depend on chance, or on the other samples of a batch"
         return replace(need, why_not=why)
     if not is_same(borders.model, border, batch, values):
         return replace(need, why_not="cut at the freeze border, the network gives other outputs")
-    found.shapes |= {n: Shape(tuple(v.shape[1:]), v.dtype) for n, v in zip(border.names, values, strict=True)}
+    found.shapes |= {
+        name: Shape(tuple(value.shape[1 + ragged[name] :]), value.dtype, ragged[name])
+        for name, value in zip(border.names, values, strict=True)
+    }
     found.seconds[need.phase] = seconds / len(batch) + loading
     reading = timed(lambda: read_again(values, kept), batch)[0]
     return replace(need, names=border.names, stages=border.stages, pays=2 * reading < seconds + loading * len(batch))

@@ -39,6 +39,34 @@ class Rows:
         return values.to(self.dtype).view(len(places), *self.shape)
 
 
+class RaggedRows:
+    """Of samples with a number of positions each, which lie one after the other in the rows of all positions."""
+
+    def __init__(self, rows: Rows, counts: Tensor) -> None:
+        """counts: (n,) int64, the positions of each sample."""
+        self.rows, self.counts = rows, counts
+        self.starts = counts.cumsum(0) - counts
+
+    def put(self, places: Tensor, values: Tensor) -> None:
+        """Keep values (b, t, ...) of the samples `places` (b,); what fills up the shorter ones is let go."""
+        inside = self._inside(places, values.shape[1])
+        self.rows.put(self._positions(places, inside), values.detach().cpu()[inside])
+
+    def get(self, places: Tensor) -> Tensor:
+        """The values (b, t, ...), those of shorter samples filled up with 0."""
+        inside = self._inside(places, int(self.counts[places].max()))
+        found = self.rows.get(self._positions(places, inside))
+        filled = found.new_zeros(*inside.shape, *found.shape[1:])
+        filled[inside] = found
+        return filled
+
+    def _inside(self, places: Tensor, longest: int) -> Tensor:
+        return torch.arange(longest) < self.counts[places][:, None]
+
+    def _positions(self, places: Tensor, inside: Tensor) -> Tensor:
+        return (self.starts[places][:, None] + torch.arange(inside.shape[1]))[inside]
+
+
 def narrowed(values: Tensor, kept: torch.dtype) -> Tensor:
     """Raises: UserError for a finite value that becomes infinite."""
     found = values.to(kept).contiguous()

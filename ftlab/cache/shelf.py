@@ -32,6 +32,7 @@ class Shape:
 
     shape: tuple[int, ...]
     dtype: torch.dtype
+    ragged: bool = False  # whether it is of each position of the sample, of which samples have not all as many
 
 
 class Ranks(Protocol):

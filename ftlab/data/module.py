@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ftlab.batch import Batch, Fields
@@ -148,6 +149,7 @@ class DataModule:
         self.rank = rank
         self.world = world
         self.decoded = decoded
+        self._positions: dict[str, Tensor | None] = {}
 
     def samples(self, split: str) -> Samples:
         """Raises: UserError if the data has no such split."""
@@ -211,6 +213,13 @@ class DataModule:
         for place in self.sampler("train", shuffle=True).order()[:count]:
             fields, target, index, _ = dataset[0, place]
             yield samples.name(index), fields, target
+
+    def positions(self, split: str) -> Tensor | None:
+        """(n,) see InputPreprocessing.positions."""
+        if split not in self._positions:
+            found = self.preprocessing.positions(self.samples(split).inputs)
+            self._positions[split] = None if found is None else torch.tensor(found)
+        return self._positions[split]
 
     def shown(self, split: str, index: int) -> dict[str, Any]:
         """A sample's raw input for a gallery: {"image": Pillow image} or {"cells": {column: text}}."""

@@ -1,4 +1,4 @@
-"""A table in a file, CSV or Parquet; what is wrong with it is told with file, row and column."""
+"""A table in a file, CSV, JSON lines or Parquet; what is wrong with it is told with file, row and column."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -8,6 +8,7 @@ from typing import Any
 from ftlab.errors import UserError
 from ftlab.files.csv_file import CsvFile
 from ftlab.files.dialect import FOUND, Dialect
+from ftlab.files.jsonl_file import JSONL, JsonlFile
 from ftlab.files.text_table import TextTable, twice
 
 PARQUET = (".parquet", ".pq")
@@ -45,4 +46,6 @@ def _text(cell: Any) -> str:
 
 def table_file(name: str, folder: Path, key: str = "data.file", dialect: Dialect = FOUND) -> CsvFile:
     """The file by its suffix; `key`: what the user typed its name after."""
-    return (ParquetFile if Path(name).suffix.lower() in PARQUET else CsvFile)(name, folder, key, dialect)
+    suffix = Path(name).suffix.lower()
+    kind = ParquetFile if suffix in PARQUET else JsonlFile if suffix in JSONL else CsvFile
+    return kind(name, folder, key, dialect)

@@ -158,6 +158,10 @@ class InputPreprocessing(ABC):
         """This one, of an earlier run, for the data of `fresh`: where things lie there is taken over."""
         return self
 
+    def positions(self, inputs: "Inputs") -> list[int] | None:
+        """How many positions each input takes, without the network; None where all take as many, or nothing tells."""
+        return None
+
     def remarks(self, parts: Mapping[str, "Inputs"]) -> tuple[str, ...]:
         """What a person should know of the inputs of each split. Raises: UserError where they do not fit."""
         return ()

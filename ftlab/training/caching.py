@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
 from ftlab.batch import Batch
 from ftlab.cache.before import choices, look, views
@@ -20,6 +21,7 @@ from ftlab.cache.borders import Values
 from ftlab.cache.decide import KEPT, Choice, Need, Place, groups
 from ftlab.cache.kept import Kept, fill
 from ftlab.cache.keys import fingerprint, key
+from ftlab.cache.rows import RaggedRows, Rows
 from ftlab.cache.settings import CacheSettings
 from ftlab.cache.shelf import Shelf, Slot
 from ftlab.training.finetuner import FineTuner
@@ -136,7 +138,7 @@ class Caching(Callback):
     def _kept(self, split: str, at: int) -> Kept:
         need = self.probed.needs[at]
         varied = self._is_varied(split, need)
-        rows = [self.shelf.rows[Slot(split, varied, name)] for name in need.names]
+        rows = [self._rows(Slot(split, varied, name)) for name in need.names]
         turns = views(self.settings, self.data.augment) if varied else 1
         return Kept(rows, self.data.samples(split), self.data.spec.target, turns)
 
@@ -160,7 +162,7 @@ class Caching(Callback):
         told["bytes"] += sum(self.shelf.rows[slot].array.nbytes for slot in missing)
         if names:
             self._pass(trainer, names)
-            told["computed"] += self._count(names[0])  # all are of one split
+            told["computed"] += self._samples(names[0])  # all are of one split
             for kept in KEPT:
                 self.shelf.filled([slot for slot in names if wanted[slot] == kept], kept)
 
@@ -168,7 +170,7 @@ class Caching(Callback):
         """Compute the values of `slots`, which are of one split."""
         split, varied = slots[0].split, slots[0].varied
         samples = len(self.data.samples(split))
-        rows = [self.shelf.rows[slot] for slot in slots]
+        rows = [self._rows(slot) for slot in slots]
         with torch.inference_mode():
             assert self.borders is not None
             compute = unrounded_in(trainer, self.borders.values([slot.name for slot in slots]))
@@ -184,8 +186,21 @@ class Caching(Callback):
                 )
                 fill(rows, compute, batches, view * samples)
 
-    def _count(self, slot: Slot) -> int:
+    def _samples(self, slot: Slot) -> int:
         return len(self.data.samples(slot.split)) * (views(self.settings, self.data.augment) if slot.varied else 1)
+
+    def _positions(self, slot: Slot) -> Tensor | None:
+        """Of each sample, where its value is one of each position."""
+        return self.data.positions(slot.split) if self.probed.shapes[slot.name].ragged else None
+
+    def _count(self, slot: Slot) -> int:
+        """Rows."""
+        positions = self._positions(slot)
+        return self._samples(slot) if positions is None else int(positions.sum())
+
+    def _rows(self, slot: Slot) -> Rows | RaggedRows:
+        rows, positions = self.shelf.rows[slot], self._positions(slot)
+        return rows if positions is None else RaggedRows(rows, positions)
 
     def _batch_size(self) -> int:
         """A global one, over all processes."""

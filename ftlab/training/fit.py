@@ -270,7 +270,9 @@ class Fitted:
             task=report["task"],
             targets=targets_of(self.parts.spec),
             preprocessing=preprocessing.stored(),
-            backbone={} if own_backbone else {**backbone, **preprocessing.builds()},
+            backbone={}
+            if own_backbone
+            else {**backbone, **preprocessing.builds(), **self.parts.model.backbone.rebuilds()},
             head=dict(written.head),
             task_settings={**written.task, **settled_of(self.parts.task)},
             num_outputs=self.parts.task.num_outputs,

@@ -1,0 +1,69 @@
+"""Descriptions of SciPy's functions and classes, out of its own files: which of its parts is each of?
+
+Real English text that needs no download, of people who write for people.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from ftlab.data.base import Samples, Source, Splits
+from ftlab.data.groups import numbered
+from ftlab.data.splits import complete
+from ftlab.errors import UserError
+from ftlab.targets.classes import Classes
+
+PACKAGE = "scipy"
+PARTS = ("integrate", "interpolate", "io", "linalg", "optimize", "signal", "sparse", "spatial", "special", "stats")
+WORDS = 5  # that a description has at least
+END = "\nParameters\n"  # what follows is a list of names and types
+
+
+class Docstring(NamedTuple):
+    part: str
+    file: str
+    text: str
+
+
+class Docstrings(Source):
+    """The part before the list of parameters; one that stands in several places is left out. Descriptions of one file
+    are in one split, since they are alike."""
+
+    def __init__(self, split: Sequence[float]) -> None:
+        self.split = split
+
+    def survey(self, seed: int) -> Splits:
+        found = list(read())
+        times = Counter(one.text for one in found)
+        kept = [one for one in found if times[one.text] == 1]
+        target = Classes(PARTS)
+        labels = torch.tensor([PARTS.index(one.part) for one in kept])
+        names = [f"{one.file}/{number}" for number, one in enumerate(kept)]
+        whole = Samples([one.text for one in kept], labels, names, numbered([one.file for one in kept]))
+        train, val, test, said = complete(target, whole, None, None, self.split, seed)
+        return Splits(train, val, test, target, said, kind="text")
+
+
+def read() -> Iterator[Docstring]:
+    """Raises: UserError where the package is not there."""
+    spec = find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise UserError("data=docstrings: the files of scipy are not there; pip install scipy")
+    root = Path(spec.origin).parent
+    for part in PARTS:
+        for file in sorted((root / part).rglob("*.py")):
+            if "tests" not in file.parts:
+                yield from of_file(file, part, str(file.relative_to(root)))
+
+
+def of_file(file: Path, part: str, name: str) -> Iterator[Docstring]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and (whole := ast.get_docstring(node)):
+            text = whole.split(END)[0].strip()
+            if len(text.split()) >= WORDS:
+                yield Docstring(part, name, text)

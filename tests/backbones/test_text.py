@@ -1,0 +1,91 @@
+"""Networks that read text: stages, features as transformers itself gives them, and cuts that give the same bits."""
+
+import pytest
+import torch
+
+from ftlab.backbones.pooling import pool
+from ftlab.backbones.text import TextBackbone
+from ftlab.batch import Batch
+from tests.backbones.texts import FAMILIES, tokenizer
+
+TEXTS = ["a b c d e f g", "x", ("q r", "s t u v")]
+NOT_CUT = {"t5"}  # each block hands the first one's table of positions on
+
+
+def made(family: str) -> tuple[TextBackbone, Batch]:
+    torch.manual_seed(0)
+    settings = {"model_type": family, **FAMILIES[family]}
+    backbone = TextBackbone(family, pretrained=False, config=settings, tokenizer=tokenizer())
+    own = backbone.preprocessing
+    transform = own.transform()
+    return backbone.eval(), Batch(None, torch.arange(3), own.stack([transform(text) for text in TEXTS]))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_stages_are_the_embeddings_and_each_block_and_hold_every_parameter_once(family):
+    backbone, _ = made(family)
+    names = [stage.name for stage in backbone.stages]
+    assert names[0] == "embeddings"
+    assert [name.rpartition(".")[2] for name in names[1:]] == ["0", "1", "2"]
+    held = [name for stage in backbone.stages for name in stage.parameters]
+    assert sorted(held) == sorted(name for name, _ in backbone.named_parameters())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_parameter_serves_the_features_and_padding_changes_nothing(family):
+    backbone, batch = made(family)
+    features = backbone(batch)
+    pooled = pool(features, "auto", backbone.default_pool)
+    assert pooled.shape == (3, backbone.num_features)
+    pooled.square().sum().backward()
+    idle = [name for name, parameter in backbone.named_parameters() if parameter.grad is None]
+    assert [name for name in idle if "rel" not in name] == []
+    with torch.no_grad():
+        alone = backbone(Batch(None, torch.arange(1), {n: v[1:2, :3] for n, v in batch.inputs.items()}))
+    torch.testing.assert_close(pool(alone, "auto", backbone.default_pool)[0], pooled[1].detach(), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("frozen", [1, 2, 3, 4])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in NOT_CUT])
+def test_behind_the_freeze_border_it_goes_on_with_the_same_bits_and_the_same_gradients(family, frozen):
+    backbone, batch = made(family)
+    trainable = {name for stage in backbone.stages[frozen:] for name in stage.parameters}
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(name in trainable)
+    prefix, suffix = backbone.cut(trainable)
+    values = prefix(*backbone.inputs(batch))
+    assert prefix.names[:3] == ("tokens", "mask", "segments")
+    again, whole = suffix(*values), backbone(batch)
+    assert torch.equal(again.tokens, whole.tokens)
+    if not trainable:
+        return
+    weights = torch.randn(whole.tokens.shape)
+    found = []
+    for features in (again, whole):
+        backbone.zero_grad()
+        (features.tokens * weights).sum().backward()
+        found.append({name: p.grad for name, p in backbone.named_parameters() if name in trainable})
+    assert all(torch.equal(found[0][n], found[1][n]) for n in trainable if found[1][n] is not None)
+
+
+def test_a_network_that_hands_more_than_hidden_states_from_block_to_block_is_not_cut_there():
+    backbone, batch = made("t5")
+    trainable = set(backbone.stages[-1].parameters)
+    prefix, suffix = backbone.cut(trainable)
+    with torch.no_grad():
+        again = suffix(*prefix(*backbone.inputs(batch)))
+    assert not torch.equal(again.tokens, backbone(batch).tokens)  # which the probe of a cache finds before a run
+
+
+def test_the_packaged_network_gives_what_transformers_gives():
+    transformers = pytest.importorskip("transformers")
+    from ftlab.backbones.text import PACKAGED, found
+
+    backbone = TextBackbone().eval()
+    transform = backbone.preprocessing.transform()
+    batch = Batch(None, torch.arange(3), backbone.preprocessing.stack([transform(text) for text in TEXTS]))
+    plain = transformers.AutoModel.from_pretrained(found(PACKAGED)).eval()
+    tokens, mask, segments = backbone.inputs(batch)
+    with torch.no_grad():
+        theirs = plain(input_ids=tokens, attention_mask=mask.long(), token_type_ids=segments)[0]
+        assert torch.equal(backbone(batch).tokens, theirs)
