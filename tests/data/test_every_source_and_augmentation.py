@@ -53,7 +53,8 @@ def test_every_key_has_its_comment(file):
     lines = file.read_text().splitlines()
     assert lines[0].startswith("# ")
     for line in lines:
-        heads = ("#", "_target_", "- override", "trainer:", "optimizer:", "data:")  # a whole option's, which its first lines explain
+        # Those of a whole option, which its first lines explain.
+        heads = ("#", "_target_", "- override", "trainer:", "optimizer:", "data:")
         assert not line or line.strip().startswith(heads) or "  # " in line, line
 
 
