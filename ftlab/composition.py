@@ -21,7 +21,7 @@ from ftlab.config import brought, conf_dir, groups, instantiate, named, plainly,
 from ftlab.config import keys as root_keys
 from ftlab.errors import UserError, choices
 from ftlab.guesses import no_option
-from ftlab.overrides import Typed, jobs, parse
+from ftlab.overrides import Typed, jobs, parse, usual
 from ftlab.settings import NAMES, PATHS, TYPES
 from ftlab.strategies.base import Strategy
 
@@ -78,7 +78,7 @@ def prepare(
 
     Raises: UserError with everything that is wrong.
     """
-    typed, errors = parse(overrides, multirun, PATHS, NAMES)
+    typed, errors = parse([*(usual(overrides) if "task" in groups(mode) else []), *overrides], multirun, PATHS, NAMES)
     with _hydra_app():
         reading = _Reading(mode, config_name or mode, _search_path(config_dir, typed))
         prepared = reading.check(typed, errors, missing_ok)

@@ -160,3 +160,15 @@ def jobs(
     for index in range(longest):
         chosen = combinations[index % len(combinations)]
         yield list(chosen), [(key, key.values[index % len(key.values)]) for key in keys]
+
+
+USUAL = {"detection": "digit_scenes", "segmentation": "digit_scenes"}  # data of a task that no other data have
+
+
+def usual(words: Sequence[str]) -> list[str]:
+    """The data option that a task is tried with where none is typed: a task cannot bring it as it brings its head,
+    since data may bring their task."""
+    typed = {word.partition("=")[0].lstrip("+"): word.partition("=")[2] for word in words}
+    if "data" in typed or "experiment" in typed:
+        return []
+    return [f"data={USUAL[typed['task']]}"] if typed.get("task") in USUAL else []

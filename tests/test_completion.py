@@ -105,7 +105,7 @@ def test_help_has_its_pages_and_keys(shell: Shell) -> None:
 def test_options_of_ones_own_are_offered(shell: Shell) -> None:
     Path("mine/head").mkdir(parents=True)
     Path("mine/head/deep.yaml").write_text("_target_: my_heads.Deep\n")
-    assert shell.answers("ftlab train --config-dir mine head=de") == ["head=deep"]
+    assert shell.answers("ftlab train --config-dir mine head=deep") == ["head=deep", "head=deeplabv3"]
 
 
 def test_fish_gets_a_word_a_line(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:

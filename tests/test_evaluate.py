@@ -140,10 +140,10 @@ def test_shares_that_nothing_follows_are_told_and_so_is_a_split_that_a_seed_draw
     there: Path, command: Command
 ) -> None:
     write("new.csv", rows(40, seed=2))
-    words = [*TABLE, "data.file=new.csv", "data.split=[0.5,0.25,0.25]"]
+    words = [*TABLE, "data.file=new.csv", "data.split=[0.6,0.2,0.2]"]
     found, ended = evaluated(command, *words)
     assert found["samples"] == 40
-    assert "data.split=[0.5, 0.25, 0.25] is not used: all samples are measured" in ended.out
+    assert "data.split=[0.6, 0.2, 0.2] is not used: all samples are measured" in ended.out
     found, ended = evaluated(command, *words, "split=test")
     assert found["data"]["sizes"] == {
         "train": 40 - 2 * found["samples"],

@@ -23,7 +23,7 @@ from ftlab.overrides import parse
         ("trianer.max_epochs=3", "did you mean 'trainer'?"),
         ("optimizer.rl=1", "did you mean 'lr'?"),
         ("zebra=1", "unknown key 'zebra'; accepted: augment, backbone"),
-        ("data.root=photos", "unknown key 'root'; data.root belongs to data=image_folder, data=table, data=idx"),
+        ("data.root=photos", "unknown key 'root'; data.root belongs to data=image_folder, data=table, data=coco"),
         ("data.rot=photos", "did you mean data.root? It belongs to data=image_folder, data=table"),
         ("data.path=photos", "did you mean data.root? It belongs to"),
         ("data.label_colum=x", "add data=table, or another of them"),

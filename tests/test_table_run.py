@@ -90,7 +90,7 @@ def test_an_experiment_wins_over_what_its_data_brings(tmp_path: Path) -> None:
 def test_keys_of_what_the_data_brings_are_checked_too() -> None:
     with pytest.raises(UserError, match=r"backbone\.widht=8: unknown key 'widht'; did you mean 'width'"):
         compose(["data=diabetes", "backbone.widht=8"])
-    with pytest.raises(UserError, match=r"backbone\.name belongs to backbone=timm"):
+    with pytest.raises(UserError, match=r"backbone\.name belongs to backbone=text, backbone=timm"):
         compose(["data=diabetes", "backbone.name=resnet18"])
 
 

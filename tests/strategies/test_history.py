@@ -9,7 +9,6 @@ from ftlab.strategies.base import (
     Phase,
     Span,
     Thaw,
-    check,
     current,
     is_over,
     prolonged_by,
@@ -18,6 +17,7 @@ from ftlab.strategies.base import (
     thaw,
     with_early_stopping,
 )
+from ftlab.strategies.checks import check
 
 STAGES = ("b/stem", "b/top", "head/fc")
 
