@@ -33,5 +33,5 @@ def check_head(task: Task, head: Head) -> None:
     if head.gives == task.reads:
         return
     ways = [name for name, option in options("head").items() if getattr(named(option), "gives", None) == task.reads]
-    own = type(head).__name__.lower()
-    raise UserError(f"head={own}: gives {head.gives}, and task={task.name} reads {task.reads}; use head={ways[0]}")
+    own, said = type(head).__name__.lower(), ", ".join(f"head={name}" for name in ways)
+    raise UserError(f"head={own}: gives {head.gives}, and task={task.name} reads {task.reads}; use one of {said}")

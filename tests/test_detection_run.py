@@ -182,6 +182,18 @@ def test_boxes_are_written_as_other_tools_read_them_and_nothing_is_overwritten(
 
 
 @pytest.mark.parametrize("head", ["fcos", "retinanet", "dense_grid"])
+def test_a_frozen_network_is_computed_once_and_its_head_learns_the_same(tmp_path: Path, head: str) -> None:
+    words = [*NETWORK, "data=own", "data.batch_size=8", f"head={head}", "strategy=head_only", "trainer.max_epochs=2"]
+    reports = {
+        mode: ftlab.train(ftlab.compose([*words, f"cache={mode}"]), run_dir=tmp_path / mode, data=scenes())
+        for mode in ("auto", "off")
+    }
+    assert reports["auto"]["phases"][0]["cache"]["train"] == "memory"
+    losses = [[epoch["train"]["loss"] for epoch in report["history"]] for report in reports.values()]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("head", ["fcos", "retinanet", "dense_grid"])
 def test_4_batches_of_4_are_1_of_16_where_images_hold_0_to_40_boxes(tmp_path: Path, head: str) -> None:
     words = [*NETWORK, *(SMALL if head != "dense_grid" else ()), f"head={head}", "data=own", "schedule=constant"]
     words += ["strategy=head_only", "optimizer=sgd", "optimizer.lr=0.01", "trainer.max_epochs=1", "monitor=loss"]

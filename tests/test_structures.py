@@ -141,3 +141,11 @@ def test_structures_are_near_where_their_form_and_every_leaf_are() -> None:
         {**one, "b": object()},
     ):
         assert not is_near(other, one)
+
+
+def test_what_is_infinite_on_both_sides_is_the_same_and_sets_no_limit():
+    found = torch.tensor([1.0, torch.inf, -torch.inf])
+    assert is_near(found, found.clone())
+    assert not is_near(torch.tensor([9.0, torch.inf, -torch.inf]), found)  # far off, whatever else is infinite
+    assert not is_near(torch.tensor([1.0, 5.0, -torch.inf]), found)
+    assert not is_near(torch.tensor([torch.nan, torch.inf, -torch.inf]), found)

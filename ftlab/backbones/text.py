@@ -61,7 +61,7 @@ class TextBackbone(Backbone):
         self.after, self.more = behind(self.model, self.path, self._run)
         self.stages = stages_of(self.model, self.path, self.after)
         self.num_features = hidden_size(settings)
-        self.is_causal = bool(getattr(settings, "is_decoder", False)) or type(self.model).__name__.endswith(CAUSAL)
+        self.is_causal = any(getattr(part, "is_causal", False) for part in self.model.modules())
         self.default_pool = "last" if self.is_causal else "average"
         self.no_weight_decay = frozenset()
         if checkpointing:
@@ -106,9 +106,6 @@ class TextBackbone(Backbone):
 
     def rebuilds(self) -> dict[str, Any]:
         return {"config": self.model.config.to_diff_dict() | {"model_type": self.model.config.model_type}}
-
-
-CAUSAL = ("LlamaModel", "GPT2Model", "Qwen2Model", "Qwen3Model", "MistralModel", "GemmaModel", "PhiModel")
 
 
 class Masked(Blocks):

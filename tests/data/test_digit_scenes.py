@@ -57,7 +57,7 @@ def test_a_task_that_takes_masks_gets_those_of_the_same_scenes():
     masks.target_kind = "masks"
     found, asked = boxes.survey(0), masks.survey(0)
     assert (found.target.kind, asked.target.kind) == ("boxes", "masks")
-    assert asked.target.classes == ("ground", *found.target.classes)
+    assert asked.target.classes == ("background", *found.target.classes)
     assert torch.equal(found.train.inputs[3], asked.train.inputs[3])
     labels = set((found.train.targets[3]["labels"] + 1).tolist())
     assert set(asked.train.targets[3].unique().tolist()) == {0, *labels}

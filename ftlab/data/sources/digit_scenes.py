@@ -22,7 +22,7 @@ from ftlab.targets.ragged import Parts, Ragged
 SHARES = (0.7, 0.15, 0.15)  # of the digits that scenes of train, val and test are made of
 TRIES = 50  # places that are tried for a digit, before the scene goes without it
 INK = 0.4  # of a digit's pixel, from which it belongs to the digit
-GROUND = "ground"  # the class of pixels that are of no digit
+GROUND = "background"  # the class of pixels that are of no digit
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 CONTRAST = 70  # of the grey of a digit's colour and of the ground beneath, in 255
 

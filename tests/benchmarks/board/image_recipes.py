@@ -90,19 +90,19 @@ def outputs(net: nn.Module, x: Tensor) -> Tensor:
 
 
 def probe(board: Set, seed: int) -> float:
-    """scikit-learn on frozen features, the strength of its penalty by cross-validation over train and val."""
+    """scikit-learn on frozen features, the strength of its penalty by cross-validation over train."""
     data = images(board, seed)
     net = network(1)[0]
-    rows = [outputs(net, x).numpy() for x, _ in (data.train, data.val, data.test)]
-    known = np.concatenate(rows[:2]), torch.cat([data.train[1], data.val[1]]).numpy()
+    rows = [outputs(net, x).numpy() for x, _ in (data.train, data.test)]
+    known = rows[0], data.train[1].numpy()
     if data.classes is None:
         model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 6, 17)))
-        return float(r2_score(data.test[1].numpy(), model.fit(*known).predict(rows[2])))
+        return float(r2_score(data.test[1].numpy(), model.fit(*known).predict(rows[1])))
     model = make_pipeline(
         StandardScaler(),
         LogisticRegressionCV(Cs=np.logspace(-5, 1, 7), cv=3, max_iter=200, **PLAINLY),
     )
-    predicted = model.fit(*known).predict(rows[2])  # its own score is that which the folds choose by, the log loss
+    predicted = model.fit(*known).predict(rows[1])  # its own score is that which the folds choose by, the log loss
     return float((predicted == data.test[1].numpy()).mean())
 
 
