@@ -21,9 +21,7 @@ from ftlab.files.paths import printable
 from ftlab.files.text_table import Record
 from ftlab.inputs.images.files import ImageFiles
 from ftlab.problems import Fault, counted
-from ftlab.targets.cells.base import Cells
-from ftlab.targets.cells.classes import ClassCells, LabelCells
-from ftlab.targets.cells.numbers import NumberCells
+from ftlab.targets.cells.choice import cells_of
 
 
 @dataclass(frozen=True)
@@ -67,15 +65,9 @@ class ImageCsv(Source):
         self.file = CsvFile(file, folder, dialect=dialect(delimiter, decimal, encoding))
         self.path_column = path_column
         self.sharing = Sharing(split_column, group_column, split)
-        if target_columns and multilabel:
-            raise UserError("data.multilabel=true and data.target_columns: targets are labels or numbers; set one.")
-        self.cells: Cells
-        if target_columns:
-            self.cells = NumberCells(self.file, target_columns, missing)
-        elif multilabel:
-            self.cells = LabelCells(self.file, label_column, label_separator, "images", missing_labels)
-        else:
-            self.cells = ClassCells(self.file, label_column, missing, missing_labels=missing_labels)
+        self.cells = cells_of(
+            self.file, "images", label_column, target_columns, multilabel, label_separator, missing, missing_labels
+        )
 
     def survey(self, seed: int) -> Splits:
         root = existing_folder(self.root)

@@ -18,9 +18,7 @@ from ftlab.files.table_file import table_file
 from ftlab.files.text_table import Record
 from ftlab.inputs.texts.preprocessing import Text
 from ftlab.problems import Fault, Problem, problem
-from ftlab.targets.cells.base import Cells
-from ftlab.targets.cells.classes import ClassCells, LabelCells
-from ftlab.targets.cells.numbers import NumberCells
+from ftlab.targets.cells.choice import cells_of
 
 LARGE = 1_000_000  # characters of a text, from which it is more likely a file that lost its line breaks
 BROKEN = "\ufffd"  # what stands for bytes that are no letter
@@ -65,15 +63,9 @@ class TextCsv(Source):
         self.file = table_file(file, Path(root).expanduser(), dialect=dialect(delimiter, decimal, encoding))
         self.columns = tuple(filter(None, (text_column, second_column)))
         self.sharing = Sharing(split_column, group_column, split)
-        if target_columns and multilabel:
-            raise UserError("data.multilabel=true and data.target_columns: targets are labels or numbers; set one.")
-        self.cells: Cells
-        if target_columns:
-            self.cells = NumberCells(self.file, target_columns, missing)
-        elif multilabel:
-            self.cells = LabelCells(self.file, label_column, label_separator, "texts", missing_labels)
-        else:
-            self.cells = ClassCells(self.file, label_column, missing, missing_labels=missing_labels)
+        self.cells = cells_of(
+            self.file, "texts", label_column, target_columns, multilabel, label_separator, missing, missing_labels
+        )
 
     def survey(self, seed: int) -> Splits:
         existing_folder(self.root)
