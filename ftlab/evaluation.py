@@ -37,6 +37,11 @@ class Sums:
         self.both = self.both.to(total.device, wide) + torch.stack([total.detach(), weight]).to(wide)
 
 
+def numbers_of_one(compared: tuple[Tensor, Tensor]) -> int:
+    """How many numbers `Task.compared` gives of one sample, predictions and targets."""
+    return sum(part[:1].numel() for part in compared)
+
+
 def mean(total: float, weight: float, task: Task) -> float:
     """The mean of losses; not a number where nothing was weighed."""
     divisor = max(weight, task.least_weight)
@@ -66,7 +71,7 @@ class Evaluation(nn.Module):
         # (samples,) of Task.scores, 0 for those of other ranks; there too where this rank has no sample.
         self.scores = None if type(task).scores is Task.scores else torch.zeros(samples)
         self.gathers = bool(keep) and type(task).sums is not Task.sums
-        self.too_many = samples * task.num_outputs > GATHERED
+        self.too_many = False  # told by the first batch: a mask gives more numbers than it has classes
         self.compared: list[tuple[Tensor, Tensor]] = []  # of each batch, where they are resampled
         self.worst: list[dict[str, Any]] = []  # what Task.worst told, and what Task.drawn is told beside it
 
@@ -90,6 +95,7 @@ class Evaluation(nn.Module):
         self._keep_scores(task.scores(*compared), batch)
         if self.diagnosis is not None:
             self.diagnosis.update(*compared)
+        self.too_many = self.too_many or (self.gathers and self.samples * numbers_of_one(compared) > GATHERED)
         if self.gathers and not self.too_many:
             self.compared.append(tuple(part.detach().cpu() for part in compared))
         if self.keep:

@@ -12,7 +12,9 @@ from ftlab.evaluation import Evaluation, evaluate, on_device
 from ftlab.heads.linear import Linear
 from ftlab.model import Model
 from ftlab.targets.classes import Classes
+from ftlab.targets.masks import Masks
 from ftlab.tasks.classification import Classification
+from ftlab.tasks.segmentation import Segmentation
 from tests.training.tiny import CLASSES, tiny_backbone
 
 SPEC = DataSpec("test", Classes(CLASSES, (2, 2, 2, 2)), {"train": 8})
@@ -134,3 +136,20 @@ def test_scores_are_there_for_all_ranks_to_add_up_though_this_one_has_no_sample(
     assert found.scores.tolist() == [0, 0, 1]  # the sample of place 2 is right, that of place 0 wrong
     found.reset()
     assert found.scores.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("most", "interval"), [(8 * (3 * 3 + 3), True), (8 * (3 * 3 + 3) - 1, False)])
+def test_what_is_gathered_is_counted_as_it_is_and_not_by_the_number_of_outputs(
+    monkeypatch: pytest.MonkeyPatch, most: int, interval: bool
+) -> None:
+    monkeypatch.setattr("ftlab.evaluation.GATHERED", most)
+    task = Segmentation(DataSpec("test", Masks(("a", "b", "c"), (4, 2, 2)), {"train": 8}))
+    found = Evaluation(task, 8, keep=1, shared=False)
+    for index in torch.arange(8).split(3):
+        masks = (index[:, None, None] + torch.arange(4).view(2, 2)) % 3
+        found.update(torch.randn(len(index), 3, 2, 2), Batch(masks, index))
+    judged = found.judged()
+    assert judged is not None
+    assert bool(judged.intervals) == interval
+    assert ("numbers are predicted" in judged.why) != interval
+    assert bool(found.compared) == interval
