@@ -54,6 +54,7 @@ class Parts:
     optimizer: OptimizerSettings
     cache: CacheSettings
     choices: tuple[Choice, ...] = ()  # what was `auto`, by the size of the data
+    decided: tuple[Choice, ...] = ()  # what of the strategy was `auto` and a person might have expected otherwise
     membership: Membership | None = None  # which sample is in which split, where `hold` asks for it
     follows: Sequence[float | None] | None = None  # the `losses` of a fit whose phases and rates this one repeats
 
@@ -117,6 +118,7 @@ def put_together(
         optimizer=make(config["optimizer"]),
         cache=make(config["cache"]),
         choices=choices,
+        decided=_left_out(config["strategy"], model, task),
     )
 
 
@@ -201,6 +203,14 @@ def _decided(settings: Mapping[str, Any], model: Model, task: Task, has_validati
     auto = {"head_init": init, "groups": groups, "restore_best": has_validation, "average": not fresh}
     auto |= {"head_share": 0.2 if probes else 0.0, "rate": rate, "head_rate": head_rate}
     return {key: auto[key] if value == "auto" and key in auto else value for key, value in settings.items()}
+
+
+def _left_out(settings: Mapping[str, Any], model: Model, task: Task) -> tuple[Choice, ...]:
+    """That the head's fit in closed form is left out, and why, where a pretrained backbone would call for one."""
+    why = None if model.backbone.loaded.source == "random" else _no_convex_fit(model, task)
+    if settings.get("head_init") != "auto" or why is None:
+        return ()
+    return (Choice("strategy.head_init", "random", f"not in closed form: {why}"),)
 
 
 def _at_random(model: Model, phases: Sequence[Phase]) -> tuple[str, ...]:

@@ -35,9 +35,10 @@ def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
 
 
 def chosen(parts: Parts) -> list[Choice]:
-    """What the size of the data decided; not of epochs where the phases have their own number of them."""
+    """What the size of the data and the parts decided; not of epochs where the phases have their own number of them."""
     total = sum(phase.epochs for phase in parts.phases)
-    return [choice for choice in parts.choices if choice.key != MAX_EPOCHS or choice.value == total]
+    by_size = [choice for choice in parts.choices if choice.key != MAX_EPOCHS or choice.value == total]
+    return [*by_size, *parts.decided]
 
 
 def averaged(phases: Sequence[Phase]) -> list[str]:

@@ -229,6 +229,10 @@ def test_there_is_no_closed_form_and_the_plan_says_so(command: Command) -> None:
     ended = command("plan", *NETWORK, *scenes_of)
     assert ended.code == 0, ended.err
     assert "fcos" not in ended.err
+    assert "strategy.head_init" not in ended.out  # weights of chance have no features to fit to
+    ended = command("plan", "task=detection", "data.image_size=64", *scenes_of)
+    why = "not in closed form: task=detection has no convex fit of its last layer"
+    assert f"strategy.head_init=auto: random; {why}" in ended.out
 
 
 def test_parts_that_do_not_fit_are_named(command: Command) -> None:
