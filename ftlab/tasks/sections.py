@@ -96,10 +96,19 @@ def segments(report: Report) -> list[Block]:
     caption = "Rows are the truth, columns the prediction, in percent of the pixels of the true class."
     return [
         Heading(f"Classes, {found['split']}"),
+        *([Note(means_of(len(rows), found["background"]))] if "background" in found else []),  # of old reports none
         Table(("class", *names[1:]), rows, scrolls=True),
         Heading("What pixels are taken for"),
         Confusion(percent, report["data"]["classes"], caption),
     ]
+
+
+def means_of(classes: int, background: str | None) -> str:
+    """What the figures that are means over classes are means of."""
+    if background is None:
+        return f"iou and dice are means over all {classes} classes; none of them is the background (task.background=)."
+    left = f"iou_foreground leaves '{background}' out"
+    return f"iou and dice are means over all {classes} classes, '{background}' among them; {left}."
 
 
 SECTIONS: dict[str, Callable[[Report], list[Block]]] = {

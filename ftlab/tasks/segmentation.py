@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ftlab.tasks.sums import Sums, Units
 
 AUTO = "auto"
-BACKGROUND = "background"  # the class that is it, where nobody says otherwise
+BACKGROUND = ("background", "bg")  # names of it where nobody says otherwise, in any case and without "_" around them
 
 
 class RawMask(NamedTuple):
@@ -167,7 +167,9 @@ class Segmentation(Task):
 
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
         matrix = diagnosis.tolist()
-        return {"segments": {"split": split, "matrix": matrix, "classes": per_segment(matrix, self.classes)}}
+        background = None if self.background is None else self.classes[self.background]
+        classes = per_segment(matrix, self.classes)
+        return {"segments": {"split": split, "matrix": matrix, "classes": classes, "background": background}}
 
     def describe(self, predictions: Sequence[RawMask], rle: bool) -> list[dict[str, Any]]:
         """{size, shares: {class: share of the pixels}, unseen}; with `rle` also {masks: {class: run lengths}}."""
@@ -218,8 +220,11 @@ class Segmentation(Task):
 
 def background_of(setting: str | None, classes: Sequence[str]) -> int | None:
     """The class that figures of the foreground leave out. Raises: UserError for one that is not there."""
-    if setting in (AUTO, None):
-        return classes.index(BACKGROUND) if setting and BACKGROUND in classes else None
+    if setting is None:
+        return None
+    if setting == AUTO:
+        named = [place for place, name in enumerate(classes) if name.strip("_ ").casefold() in BACKGROUND]
+        return named[0] if len(named) == 1 else None
     if setting not in classes:
         raise UserError(f"task.background={setting}: no such class; {choices(str(setting), classes)}")
     return classes.index(str(setting))

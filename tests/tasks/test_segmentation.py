@@ -19,7 +19,7 @@ from ftlab.evaluation import Evaluation
 from ftlab.frames import Frame
 from ftlab.inputs.images.overlay import as_palette_image, overlaid
 from ftlab.targets.masks import Masks
-from ftlab.tasks.segmentation import Segmentation, run_lengths
+from ftlab.tasks.segmentation import Segmentation, background_of, run_lengths
 
 CLASSES = ("background", "cat", "dog")
 
@@ -61,6 +61,21 @@ def test_figures_are_those_of_all_pixels_counted_by_hand():
     assert "iou_foreground" not in evaluated(task(background=None)).figures()[0]
 
 
+@pytest.mark.parametrize(
+    ("classes", "place"),
+    [
+        (("cat", "background"), 1),
+        (("_background_", "cat"), 0),  # as labelme writes it
+        (("cat", "dog", "BG"), 2),
+        (("backgrounds", "cat"), None),
+        (("background", "Background"), None),  # which of them nobody knows
+    ],
+)
+def test_the_background_is_found_by_its_usual_names_where_one_class_has_such_a_name(classes, place):
+    assert background_of("auto", classes) == place
+    assert background_of(None, classes) is None
+
+
 def test_a_class_that_is_neither_true_nor_chosen_is_in_no_mean():
     found = Evaluation(task(), 1, shared=False)
     found.update(certain(TRUE[:1]), batch(TRUE[:1]))
@@ -87,7 +102,12 @@ def test_the_report_has_a_row_for_each_class_and_what_is_drawn_is_of_the_worst_i
     assert [(row["label"], row["pixels"]) for row in rows] == [("background", 6), ("cat", 3), ("dog", 2)]
     assert [row["iou"] for row in rows] == pytest.approx([5 / 8, 1 / 2, 1 / 2])
     report = {"segments": own.section(found.diagnosis.compute(), "val")["segments"], "data": {"classes": CLASSES}}
-    assert [type(block).__name__ for block in own.blocks(report)] == ["Heading", "Table", "Heading", "Confusion"]
+    said = own.blocks(report)[1].text
+    assert said.startswith("iou and dice are means over all 3 classes, 'background' among them")
+    kinds = ["Heading", "Note", "Table", "Heading", "Confusion"]
+    assert [type(block).__name__ for block in own.blocks(report)] == kinds
+    del report["segments"]["background"]  # a report of an earlier version tells none
+    assert [type(block).__name__ for block in own.blocks(report)] == [kind for kind in kinds if kind != "Note"]
     # By their own means: 1/2 and 1/2 of the first image; 3/4 and 1/2 of the second.
     assert [one["index"] for one in found.worst] == [0, 1]
     assert [one["severity"] for one in found.worst] == pytest.approx([1 / 2, 1 - 5 / 8])
