@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image, generalized_box_iou_loss, sigmoid_focal_loss
 
 from ftlab.batch import Batch
+from ftlab.heads.dense.layers import normalised
 from ftlab.targets.ragged import Parts, Ragged
 
 NONE, IGNORED = -1, -2  # of a place: nothing is there; a crowd is, which is neither right nor wrong
@@ -40,7 +41,7 @@ def tower(width: int, depth: int) -> nn.Sequential:
     """`depth` convolutions that all levels share; so the norm is of each image and level by itself."""
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [nn.Conv2d(width, width, 3, padding=1), nn.GroupNorm(math.gcd(32, width), width), nn.ReLU()]
+        layers += [nn.Conv2d(width, width, 3, padding=1), normalised(width), nn.ReLU()]
     return nn.Sequential(*layers)
 
 

@@ -19,6 +19,8 @@ from ftlab.errors import UserError
 from ftlab.heads.base import Head
 from ftlab.heads.dense.layers import convolved
 
+ENOUGH = 256  # channels of size 1, with which a classifier is sure of a class after some dozen steps
+
 
 class UNet(Head):
     """Step by step the maps are made twice as large, and joined with the level of that stride where there is one."""
@@ -30,8 +32,8 @@ class UNet(Head):
         levels: Sequence[Level],
         num_outputs: int,
         *,
-        strides: Sequence[int] = (4, 8, 16, 32),
-        width: int = 64,
+        strides: Sequence[int] = (2, 4, 8, 16),
+        width: int = 16,
     ) -> None:
         """width: channels at the finest stride, twice as many at each coarser one.
 
@@ -51,6 +53,20 @@ class UNet(Head):
             for before, own, wide in zip(inside, beside, widths, strict=True)
         )
         self.classifier = nn.Conv2d([levels[-1].channels, *widths][-1], num_outputs, 1)
+        if widths:
+            self._hasten(widths[-1])
+
+    def _hasten(self, width: int) -> None:
+        """Let a step move the outputs of few channels as far as those of ENOUGH, beginning with equal chances.
+
+        An optimizer that moves each weight by about its rate moves an output by as many rates as it has inputs, times
+        their size; with 16 channels and a rate for a thousand of them it would take all epochs to be sure of anything.
+        """
+        size = max(1.0, ENOUGH / width)
+        norms = [layer for layer in self.steps.modules() if isinstance(layer, nn.GroupNorm)]
+        nn.init.constant_(norms[-1].weight, size)
+        nn.init.normal_(self.classifier.weight, std=0.01 / size)
+        nn.init.zeros_(self.classifier.bias)  # type: ignore[arg-type]  # it has one
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         """(b, k, h, w)"""
