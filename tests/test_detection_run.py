@@ -217,6 +217,8 @@ def test_what_is_frozen_stays_as_it_is_bit_by_bit(tmp_path: Path) -> None:
     changed = moved(last.before, last.after)
     assert changed
     assert {name for name in changed if name in dict(run.parts.model.named_parameters())} <= trains
+    modules = {name.rpartition(".")[0] for name in trains}
+    assert {name.rpartition(".")[0] for name in changed} <= modules  # statistics of BatchNorm too
     assert any(name.startswith("head.") for name in changed)
 
 
