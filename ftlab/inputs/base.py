@@ -15,10 +15,11 @@ import torch
 
 from ftlab.batch import Fields
 from ftlab.errors import UserError
-from ftlab.frames import Frame, Size
+from ftlab.frames import Frame, Size, Window
 from ftlab.inputs.augment import Augment
 from ftlab.kinds import name_of
 
+Cutter = Callable[[Size], list[Window] | None]  # the windows of an input of this height and width; None: none is cut
 SHOWN = 12  # numbers or texts of many, in a cell of the report
 DEVIATIONS = "numbers are standard deviations from the mean of train"  # of those that are standardised
 
@@ -137,6 +138,19 @@ class InputPreprocessing(ABC):
     def told(self, loading: Mapping[str, Any]) -> "InputPreprocessing":
         """This one as a data option's keys `loading` want it."""
         return self
+
+    @classmethod
+    def cutter(cls, loading: Mapping[str, Any]) -> Cutter:
+        """Which tiles raw inputs are cut into by a data option's keys `loading`, before there is a preprocessing."""
+        return lambda extent: None
+
+    def windows(self, extent: Size) -> list[Window] | None:
+        """The tiles that a raw input of this height and width is cut into; None where none is cut."""
+        return None
+
+    def cut(self, raw: Any, window: Window) -> Any:
+        """The part of a raw input that lies in a window."""
+        raise NotImplementedError(f"{type(self).__name__} says that inputs have windows, and not how they are cut")
 
     def frame(self, inputs: "Inputs", index: int) -> Frame | None:
         """Where the places of an input lie in the network's, unless it is varied, found without loading it; None where
