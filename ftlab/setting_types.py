@@ -152,6 +152,7 @@ TYPES: dict[str, Any] = {
     "augment.horizontal_flip": Probability,
     "augment.randaugment": NonNegativeInt,
     "augment.erasing": Probability,
+    "augment.mosaic": Probability,
     "augment.mixup": NonNegativeFloat,
     "augment.cutmix": NonNegativeFloat,
     # backbones, heads

@@ -44,8 +44,26 @@ class Transform(ABC):
         return self.then(self.first(raw))
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A part of a network's input that is put together of several."""
+
+    window: Window  # in the result
+    frame: Frame  # from the network's input that is shown there to the pixels of the window
+
+
 class FramedTransform(Transform):
     """One that can tell where the places of a raw input went, so that targets can follow."""
+
+    mosaic: float = 0.0  # share of inputs that are put together of several
+
+    def cells(self) -> list[Cell]:
+        """Drawn at random; the first is for the input itself, the others for any."""
+        raise NotImplementedError(f"{type(self).__name__} says that it puts inputs together, and not how")
+
+    def together(self, several: Sequence[Fields], cells: Sequence[Cell]) -> Fields:
+        """The fields of an input of which each cell shows one of `several`."""
+        raise NotImplementedError(f"{type(self).__name__} says that it puts inputs together, and not how")
 
     @abstractmethod
     def extent(self, raw: Any) -> Size:

@@ -83,6 +83,7 @@ class Target(ABC):
     task: ClassVar[str]  # the option of task= that is meant for them
     given: ClassVar[str] = ""  # how data gives them, for a person who has others
     at_random: ClassVar[str] = ""  # what is said of a split by chance; "": nothing, since chance is meant
+    mosaics: ClassVar[bool] = False  # whether those of several inputs can be `together`
     follows: ClassVar[bool] = False  # whether a target lies at places in its input, and goes where these go
     classes: tuple[str, ...] = ()  # by name, where there are any
     counts: tuple[int, ...] = ()  # training samples of each class
@@ -158,6 +159,11 @@ class Target(ABC):
         evaluation too. `one` stays as it is.
         """
         raise NotImplementedError(f"{type(self).__name__} says that it follows, and not how")
+
+    def together(self, several: Sequence[Any], windows: Sequence[Window], size: Size) -> Any:
+        """The target of an input of this height and width, each window of which shows what one of `several` is of, in
+        pixels of the window."""
+        raise NotImplementedError(f"{type(self).__name__} says that it can be put together, and not how")
 
     def cut(self, column: Column, tiles: "Tiles", owned: bool) -> Column:
         """The targets of tiles of the raw inputs, each in pixels of its tile.

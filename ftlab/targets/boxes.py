@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ftlab.errors import UserError
-from ftlab.frames import Frame
+from ftlab.frames import Frame, Size, Window
 from ftlab.problems import Problem, problem
 from ftlab.targets.base import Target, Tiles
 from ftlab.targets.counted import as_places, counts_of, known, missing_classes, names_of, rare
@@ -38,6 +38,7 @@ class Boxes(Target):
     task: ClassVar[str] = "detection"
     given: ClassVar[str] = "give boxes by data=coco, data=yolo or data=pascal_voc"
     follows: ClassVar[bool] = True
+    mosaics: ClassVar[bool] = True
 
     classes: tuple[str, ...]
     counts: tuple[int, ...] = ()  # training boxes of each class
@@ -125,6 +126,12 @@ class Boxes(Target):
         """The upright box around where the corners went, cut at the rim; one of which little is left is left out."""
         cut, kept = self._moved(one, frame)
         return {name: rows[kept] for name, rows in {**one, "boxes": cut}.items()}
+
+    def together(self, several: Sequence[Parts], windows: Sequence[Window], size: Size) -> Parts:
+        moved = []
+        for one, (top, left, _, _) in zip(several, windows, strict=True):
+            moved.append({**one, "boxes": one["boxes"] + torch.tensor([left, top, left, top])})
+        return {name: torch.cat([one[name] for one in moved]) for name in BLANK}
 
     def cut(self, column: Ragged, tiles: Tiles, owned: bool) -> Ragged:
         """A box that a tile shows a part of is cut at its rim, as `follow` does it."""

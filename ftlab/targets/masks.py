@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ftlab.errors import UserError
-from ftlab.frames import Frame, Window
+from ftlab.frames import Frame, Size, Window
 from ftlab.problems import Problem, problem
 from ftlab.targets.base import Target, Tiles
 from ftlab.targets.counted import as_places, counts_of, known, missing_classes, names_of, rare
@@ -58,6 +58,7 @@ class Masks(Target):
     task: ClassVar[str] = "segmentation"
     given: ClassVar[str] = "give masks by data=mask_folder"
     follows: ClassVar[bool] = True
+    mosaics: ClassVar[bool] = True
 
     classes: tuple[str, ...]
     counts: tuple[int, ...] = ()  # training pixels of each class
@@ -133,6 +134,12 @@ class Masks(Target):
         if tuple(one.shape) != (size := tuple(frame.raw.tolist())):
             raise UserError(f"the mask has {one.shape[0]} x {one.shape[1]} pixels, its image {size[0]} x {size[1]}")
         return warped(one, frame.inverse(), self.ignore)
+
+    def together(self, several: Sequence[Tensor], windows: Sequence[Window], size: Size) -> Tensor:
+        whole = torch.full(size, self.ignore, dtype=several[0].dtype)
+        for one, (top, left, height, width) in zip(several, windows, strict=True):
+            whole[top : top + height, left : left + width] = one
+        return whole
 
     def cut(self, column: MaskRows, tiles: Tiles, owned: bool) -> MaskRows:
         own: Sequence[Window | None] = tiles.owned() if owned else [None] * len(tiles.windows)
