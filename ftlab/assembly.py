@@ -33,7 +33,7 @@ from ftlab.schedules.base import Schedule
 from ftlab.sized import Choice, by_size, settled
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.checks import check as check_phases
-from ftlab.survey import FRESH, option_of, split_seed, surveyed, target_kind_of
+from ftlab.survey import FRESH, in_tiles, option_of, split_seed, surveyed, target_kind_of
 from ftlab.tasks.base import Task
 from ftlab.tasks.monitor import unjudged_by
 
@@ -127,7 +127,8 @@ def _data(config: Mapping[str, Any], data: Splits | None, hold: Hold) -> tuple[S
     trusted = config["trusted_modules"]
     whole = surveyed(node, config["seed"], data, trusted, hold, target_kind=target_kind_of(config["task"], trusted))
     name = option_of(node) if data is None else "your own"
-    checked, spec = describe(name, whole.splits, split_seed(node, config["seed"]), config["subset"])
+    cut = in_tiles(whole.splits, node)
+    checked, spec = describe(name, cut, split_seed(node, config["seed"]), config["subset"])
     few = [found.text for found in small(len(checked.train), node["batch_size"])]
     classes = bool(spec.target.described()["classes"])
     few += undecided(spec.sizes.get("val", 0), classes, config.get("refit", False))

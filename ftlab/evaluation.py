@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from ftlab.backbones.modes import in_evaluation
 from ftlab.batch import Batch, mapped, of_one
 from ftlab.blocks import Block, Gallery, Heading, Sample
+from ftlab.data.base import Samples, Tiled
 from ftlab.data.module import DataModule
 from ftlab.model import Model
 from ftlab.targets.base import Column
 from ftlab.tasks.base import Task
 from ftlab.tasks.resampling import Judged, judged
+from ftlab.tasks.wholes import Whole
 
 GATHERED = 200_000_000  # numbers of predictions, above which they are not kept to give figures intervals
 
@@ -52,21 +54,29 @@ class Evaluation(nn.Module):
     """Dataset-level state, never a mean of batch means."""
 
     def __init__(
-        self, task: Task, samples: int, keep: int = 0, shared: bool = True, column: Column | None = None
+        self,
+        task: Task,
+        samples: int,
+        keep: int = 0,
+        shared: bool = True,
+        column: Column | None = None,
+        tiled: Tiled | None = None,
     ) -> None:
         """`keep`: how many of the worst samples; with 0 what the report draws is not gathered either.
 
         `shared`: whether other ranks hold the rest of the split. `column`: its targets, for tasks with `raw_figures`.
+        `tiled`: see Samples.
         """
         super().__init__()
         self.task = [task]  # in a list, so that its buffers are not registered twice
         self.samples, self.keep = samples, keep
         self.column = column
+        self.whole = Whole(task, tiled, shared) if tiled is not None and task.joins else None
         self.metrics = task.metrics(samples)
         self.diagnosis = task.diagnosis() if keep else None
         for metric in [*self.metrics.values(), *([self.diagnosis] if self.diagnosis is not None else [])]:
             # Both: torchmetrics reads the second, which its constructor copies from the first.
-            metric.sync_on_compute = metric._to_sync = shared
+            metric.sync_on_compute = metric._to_sync = shared and self.whole is None
         self.loss = Sums()
         # (samples,) of Task.scores, 0 for those of other ranks; there too where this rank has no sample.
         self.scores = None if type(task).scores is Task.scores else torch.zeros(samples)
@@ -77,6 +87,8 @@ class Evaluation(nn.Module):
 
     def reset(self) -> None:
         self.metrics.reset()
+        if self.whole is not None:
+            self.whole.reset()
         self.loss = Sums()
         self.scores = None if self.scores is None else torch.zeros(self.samples)
         self.worst, self.compared = [], []
@@ -89,12 +101,14 @@ class Evaluation(nn.Module):
         task = self.task[0]
         total, weight = task.loss(outputs, batch)
         self.loss.add(total, weight)
-        predictions, targets = self._in_its_pixels(task.predictions(outputs), batch)
+        own = task.predictions(outputs)
+        predictions, targets = self._in_its_pixels(own, batch)
         compared = task.compared(predictions, targets)
-        self.metrics.update(*compared)
         self._keep_scores(task.scores(*compared), batch)
-        if self.diagnosis is not None:
-            self.diagnosis.update(*compared)
+        if self.whole is None:
+            self._judge(compared)
+        else:
+            self.whole.add(own, batch)
         self.too_many = self.too_many or (self.gathers and self.samples * numbers_of_one(compared) > GATHERED)
         if self.gathers and not self.too_many:
             self.compared.append(tuple(part.detach().cpu() for part in compared))
@@ -105,6 +119,16 @@ class Evaluation(nn.Module):
             for one in self.worst:
                 if "answer" not in one:  # of this batch, which is let go; only what is drawn of it stays
                     one["answer"], one["target"], one["frame"] = mapped(of_one(here, one["position"]), Tensor.clone)
+
+    def _judge(self, compared: tuple[Any, Any]) -> None:
+        self.metrics.update(*compared)
+        if self.diagnosis is not None:
+            self.diagnosis.update(*compared)
+
+    def join(self) -> None:
+        """Judge the inputs whose tiles were taken in as a whole; all tiles of the split have to be there."""
+        if self.whole is not None and (compared := self.whole.compared()) is not None:
+            self._judge(compared)
 
     def _in_its_pixels(self, predictions: Any, batch: Batch) -> tuple[Any, Any]:
         """Predictions and targets, in the raw inputs' pixels where the task's figures are of these."""
@@ -123,6 +147,7 @@ class Evaluation(nn.Module):
 
     def figures(self, loss: Tensor | None = None) -> tuple[dict[str, float | None], list[str]]:
         """(metrics by name, warnings about those that are undefined); `loss` replaces the own sums, for all ranks'."""
+        self.join()
         total, weight = (self.loss.both if loss is None else loss).tolist()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -144,19 +169,33 @@ class Evaluation(nn.Module):
         return judged(self.task[0], predictions, targets, groups, of)
 
 
+def monitored(task: Task, val: Samples | None) -> Evaluation:
+    """What each epoch's figures of val, if there is one, are gathered by."""
+    if val is None:
+        return Evaluation(task, 0)
+    return Evaluation(task, len(val), column=val.targets, tiled=val.tiled)
+
+
 def evaluate(
-    model: Model, task: Task, batches: Iterable[Batch], samples: int, keep: int = 24, column: Column | None = None
+    model: Model,
+    task: Task,
+    batches: Iterable[Batch],
+    samples: int,
+    keep: int = 24,
+    column: Column | None = None,
+    tiled: Tiled | None = None,
 ) -> Evaluation:
     """All of `batches` through the model in evaluation mode, on the device that it is on; the modes are put back.
 
-    keep, column: see Evaluation.
+    keep, column, tiled: see Evaluation.
     """
     weight = next(model.parameters())
-    found = Evaluation(task, samples, keep, shared=False, column=column).to(weight.device)
+    found = Evaluation(task, samples, keep, shared=False, column=column, tiled=tiled).to(weight.device)
     with in_evaluation(model), torch.inference_mode():
         for batch in batches:
             moved = as_weights(batch, weight)
             found.update(model(moved), moved)
+    found.join()
     return found
 
 

@@ -5,12 +5,26 @@ and has its middle at 0.5.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 Size = tuple[int, int]  # height, width in pixels
+
+
+class Window(NamedTuple):
+    """A rectangle of a raw input, in whole pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def frame(self, raw: Size) -> "Frame":
+        """Where what is cut out brings the places of the raw input."""
+        rows = (1.0, 0.0, float(-self.left)), (0.0, 1.0, float(-self.top))
+        return Frame.of(rows, raw, (self.height, self.width))
 
 
 class Frame:

@@ -20,6 +20,8 @@ def check_augment(augment: Augment, preprocessing: InputPreprocessing, target: T
     transform = preprocessing.transform(augment)  # which says what cannot be varied
     if target.follows:
         framed(transform, target.plural)
+    if augment.mosaic and not target.mosaics:
+        raise UserError(f"augment.mosaic={augment.mosaic}: {target.plural} cannot follow it; use augment.mosaic=0")
     if refused := target.refuses(augment):
         raise UserError(refused)
     if (augment.mixup or augment.cutmix) and not preprocessing.pixels:

@@ -9,6 +9,7 @@ from typing import Any
 from ftlab.data.base import Splits
 from ftlab.data.module import DataModule
 from ftlab.data.module import check as check_targets
+from ftlab.data.tiles import tiled
 from ftlab.disk import clear_errors
 from ftlab.earlier import Measured
 from ftlab.errors import UserError
@@ -85,14 +86,16 @@ class Found:
 def measure(predictor: Predictor, measured: Measured, batch_size: int, num_workers: int) -> Found:
     """Raises: UserError for data with other targets than the bundle's, or that the network cannot take."""
     spec, preprocessing = predictor.task.spec, predictor.preprocessing
-    splits = measured.splits.suited(spec.target)
+    whole = measured.splits.suited(spec.target)
+    splits = tiled(whole, preprocessing.windows, learned=False)
     check_targets(measured.data, splits)
     if preprocessing.from_rows:  # of images a check has told already
         check_inputs(preprocessing, splits)
-    remarks = preprocessing.remarks(splits.inputs())
+    remarks = (*splits.warnings[len(whole.warnings) :], *preprocessing.remarks(splits.inputs()))
     data = DataModule(splits, spec, preprocessing, Augment(), batch_size, num_workers, seed=0)
     loader, samples = data.loader(measured.split, shuffle=False), data.samples(measured.split)
-    found = evaluate(predictor.model, predictor.task, loader, len(samples), column=samples.targets)
+    model, task = predictor.model, predictor.task
+    found = evaluate(model, task, loader, len(samples), column=samples.targets, tiled=samples.tiled)
     return Found(predictor, measured, data, found, remarks)
 
 

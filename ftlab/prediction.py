@@ -8,13 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
-
-from ftlab.batch import mapped, of_one
+from ftlab.batch import of_one
 from ftlab.errors import UserError
 from ftlab.files.dialect import FOUND, Dialect
 from ftlab.inputs.base import InputPreprocessing, Unread
-from ftlab.predictor import Predictor, Prepared, batches
+from ftlab.predictor import Pieces, Predictor, Prepared, batches
 from ftlab.problems import EXAMPLES
 from ftlab.tasks.base import Task
 from ftlab.writers import Writer
@@ -120,7 +118,8 @@ def write(
             for one, error in zip(chunk, ready, strict=True):
                 if isinstance(error, UserError):
                     refused.add(one.name, error)
-            for one, (record, raw) in zip(chunk, predicted(predictor, ready, settings), strict=True):
+            told = predicted(predictor, ready, settings, batch_size)
+            for one, (record, raw) in zip(chunk, told, strict=True):
                 writer.read = one.read
                 writer.add(one.name, record, raw)
     where = f", written to {writer.output}" if writer.output else ""
@@ -130,7 +129,7 @@ def write(
     return refused.count
 
 
-def prepared(predictor: Predictor, one: Unread, new: Unlearned) -> Prepared | UserError:
+def prepared(predictor: Predictor, one: Unread, new: Unlearned) -> Prepared | Pieces | UserError:
     """The input as the network takes it, or the reason why there is none."""
     try:
         raw = one.read()
@@ -142,11 +141,11 @@ def prepared(predictor: Predictor, one: Unread, new: Unlearned) -> Prepared | Us
 
 
 def predicted(
-    predictor: Predictor, ready: Sequence[Prepared | UserError], settings: Mapping[str, Any]
+    predictor: Predictor, ready: Sequence[Prepared | Pieces | UserError], settings: Mapping[str, Any], batch_size: int
 ) -> Iterator[tuple[Mapping[str, Any], Any]]:
     """Record and prediction of each input; of one that could not be read its error, and None."""
     good = [one for one in ready if not isinstance(one, UserError)]
-    answers = mapped(predictor.predictions(*predictor.stacked(good)), Tensor.cpu) if good else None
+    answers = predictor.answers(good, batch_size) if good else None
     records = enumerate(predictor.task.describe(answers, **settings) if good else [])
     for one in ready:
         if isinstance(one, UserError):

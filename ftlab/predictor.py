@@ -3,7 +3,8 @@
 Shapes: b batch, k outputs.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,18 +15,27 @@ from torch import Tensor
 
 from ftlab.backbones.base import Backbone
 from ftlab.backbones.hub import cache_only
-from ftlab.batch import Batch, Fields, mapped
+from ftlab.batch import Batch, Fields, mapped, of_one
 from ftlab.bundle import DESCRIPTION, device_of, is_plain, read, restore, spec_of, tensors
 from ftlab.config import instantiate
 from ftlab.errors import UserError
 from ftlab.evaluation import on_device
-from ftlab.frames import Frame
+from ftlab.frames import Frame, Size, Window
 from ftlab.inputs.base import InputPreprocessing, framed
 from ftlab.inputs.kinds import restored
 from ftlab.model import Model, given
 from ftlab.tasks.base import Task
 
 Prepared = tuple[Fields, Frame | None]  # of one input or of several; a frame where the kind of target follows
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A raw input that is cut into tiles, which are prepared one by one: all at once they may be gigabytes."""
+
+    raw: Any
+    windows: Sequence[Window]
+    size: Size
 
 
 class Predictor:
@@ -50,33 +60,60 @@ class Predictor:
         """
         checked = self.task.at_predict(settings)
         ready = (self.prepared(raw) for raw in self.preprocessing.each(inputs))
-        return [one for chunk in batches(ready, batch_size) for one in self.records(*self.stacked(chunk), checked)]
+        chunks = (self.answers(chunk, batch_size) for chunk in batches(ready, batch_size))
+        return [one for answers in chunks for one in self.task.describe(answers, **checked)]
 
-    def prepared(self, raw: Any) -> Prepared:
-        """A raw input as the network takes it."""
+    def prepared(self, raw: Any) -> Prepared | Pieces:
+        """A raw input as the network takes it, or what it is to be cut into."""
         target = self.task.spec.target
         if not target.follows:
             return self.transform(raw), None
         transform = framed(self.transform, target.plural)
-        return transform.framed(transform.first(raw), transform.extent(raw))
+        size = transform.extent(raw)
+        if windows := self.preprocessing.windows(size):
+            return Pieces(raw, windows, size)
+        return transform.framed(transform.first(raw), size)
+
+    def answers(self, ready: Sequence[Prepared | Pieces], batch_size: int) -> Any:
+        """What the task says of several inputs that are `prepared`, in their own pixels, on the CPU."""
+        pieces = [one for one in ready if isinstance(one, Pieces)]
+        if pieces:  # then all of them: whether inputs are cut is the preprocessing's to say
+            return [self._joined(one, batch_size) for one in pieces]
+        whole = [one for one in ready if not isinstance(one, Pieces)]
+        return mapped(self.predictions(*self.stacked(whole)), Tensor.cpu)
+
+    def _joined(self, one: Pieces, batch_size: int) -> Any:
+        """The prediction of an input of that of its tiles."""
+        transform = framed(self.transform, self.task.spec.target.plural)
+        tiles = (self.preprocessing.cut(one.raw, window) for window in one.windows)
+        ready = (transform.framed(transform.first(tile), transform.extent(tile)) for tile in tiles)
+        found, frames = [], []
+        for chunk in batches(ready, batch_size):
+            fields, frame = self.stacked(chunk)
+            said = mapped(self._said(fields, frame), Tensor.cpu)
+            found += [of_one(said, place) for place in range(len(chunk))]
+            frames += [own for _, own in chunk if own is not None]
+        return self.task.joined(found, Frame.stacked(frames), one.windows, one.size)
 
     def stacked(self, several: Sequence[Prepared]) -> Prepared:
         """Fields (b, ...) and frame of several inputs."""
         fields, frames = zip(*several, strict=True)
         return self.preprocessing.stack(fields), Frame.stacked(frames) if self.task.spec.target.follows else None
 
-    def records(self, fields: Fields, frame: Frame | None, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Of preprocessed inputs, `stacked`, to one record each."""
-        return self.task.describe(mapped(self.predictions(fields, frame), Tensor.cpu), **settings)
-
     @torch.inference_mode()
     def predictions(self, fields: Fields, frame: Frame | None = None) -> Any:
         """Of preprocessed inputs, `stacked`, to what Task.predictions says of them, in the raw inputs' own pixels."""
+        found = self._said(fields, frame)
+        device = next(self.model.parameters()).device
+        return found if frame is None else self.task.in_raw(found, frame.each(lambda part: part.to(device)))
+
+    @torch.inference_mode()
+    def _said(self, fields: Fields, frame: Frame | None) -> Any:
+        """The same in pixels of the network's inputs."""
         device = next(self.model.parameters()).device
         nothing = torch.zeros(len(next(iter(fields.values()))), dtype=torch.long)
         batch = on_device(Batch(targets=None, index=nothing, inputs=fields, frame=frame), device)
-        found = self.task.predictions(self.model(batch))
-        return found if batch.frame is None else self.task.in_raw(found, batch.frame)
+        return self.task.predictions(self.model(batch))
 
     def to_timm(self) -> torch.nn.Module:
         """The same network as a plain timm model with a classifier; it knows its classes and how to prepare images.

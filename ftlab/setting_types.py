@@ -143,6 +143,8 @@ TYPES: dict[str, Any] = {
     "data.outside": Literal["cut", "drop", "error"],
     "data.first": Literal[0, 1],
     "data.resize": Literal["crop", "letterbox", "stretch"],
+    "data.tile": PositiveInt | None,
+    "data.tile_overlap": Annotated[float, Field(ge=0, le=0.9), "a number from 0 to 0.9"],
     "augment.rotation": NonNegativeFloat,
     "augment.shift": Probability,
     "augment.shear": NonNegativeFloat,
@@ -150,6 +152,7 @@ TYPES: dict[str, Any] = {
     "augment.horizontal_flip": Probability,
     "augment.randaugment": NonNegativeInt,
     "augment.erasing": Probability,
+    "augment.mosaic": Probability,
     "augment.mixup": NonNegativeFloat,
     "augment.cutmix": NonNegativeFloat,
     # backbones, heads

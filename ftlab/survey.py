@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ftlab.data.groups import across
 from ftlab.data.membership import record
 from ftlab.data.membership.holding import Held, Hold, held
 from ftlab.data.module import describe
+from ftlab.data.tiles import tiled
 from ftlab.errors import UserError
 from ftlab.inputs import kinds
 from ftlab.problems import Problem, by_severity, of_faults
@@ -121,7 +123,9 @@ def problems_of(
     problems += [*splits.target.problems(splits.targets()), *across(splits)]
     size, said = len(splits.train), [*splits.warnings, *found.said]
     try:
-        taken, spec = describe(name, settled(splits, checked, name, "skip"), seed, subset)
+        good = settled(splits, checked, name, "skip")
+        taken, spec = describe(name, cut := in_tiles(good, node), seed, subset)
+        said += cut.warnings[len(good.warnings) :]
         size = len(taken.train)
         said += begin(taken, spec)
     except UserError as error:
@@ -129,6 +133,11 @@ def problems_of(
     problems += [*small(size, node["batch_size"]), *(Problem(text, "warning", 1) for text in said)]
     sizes = {split: len(samples) for split, samples in splits.parts().items()}
     return Findings(name, sizes, by_severity(problems), str(checked.cache) if checked.cache else None)
+
+
+def in_tiles(splits: Splits, node: Mapping[str, Any]) -> Splits:
+    """The splits as the data option wants large inputs cut. Raises: UserError for what cannot be cut."""
+    return tiled(splits, kinds.of(splits.kind).cutter(node))
 
 
 def readers(node: Mapping[str, Any]) -> int:
@@ -139,8 +148,8 @@ def readers(node: Mapping[str, Any]) -> int:
 def source_of(
     node: Mapping[str, Any], trusted_modules: Sequence[str], learned: bool = True, target_kind: str = ""
 ) -> Source:
-    named(node, trusted_modules)  # imports the user's own module, and with it the kinds that it defines
-    settings = {k: v for k, v in node.items() if k not in loading_keys()}
+    own = signature(named(node, trusted_modules)).parameters  # what a source takes it gets, whoever reads it too
+    settings = {k: v for k, v in node.items() if k not in loading_keys() or k in own}
     source: Source = instantiate(settings, trusted_modules=trusted_modules)
     source.learned, source.target_kind = learned, target_kind
     return source

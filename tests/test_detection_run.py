@@ -3,13 +3,13 @@
 import json
 import re
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from faster_coco_eval import COCO, COCOeval_faster
 from PIL import Image
 
 import ftlab
@@ -109,9 +109,29 @@ def exported(folder: Path, images: Path, command: Command, *words: str) -> None:
     assert ended.code == 0, ended.err
 
 
+def truth_of(test: Samples) -> dict[str, Any]:
+    """The true boxes in the form of COCO's files."""
+    annotations = [
+        {"image_id": n + 10, "category_id": label + 1, "bbox": [*box[:2], box[2] - box[0], box[3] - box[1]],
+         "area": (box[2] - box[0]) * (box[3] - box[1]), "iscrowd": 0}
+        for n, one in enumerate(test.targets.samples())
+        for box, label in zip(one["boxes"].tolist(), one["labels"].tolist(), strict=True)
+    ]  # fmt: skip
+    return {
+        "images": [{"id": n + 10} for n in range(len(test))],
+        "annotations": [{"id": n + 1, **one} for n, one in enumerate(annotations)],
+        "categories": [{"id": 1, "name": "dark"}, {"id": 2, "name": "light"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("package", "judge"), [("faster_coco_eval", "COCOeval_faster"), ("pycocotools", "cocoeval.COCOeval")]
+)
 def test_the_exported_json_has_the_figures_of_the_report(
-    run: tuple[Path, dict[str, Any]], tmp_path: Path, command: Command
+    run: tuple[Path, dict[str, Any]], tmp_path: Path, command: Command, package: str, judge: str
 ) -> None:
+    """As the two tools that the field judges by read the files."""
+    tool = pytest.importorskip(package, reason=f"pip install {package}")
     folder, report = run
     test = scenes(side=96).test
     assert test is not None
@@ -119,26 +139,16 @@ def test_the_exported_json_has_the_figures_of_the_report(
     for place in range(len(test)):
         Image.fromarray(test.inputs[place].permute(1, 2, 0).numpy()).save(tmp_path / "images" / f"{place + 10}.png")
     exported(folder, tmp_path / "images", command, "format=coco", "output=boxes.json", "score=0.05")
-    results = json.loads(Path("boxes.json").read_text())
-    assert {one["image_id"] for one in results} <= set(range(10, 16))  # the files' own numbers
-    annotations = [
-        {"image_id": n + 10, "category_id": label + 1, "bbox": [*box[:2], box[2] - box[0], box[3] - box[1]],
-         "area": (box[2] - box[0]) * (box[3] - box[1]), "iscrowd": 0}
-        for n, one in enumerate(test.targets.samples())
-        for box, label in zip(one["boxes"].tolist(), one["labels"].tolist(), strict=True)
-    ]  # fmt: skip
-    truth = COCO()
-    truth.dataset = {
-        "images": [{"id": n + 10} for n in range(len(test))],
-        "annotations": [{"id": n + 1, **one} for n, one in enumerate(annotations)],
-        "categories": [{"id": 1, "name": "dark"}, {"id": 2, "name": "light"}],
-    }
-    truth.createIndex()
-    judge = COCOeval_faster(truth, truth.loadRes(results), "bbox")
-    judge.evaluate(), judge.accumulate(), judge.summarize()
-    names = ("map", "map_50", "map_75", "map_small")
-    expected = dict(zip(names, judge.stats, strict=False))
-    assert {name: report["metrics"]["test"][name] for name in names} == pytest.approx(expected, abs=1e-6)
+    assert {one["image_id"] for one in json.loads(Path("boxes.json").read_text())} <= {*range(10, 16)}  # files' numbers
+    Path("truth.json").write_text(json.dumps(truth_of(test)))
+    read = getattr(tool, "COCO", None) or import_module(f"{package}.coco").COCO
+    truth = read("truth.json")
+    made = getattr(import_module(f"{package}.{judge}".rpartition(".")[0]), judge.rpartition(".")[2])
+    eye = made(truth, truth.loadRes("boxes.json"), "bbox")
+    eye.evaluate(), eye.accumulate(), eye.summarize()
+    expected = dict(zip(("map", "map_50", "map_75", "map_small"), eye.stats, strict=False))
+    assert {name: report["metrics"]["test"][name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    assert report["metrics"]["test"]["mar_100"] == pytest.approx(eye.stats[8], abs=1e-6)
 
 
 def test_boxes_are_written_as_other_tools_read_them_and_nothing_is_overwritten(
@@ -217,6 +227,8 @@ def test_what_is_frozen_stays_as_it_is_bit_by_bit(tmp_path: Path) -> None:
     changed = moved(last.before, last.after)
     assert changed
     assert {name for name in changed if name in dict(run.parts.model.named_parameters())} <= trains
+    modules = {name.rpartition(".")[0] for name in trains}
+    assert {name.rpartition(".")[0] for name in changed} <= modules  # statistics of BatchNorm too
     assert any(name.startswith("head.") for name in changed)
 
 

@@ -95,6 +95,8 @@ def varied(settings: CacheSettings, augment: Augment) -> str | None:
     """Why training samples cannot be kept; None: they can."""
     if augment.mixup or augment.cutmix:
         return "mixup and cutmix make new images of whole batches"
+    if augment.mosaic:
+        return "augment.mosaic makes new images of four"
     if augment.random and settings.views is None:
         return "the augmentation varies the training images in every epoch (cache.views=4 keeps 4 variants of each)"
     return None

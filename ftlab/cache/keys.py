@@ -9,7 +9,7 @@ import torch
 
 from ftlab.data.checks import cache as files
 from ftlab.inputs.base import Inputs, Joined, Selected
-from ftlab.inputs.images.files import ArrayImages, ImageFiles
+from ftlab.inputs.images.files import ArrayImages, ImageFiles, TileImages
 
 VERSION = 1  # of how values are computed and kept
 
@@ -29,6 +29,9 @@ def fingerprint(inputs: Inputs) -> str | None:
         case Selected():
             inner = fingerprint(inputs.inputs)
             return key(inner, list(inputs.indices)) if inner else None
+        case TileImages():
+            inner = fingerprint(inputs.images)
+            return key(inner, inputs.places, [tuple(one) for one in inputs.windows]) if inner else None
         case Joined():
             several = [fingerprint(part) for part in inputs.several]
             return key(*several) if all(several) else None

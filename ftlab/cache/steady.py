@@ -9,7 +9,7 @@ import torch
 
 from ftlab.batch import Fields
 from ftlab.inputs.base import Inputs, Joined, Selected, Transform
-from ftlab.inputs.images.files import ArrayImages, ImageFiles
+from ftlab.inputs.images.files import ArrayImages, ImageFiles, TileImages
 
 READ = 4  # samples; each is read twice
 WHY_NOT = (
@@ -22,8 +22,8 @@ def is_steady(inputs: Inputs, transform: Transform) -> bool:
     """Of inputs of a class that ftlab does not know: whether they come again, and nothing is drawn for them."""
     if isinstance(inputs, Joined):
         return all(is_steady(part, transform) for part in inputs.several)
-    while isinstance(inputs, Selected):
-        inputs = inputs.inputs
+    while isinstance(inputs, Selected | TileImages):
+        inputs = inputs.inputs if isinstance(inputs, Selected) else inputs.images
     if isinstance(inputs, ArrayImages | ImageFiles | list):
         return True
     with restored():

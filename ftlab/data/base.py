@@ -12,7 +12,7 @@ from torch import Tensor
 from ftlab.errors import UserError
 from ftlab.inputs.base import InputPreprocessing, Inputs
 from ftlab.problems import Fault, Problem
-from ftlab.targets.base import Column, Target
+from ftlab.targets.base import Column, Target, Tiles
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,14 @@ class Drawn:
     groups: tuple[int, ...] = ()  # of each sample of `whole`: those of one group stay together; (): each is its own
 
 
+@dataclass(frozen=True)
+class Tiled:
+    """What the samples of a split were cut out of."""
+
+    tiles: Tiles
+    targets: Column  # of the whole inputs
+
+
 @dataclass
 class Samples:
     """One split: inputs that are loaded on access, their targets and names."""
@@ -46,6 +54,7 @@ class Samples:
     groups: Tensor | None = None  # (n,) int64: samples of one number belong together, and into one split
     stretches: Tensor | None = None  # (n,) int64: of windows that overlap, those of one number share most steps
     drawn: Drawn | None = None  # None: the data itself says what is in this split
+    tiled: "Tiled | None" = None  # where the samples are tiles of larger inputs
 
     def __len__(self) -> int:
         return len(self.targets)

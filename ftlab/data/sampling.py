@@ -167,9 +167,32 @@ class KeyedDataset(Dataset[Item]):
             return error
 
     def item(self, index: int, transform: Transform) -> Item:
+        """Of the sample alone, or put together with others that are drawn."""
+        share = transform.mosaic if isinstance(transform, FramedTransform) else 0.0
+        if self.follower is not None and share and torch.rand(()) < share:
+            return self.mosaic(index, framed(transform, self.follower.plural), self.follower)
+        return self.single(index, transform)
+
+    def mosaic(self, index: int, transform: FramedTransform, kind: Target) -> Item:
+        """The others are any of the split. Its frame is that of the first."""
+        cells = transform.cells()
+        others = torch.randint(len(self), (len(cells) - 1,)).tolist()
+        # Of the others nothing is kept: another process may be at it.
+        ready = [self.single(index, transform), *(self.single(other, transform, fills=False) for other in others)]
+        fields = transform.together([one[0] for one in ready], cells)
+        parts = [kind.follow(one[1], cell.frame) for one, cell in zip(ready, cells, strict=True)]
+        first, own = cells[0], ready[0][3]
+        assert own is not None, "a kind that follows has a frame"
+        height, width = own.size.tolist()
+        target = kind.together(parts, [cell.window for cell in cells], (height, width))
+        top, left, *shape = first.window
+        placed = Frame.of(((1.0, 0.0, left), (0.0, 1.0, top)), (shape[0], shape[1]), (height, width))
+        return fields, target, index, own.then(first.frame).then(placed)
+
+    def single(self, index: int, transform: Transform, fills: bool = True) -> Item:
         target = self.samples.targets[index]
         try:
-            first, extent = self.first(index, transform)
+            first, extent = self.first(index, transform, fills)
             if self.follower is None:
                 return transform.then(first), target, index, None
             fields, frame = framed(transform, self.follower.plural).framed(first, extent)
@@ -181,7 +204,7 @@ class KeyedDataset(Dataset[Item]):
             name = self.samples.name(index)
             raise UserError(f"{name} cannot be prepared: {type(error).__name__}: {error}") from error
 
-    def first(self, index: int, transform: Transform) -> tuple[Any, Size]:
+    def first(self, index: int, transform: Transform, fills: bool = True) -> tuple[Any, Size]:
         """The first step's result, what is kept of it, else made now; and the extent of the raw input, (0, 0) where it
         has none."""
         found = self.slots.get(index) if self.slots else None
@@ -189,6 +212,6 @@ class KeyedDataset(Dataset[Item]):
             return found, self.slots.extent(index)
         raw = self.samples.inputs[index]
         made, extent = transform.first(raw), transform.extent(raw) if isinstance(transform, FramedTransform) else (0, 0)
-        if self.slots and self.fills:
+        if self.slots and self.fills and fills:
             self.slots.put(index, made, extent)
         return made, extent

@@ -29,6 +29,7 @@ class Augment:
     brightness: float = 0.0  # factor is drawn from 1 - brightness to 1 + brightness, so are the next two
     contrast: float = 0.0
     saturation: float = 0.0
+    mosaic: float = 0.0  # probability that a training image is put together of four
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -46,6 +47,7 @@ class Augment:
             ("brightness", 0, 1),
             ("contrast", 0, 1),
             ("saturation", 0, 1),
+            ("mosaic", 0, 1),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -66,4 +68,4 @@ class Augment:
     @property
     def random(self) -> bool:
         """True if single images are varied; mixing is of whole batches and not counted."""
-        return self.moves or self.colours or any((self.horizontal_flip, self.randaugment, self.erasing))
+        return self.moves or self.colours or any((self.horizontal_flip, self.randaugment, self.erasing, self.mosaic))

@@ -15,10 +15,11 @@ import torch
 
 from ftlab.batch import Fields
 from ftlab.errors import UserError
-from ftlab.frames import Frame, Size
+from ftlab.frames import Frame, Size, Window
 from ftlab.inputs.augment import Augment
 from ftlab.kinds import name_of
 
+Cutter = Callable[[Size], list[Window] | None]  # the windows of an input of this height and width; None: none is cut
 SHOWN = 12  # numbers or texts of many, in a cell of the report
 DEVIATIONS = "numbers are standard deviations from the mean of train"  # of those that are standardised
 
@@ -43,8 +44,26 @@ class Transform(ABC):
         return self.then(self.first(raw))
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A part of a network's input that is put together of several."""
+
+    window: Window  # in the result
+    frame: Frame  # from the network's input that is shown there to the pixels of the window
+
+
 class FramedTransform(Transform):
     """One that can tell where the places of a raw input went, so that targets can follow."""
+
+    mosaic: float = 0.0  # share of inputs that are put together of several
+
+    def cells(self) -> list[Cell]:
+        """Drawn at random; the first is for the input itself, the others for any."""
+        raise NotImplementedError(f"{type(self).__name__} says that it puts inputs together, and not how")
+
+    def together(self, several: Sequence[Fields], cells: Sequence[Cell]) -> Fields:
+        """The fields of an input of which each cell shows one of `several`."""
+        raise NotImplementedError(f"{type(self).__name__} says that it puts inputs together, and not how")
 
     @abstractmethod
     def extent(self, raw: Any) -> Size:
@@ -137,6 +156,19 @@ class InputPreprocessing(ABC):
     def told(self, loading: Mapping[str, Any]) -> "InputPreprocessing":
         """This one as a data option's keys `loading` want it."""
         return self
+
+    @classmethod
+    def cutter(cls, loading: Mapping[str, Any]) -> Cutter:
+        """Which tiles raw inputs are cut into by a data option's keys `loading`, before there is a preprocessing."""
+        return lambda extent: None
+
+    def windows(self, extent: Size) -> list[Window] | None:
+        """The tiles that a raw input of this height and width is cut into; None where none is cut."""
+        return None
+
+    def cut(self, raw: Any, window: Window) -> Any:
+        """The part of a raw input that lies in a window."""
+        raise NotImplementedError(f"{type(self).__name__} says that inputs have windows, and not how they are cut")
 
     def frame(self, inputs: "Inputs", index: int) -> Frame | None:
         """Where the places of an input lie in the network's, unless it is varied, found without loading it; None where

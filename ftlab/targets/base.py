@@ -6,14 +6,16 @@ Shapes: n samples, b batch.
 """
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
 
 from ftlab.errors import UserError
-from ftlab.frames import Frame
+from ftlab.frames import Frame, Size, Window
 from ftlab.inputs.augment import Augment
 from ftlab.problems import Problem
 
@@ -36,6 +38,43 @@ def selected(column: Column, places: Tensor) -> Column:
     return column[places] if isinstance(column, Tensor) else column.select(places)
 
 
+@dataclass(frozen=True)
+class Tiles:
+    """Windows of raw inputs."""
+
+    of: Tensor  # (n,) int64: which raw input each is of
+    windows: Sequence[Window]  # (n,)
+    sizes: Sequence[Size]  # of the raw input of each (n,)
+
+    def frames(self) -> list[Frame]:
+        """Where each brings the places of its raw input."""
+        return [window.frame(size) for window, size in zip(self.windows, self.sizes, strict=True)]
+
+    def owned(self) -> list[Window]:
+        """Of each the part that is no other's: between two neighbours half of what they share is of each, as seen in
+        the pixels of its raw input."""
+        lines = defaultdict(set)  # of each raw input and axis, where windows begin and end
+        for number, window in zip(self.of.tolist(), self.windows, strict=True):
+            lines[number, 0].add((window.top, window.top + window.height))
+            lines[number, 1].add((window.left, window.left + window.width))
+        found = []
+        for number, window in zip(self.of.tolist(), self.windows, strict=True):
+            top, bottom = _own(window.top, sorted(lines[number, 0]))
+            left, right = _own(window.left, sorted(lines[number, 1]))
+            found.append(Window(top, left, bottom - top, right - left))
+        return found
+
+
+def _own(start: int, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Of the span that begins at `start`, from the middle of what it shares with the one before to that with the one
+    behind."""
+    place = [first for first, _ in spans].index(start)
+    first, last = spans[place]
+    low = (first + spans[place - 1][1]) // 2 if place else first
+    high = (spans[place + 1][0] + last) // 2 if place + 1 < len(spans) else last
+    return low, high
+
+
 class Target(ABC):
     """Refuses whatever it does not say that it follows."""
 
@@ -44,6 +83,7 @@ class Target(ABC):
     task: ClassVar[str]  # the option of task= that is meant for them
     given: ClassVar[str] = ""  # how data gives them, for a person who has others
     at_random: ClassVar[str] = ""  # what is said of a split by chance; "": nothing, since chance is meant
+    mosaics: ClassVar[bool] = False  # whether those of several inputs can be `together`
     follows: ClassVar[bool] = False  # whether a target lies at places in its input, and goes where these go
     classes: tuple[str, ...] = ()  # by name, where there are any
     counts: tuple[int, ...] = ()  # training samples of each class
@@ -119,6 +159,19 @@ class Target(ABC):
         evaluation too. `one` stays as it is.
         """
         raise NotImplementedError(f"{type(self).__name__} says that it follows, and not how")
+
+    def together(self, several: Sequence[Any], windows: Sequence[Window], size: Size) -> Any:
+        """The target of an input of this height and width, each window of which shows what one of `several` is of, in
+        pixels of the window."""
+        raise NotImplementedError(f"{type(self).__name__} says that it can be put together, and not how")
+
+    def cut(self, column: Column, tiles: "Tiles", owned: bool) -> Column:
+        """The targets of tiles of the raw inputs, each in pixels of its tile.
+
+        owned: each pixel counts in one tile only, where the kind is one of pixels; else in every tile that shows it.
+        Raises: UserError for a kind whose inputs cannot be cut.
+        """
+        raise UserError(f"data.tile: {self.plural} are of whole inputs, which cannot be cut into tiles")
 
     def sides(self, one: Any, frame: Frame) -> Tensor:
         """(m,) the shorter side of each of its m objects in pixels of the network's input; 0 of what is left out there,

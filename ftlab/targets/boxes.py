@@ -5,7 +5,7 @@ reaches from 0 to 1.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ftlab.errors import UserError
-from ftlab.frames import Frame
+from ftlab.frames import Frame, Size, Window
 from ftlab.problems import Problem, problem
-from ftlab.targets.base import Target
+from ftlab.targets.base import Target, Tiles
 from ftlab.targets.counted import as_places, counts_of, known, missing_classes, names_of, rare
 from ftlab.targets.ragged import Parts, Ragged, joined
 
@@ -38,6 +38,7 @@ class Boxes(Target):
     task: ClassVar[str] = "detection"
     given: ClassVar[str] = "give boxes by data=coco, data=yolo or data=pascal_voc"
     follows: ClassVar[bool] = True
+    mosaics: ClassVar[bool] = True
 
     classes: tuple[str, ...]
     counts: tuple[int, ...] = ()  # training boxes of each class
@@ -100,8 +101,15 @@ class Boxes(Target):
     # --- one target
 
     def shown(self, one: Parts) -> str:
-        counts = Counter(self.classes[label] for label in one["labels"].tolist())
-        return ", ".join(f"{count} {name}" for name, count in counts.items()) or "no box"
+        """The number behind the name: a class may be called 7."""
+        return ", ".join(f"{name} ({count})" for name, count in self._counted(one).items()) or "no box"
+
+    def written(self, column: Ragged) -> Iterator[str]:
+        for one in column.samples():
+            yield ", ".join(f"{count} {name}" for name, count in self._counted(one).items()) or "no box"
+
+    def _counted(self, one: Parts) -> Counter[str]:
+        return Counter(self.classes[label] for label in one["labels"].tolist())
 
     def same(self, one: Parts, other: Parts) -> bool:
         """The same boxes of the same classes, in any order."""
@@ -118,6 +126,18 @@ class Boxes(Target):
         """The upright box around where the corners went, cut at the rim; one of which little is left is left out."""
         cut, kept = self._moved(one, frame)
         return {name: rows[kept] for name, rows in {**one, "boxes": cut}.items()}
+
+    def together(self, several: Sequence[Parts], windows: Sequence[Window], size: Size) -> Parts:
+        moved = []
+        for one, (top, left, _, _) in zip(several, windows, strict=True):
+            moved.append({**one, "boxes": one["boxes"] + torch.tensor([left, top, left, top])})
+        return {name: torch.cat([one[name] for one in moved]) for name in BLANK}
+
+    def cut(self, column: Ragged, tiles: Tiles, owned: bool) -> Ragged:
+        """A box that a tile shows a part of is cut at its rim, as `follow` does it."""
+        several = column.samples()
+        pairs = zip(tiles.of.tolist(), tiles.frames(), strict=True)
+        return Ragged.of([self.follow(several[place], frame) for place, frame in pairs], BLANK)
 
     def sides(self, one: Parts, frame: Frame) -> Tensor:
         cut, kept = self._moved(one, frame)

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from ftlab.errors import UserError
 from ftlab.files.paths import printable
-from ftlab.targets.masks import MaskRows, digest, ignored, renumber, tally
+from ftlab.targets.mask_rows import MaskRows, digest, ignored, tally
+from ftlab.targets.masks import renumber
+from ftlab.targets.packed import Packed
 
 Colour = tuple[int, int, int]
 Mark = int | Colour  # what stands for a class in a file: a number, or a colour
@@ -87,14 +89,15 @@ def pixels(path: str | os.PathLike[str], coloured: bool) -> np.ndarray:
 
 @dataclass
 class Seen:
-    """What was found in files that have been read, by path, so that none is read twice to count."""
+    """What was found in files that have been read, by path, so that none is read twice."""
 
     tallies: dict[str, Tensor] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
+    masks: Packed = field(default_factory=Packed)  # as Reading.classes gives them
 
 
 class MaskFiles(MaskRows):
-    """Masks of files, decoded on access."""
+    """Masks of files, decoded on the first access, as far as they have room in memory."""
 
     def __init__(
         self,
@@ -111,7 +114,11 @@ class MaskFiles(MaskRows):
         return len(self.paths)
 
     def __getitem__(self, place: int) -> Tensor:
-        found = self.reading.classes(self.paths[place])
+        path = self.paths[place]
+        found = self.seen.masks.get(path)
+        if found is None:
+            found = self.reading.classes(path)
+            self.seen.masks.put(path, found)
         return found if self.to is None else renumber(found, *self.to)
 
     def select(self, places: Tensor) -> "MaskFiles":
@@ -127,7 +134,7 @@ class MaskFiles(MaskRows):
         return MaskFiles(paths, self.reading, self.to, self.seen)
 
     def renumbered(self, places: Tensor, classes: int) -> "MaskFiles":
-        return MaskFiles(self.paths, self.reading, (places, classes))
+        return MaskFiles(self.paths, self.reading, (places, classes), Seen(masks=self.seen.masks))
 
     def tally(self, classes: int) -> Tensor:
         for place in range(len(self)):

@@ -3,10 +3,8 @@
 Shapes: n samples, b batch, k classes, h and w height and width of one mask. Each mask has the size of its image.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,50 +12,14 @@ import torch
 from torch import Tensor
 
 from ftlab.errors import UserError
-from ftlab.frames import Frame
+from ftlab.frames import Frame, Size, Window
 from ftlab.problems import Problem, problem
-from ftlab.targets.base import Target
+from ftlab.targets.base import Target, Tiles
 from ftlab.targets.counted import as_places, counts_of, known, missing_classes, names_of, rare
+from ftlab.targets.mask_rows import MANY, MaskRows, ignored, tally
+from ftlab.targets.mask_tiles import TileMasks
 
 SHOWN = 4  # classes of a mask that are named
-MANY = 255  # classes that one byte tells apart, beside what counts for nothing
-
-
-def ignored(classes: int) -> int:
-    """The number of pixels that count for nothing, in masks of so many classes."""
-    return 255 if classes <= MANY else -1
-
-
-class MaskRows(ABC):
-    """The masks of a split, loaded on access: (h, w) uint8, or int64 of more than MANY classes."""
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    @abstractmethod
-    def __getitem__(self, place: int) -> Tensor: ...
-
-    @abstractmethod
-    def select(self, places: Tensor) -> "MaskRows":
-        """Of the samples at `places` (m,) int64, in that order."""
-
-    @abstractmethod
-    def with_more(self, others: "Sequence[MaskRows]") -> "MaskRows":
-        """These, and after them those of others of the same class."""
-
-    @abstractmethod
-    def renumbered(self, places: Tensor, classes: int) -> "MaskRows":
-        """places (k,): the number that each class has among `classes`. Raises: UserError for what is no class."""
-
-    def tally(self, classes: int) -> Tensor:
-        """(n, k + 1) pixels of each class, and of what is neither a class nor ignored."""
-        if not len(self):
-            return torch.zeros(0, classes + 1, dtype=torch.int64)
-        return torch.stack([tally(self[place], classes) for place in range(len(self))])
-
-    def digest(self, place: int) -> str:
-        """Equal for masks whose classes lie alike, whatever numbers they have."""
-        return digest(self[place])
 
 
 class ArrayMasks(MaskRows):
@@ -96,6 +58,7 @@ class Masks(Target):
     task: ClassVar[str] = "segmentation"
     given: ClassVar[str] = "give masks by data=mask_folder"
     follows: ClassVar[bool] = True
+    mosaics: ClassVar[bool] = True
 
     classes: tuple[str, ...]
     counts: tuple[int, ...] = ()  # training pixels of each class
@@ -172,6 +135,16 @@ class Masks(Target):
             raise UserError(f"the mask has {one.shape[0]} x {one.shape[1]} pixels, its image {size[0]} x {size[1]}")
         return warped(one, frame.inverse(), self.ignore)
 
+    def together(self, several: Sequence[Tensor], windows: Sequence[Window], size: Size) -> Tensor:
+        whole = torch.full(size, self.ignore, dtype=several[0].dtype)
+        for one, (top, left, height, width) in zip(several, windows, strict=True):
+            whole[top : top + height, left : left + width] = one
+        return whole
+
+    def cut(self, column: MaskRows, tiles: Tiles, owned: bool) -> MaskRows:
+        own: Sequence[Window | None] = tiles.owned() if owned else [None] * len(tiles.windows)
+        return TileMasks(column, tiles.of, tiles.windows, own, len(self.classes))
+
     # --- later data, and the bundle
 
     def moved(self, column: MaskRows, other: Self) -> MaskRows:
@@ -201,21 +174,6 @@ def as_mask(values: Any) -> Tensor:
     if mask.ndim != 2 or mask.is_floating_point() or mask.is_complex():
         raise UserError(f"a mask is {mask.dtype} of shape {tuple(mask.shape)}; accepted: whole numbers (h, w)")
     return mask if mask.dtype == torch.uint8 else mask.long()
-
-
-def tally(mask: Tensor, classes: int) -> Tensor:
-    """(k + 1,) as MaskRows.tally has it."""
-    values = mask.flatten().long()
-    good = (values >= 0) & (values < classes)
-    pixels = torch.bincount(values[good], minlength=classes)
-    strange = len(values) - pixels.sum() - (values == ignored(classes)).sum()
-    return torch.cat([pixels, strange[None]])
-
-
-def digest(mask: Tensor) -> str:
-    """As MaskRows.digest has it: each number as its rank among those that are there."""
-    ranks = mask.unique(return_inverse=True)[1]
-    return f"{tuple(mask.shape)} {blake2b(ranks.numpy().tobytes(), digest_size=16).hexdigest()}"
 
 
 def renumber(mask: Tensor, places: Tensor, classes: int) -> Tensor:

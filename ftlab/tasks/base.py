@@ -16,7 +16,7 @@ from ftlab.batch import Batch
 from ftlab.blocks import Block, Sample
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError, choices
-from ftlab.frames import Frame
+from ftlab.frames import Frame, Size, Window
 from ftlab.targets.base import Target
 from ftlab.tasks.sections import blocks_of
 
@@ -54,6 +54,7 @@ class Task(nn.Module, ABC):
     least_weight: float = 0.0
     # Whether metrics, diagnosis and `worst` are given both sides in the raw inputs' pixels, and all targets
     # of a sample, also what lies beyond what the network sees. Else in the network's, with what is left there.
+    joins: ClassVar[bool] = False  # whether figures of inputs in tiles are of what is `joined`; else tile by tile
     raw_figures: ClassVar[bool] = False
     formats: Sequence[str] = ()  # of ftlab.exports: what its predictions can be written as beside lines and tables
 
@@ -112,6 +113,14 @@ class Task(nn.Module, ABC):
         `raw_figures` says, and Batch tells the `frame` to the head and to `loss`.
         """
         raise NotImplementedError(f"task={self.name}: does not say how its predictions come back to the raw inputs")
+
+    def joined(self, predictions: Sequence[Any], frame: Frame, windows: Sequence[Window], size: Size) -> Any:
+        """The prediction of a whole input in its own pixels, of what `predictions` said of each of its tiles.
+
+        frame: from the tiles to the network's inputs; windows: where they lie in the input, of the height and width
+        `size`. What neighbours share is of both.
+        """
+        raise NotImplementedError(f"task={self.name}: does not say how predictions of tiles are joined")
 
     @abstractmethod
     def compared(self, predictions: Any, targets: Any) -> tuple[Any, Any]:

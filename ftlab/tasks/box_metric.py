@@ -23,7 +23,7 @@ from ftlab.tasks.box_matches import mean_iou
 FOUND, TRUE = ("boxes", "scores", "labels"), ("boxes", "labels", "crowd")
 # COCO's own; those of torchmetrics are rounded to 32 bits, and a recall of exactly 0.1 then misses its place.
 IOUS, RECALLS = np.linspace(0.5, 0.95, 10).tolist(), np.linspace(0, 1, 101).tolist()
-MOST = 100  # boxes of an image that COCO's figures look at
+MOST = 100  # boxes of an image that COCO's figures look at; all where task.most, or tiles, give one more than these
 AT_50, ALL_AREAS, LAST = 0, 0, -1  # places in COCO's arrays: IoU 0.5, objects of every size, MOST boxes
 
 
@@ -70,15 +70,17 @@ def coco_figures(found: Ragged, true: Ragged, classes: Sequence[str]) -> dict[st
     from torchmetrics.detection import MeanAveragePrecision
 
     logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)  # it tells every step
+    most = max(MOST, int(found.counts.max())) if len(found) else MOST
     metric = MeanAveragePrecision(
         iou_thresholds=IOUS, rec_thresholds=RECALLS, extended_summary=True, backend="faster_coco_eval",
-        sync_on_compute=False,
+        sync_on_compute=False, max_detection_thresholds=[1, 10, most],
     )  # fmt: skip
     metric.warn_on_many_detections = False
     metric.update(found.samples(), [{**one, "iscrowd": one["crowd"].long()} for one in true.samples()])
     values = metric.compute()
-    names = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large", f"mar_{MOST}")
+    names = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large")
     figures = {name: values[name].reshape(()).double() for name in names}
+    figures[f"mar_{MOST}"] = values[f"mar_{most}"].reshape(()).double()
     figures["mean_iou"] = torch.tensor(mean_iou(found.samples(), true.samples()), dtype=torch.float64)
     each = dict(zip(values["classes"].reshape(-1).tolist(), of_classes(values), strict=True))
     figures |= {f"map/{name}": torch.tensor(each.get(k, -1.0)).double() for k, name in enumerate(classes)}

@@ -15,12 +15,13 @@ from ftlab.batch import Batch
 from ftlab.blocks import Sample
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
-from ftlab.frames import Frame
+from ftlab.frames import Frame, Size, Window
 from ftlab.heads.dense.boxes import BoxOutputs
 from ftlab.targets.boxes import Boxes, around, corners
 from ftlab.targets.ragged import Parts, Ragged
 from ftlab.tasks.base import Better, Task
 from ftlab.tasks.box_matches import NONE, best_threshold, judged, matched
+from ftlab.tasks.box_tiles import joined
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,6 +43,7 @@ class Detection(Task):
     reads = "boxes"
     objective = "map"
     raw_figures = True
+    joins = True
     least_weight = 1.0
     predict_settings: Mapping[str, Any] = MappingProxyType({"score": None})
     formats = ("coco", "yolo", "overlay")
@@ -80,6 +82,9 @@ class Detection(Task):
     def in_raw(self, predictions: Sequence[Parts], frame: Frame) -> list[Parts]:
         back = frame.inverse()
         return [brought(one, back.select(torch.tensor(place))) for place, one in enumerate(predictions)]
+
+    def joined(self, predictions: Sequence[Parts], frame: Frame, windows: Sequence[Window], size: Size) -> Parts:
+        return joined(self.in_raw(predictions, frame), windows, size, self.overlap)
 
     def compared(self, predictions: Sequence[Parts], targets: Ragged) -> tuple[Sequence[Parts], Ragged]:
         return predictions, targets

@@ -7,7 +7,7 @@ of a head's maps.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,10 +16,11 @@ from ftlab.batch import Batch
 from ftlab.blocks import Sample
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError, choices
-from ftlab.frames import Frame
+from ftlab.frames import Frame, Size, Window
 from ftlab.targets.masks import Masks, warped
 from ftlab.tasks import pixels
 from ftlab.tasks.base import Better, Task, Trivial, class_weights
+from ftlab.tasks.mask_places import RawMask, in_raw, joined
 from ftlab.tasks.sections import per_segment
 
 if TYPE_CHECKING:
@@ -31,13 +32,6 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 BACKGROUND = ("background", "bg")  # names of it where nobody says otherwise, in any case and without "_" around them
-
-
-class RawMask(NamedTuple):
-    """A prediction in the pixels of its raw image."""
-
-    classes: Tensor  # (h, w) uint8, or int64 of more than 256 classes
-    unseen: Tensor  # () share of the pixels that the network did not see; each has the class of the nearest one it saw
 
 
 class Segmentation(Task):
@@ -91,6 +85,9 @@ class Segmentation(Task):
 
     def in_raw(self, predictions: Tensor, frame: Frame) -> list[RawMask]:
         return [in_raw(logs, frame.of_one(place)) for place, logs in enumerate(predictions)]
+
+    def joined(self, predictions: Sequence[Tensor], frame: Frame, windows: Sequence[Window], size: Size) -> RawMask:
+        return joined(predictions, frame, windows, size)
 
     def painted(self, image: "Image", record: Mapping[str, Any], prediction: RawMask) -> "Image":
         from ftlab.inputs.images.overlay import overlaid
@@ -233,26 +230,6 @@ def background_of(setting: str | None, classes: Sequence[str]) -> int | None:
 def _weights(setting: str | list[float] | Mapping[str, float], target: Any) -> Tensor:
     weights = class_weights(setting, target.counts, target.classes)
     return torch.ones(len(target.classes)) if weights is None else torch.tensor(weights)
-
-
-AT_ONCE = 2**24  # numbers of an image that are enlarged at once
-
-
-def in_raw(logs: Tensor, frame: Frame) -> RawMask:
-    """Logs (k, g, v) that cover the network's input, as the mask of the raw image: interpolated once, at its pixels."""
-    (height, width), (high, wide) = frame.raw.tolist(), frame.size.tolist()
-    rows = max(1, AT_ONCE // (len(logs) * width))
-    across, parts, seen = torch.arange(width, device=logs.device) + 0.5, [], 0
-    for start in range(0, height, rows):
-        down = torch.arange(start, min(start + rows, height), device=logs.device) + 0.5
-        places = frame.apply(torch.cartesian_prod(down, across).flip(-1)).view(len(down), width, 2)
-        grid = 2 * places / torch.tensor([wide, high], device=logs.device) - 1
-        found = torch.nn.functional.grid_sample(
-            logs[None], grid[None].to(logs), mode="bilinear", padding_mode="border", align_corners=False
-        )
-        parts.append(found[0].argmax(0).to(torch.uint8 if len(logs) <= 256 else torch.int64))
-        seen += int((grid.abs() <= 1).all(-1).sum())
-    return RawMask(torch.cat(parts), torch.tensor(1 - seen / (height * width)))
 
 
 def run_lengths(mask: Tensor) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ftlab.bundle import Description, targets_of
 from ftlab.data.module import DataModule
 from ftlab.data.seen import training_samples
 from ftlab.errors import UserError
-from ftlab.evaluation import Evaluation, evaluate, results, section, shown
+from ftlab.evaluation import Evaluation, evaluate, monitored, results, section, shown
 from ftlab.inputs.images.transforms import mix
 from ftlab.reports.intervals import no_better
 from ftlab.resume import is_unasked, went_on
@@ -117,7 +117,7 @@ def prepare(
         seed=settings.seed,
         monitor=monitor_of(settings.monitor, parts.task),
         data=make_data,
-        evaluation=Evaluation(parts.task, parts.spec.sizes.get("val", 0), column=parts.splits.targets().get("val")),
+        evaluation=monitored(parts.task, parts.splits.val),
         batch_size=data.batch_size,
         recovery=recovery,
         follows=parts.follows,
@@ -148,8 +148,8 @@ class Fitted:
     def evaluate(self, split: str) -> Evaluation:
         """The best weights on a split that there is."""
         parts, batches = self.parts, self.finetuner.data().loader(split, False)
-        column = parts.splits.targets()[split]
-        return evaluate(parts.model, parts.task, batches, parts.spec.sizes[split], WORST, column)
+        own = parts.splits.parts()[split]
+        return evaluate(parts.model, parts.task, batches, len(own), WORST, own.targets, own.tiled)
 
     def report(self, evaluations: Mapping[str, Evaluation]) -> Report:
         """What report.json says, but for times and config."""

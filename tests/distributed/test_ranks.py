@@ -16,6 +16,7 @@ from ftlab.backbones.module import ModuleBackbone
 from ftlab.cache.settings import off
 from ftlab.data.base import Samples, Splits
 from ftlab.data.module import describe
+from ftlab.data.sampling import KeyedBatchSampler
 from ftlab.heads.linear import Linear
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.images.files import ArrayImages
@@ -33,6 +34,7 @@ from ftlab.training.distributed.processes import free_port
 from ftlab.training.distributed.ranks import EqualRanks
 from ftlab.training.phases import unfreezing
 from tests.distributed.forked import forked
+from tests.training import dense
 
 SIZE = 16
 ALL, NOT_A, HEAD = {"rest": 1.0}, {"backbone/a": "frozen", "rest": 1.0}, {"head": 1.0, "rest": "frozen"}
@@ -40,6 +42,9 @@ PHASES = [  # thaws stage by stage, freezes again and thaws again
     {"name": name, "epochs": 1, "stages": stages}
     for name, stages in {"head": HEAD, "b": NOT_A, "all": ALL, "again": HEAD, "end": ALL}.items()
 ]
+# sgd: the first steps of Adam divide by gradients near 0; in each phase more of the network.
+DENSE = ("strategy=progressive", "strategy.groups=2", "trainer.max_epochs=3", "optimizer=sgd", "optimizer.lr=0.01")
+DENSE = (*DENSE, "schedule=constant", "strategy.batchnorm=frozen", "trainer.accumulate_grad_batches=2", "monitor=loss")
 PHASES.append({"name": "fit", "epochs": 1, "stages": HEAD, "fit": "convex", "C": 0.1})  # to the features of both ranks
 
 
@@ -113,29 +118,46 @@ class Snapshots(Checkpoint):
         torch.save({"weights": weights, "val": record["val"], "train": record["train"]}, path)
 
 
-def run(rank: int, world: int, port: int, folder: Path, naive: bool, checked: bool) -> None:
+def of_noise(world: int) -> Any:
+    """Parts, settings and data of a run that classifies."""
+    made, config = parts(), typed(settings(world))
+    return made, config, partial(loaders, made, config)
+
+
+def of_dense(task: str, world: int) -> Any:
+    """The same of one that detects or segments; BatchNorm by its running statistics, as each rank has a part only."""
+    own = (f"trainer.devices={world}", f"trainer.strategy={'ddp' if world > 1 else 'auto'}")
+    return dense.parts_of(task, *DENSE, *own)
+
+
+KINDS = {"noise": of_noise, **{task: partial(of_dense, task) for task in dense.OF}}
+
+
+def run(rank: int, world: int, port: int, folder: Path, naive: bool, checked: bool, kind: str) -> None:
     torch.set_num_threads(1)
     if world > 1:  # the processes are there already: Lightning must not start any
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world)}
         os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0"}
     if naive:
         unfreezing.renew = lambda trainer: None  # thaw by requires_grad alone, as everyone does
-    made, config = parts(), typed(settings(world))
     with fit.trainers.only_news():
-        trainer, tuner = fit.prepare(made, config, partial(loaders, made, config), folder, Console(quiet=True))
+        trainer, tuner = fit.prepare(*KINDS[kind](world), folder, Console(quiet=True))
         trainer.callbacks.append(Snapshots(folder))
         if not checked:
             trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, EqualRanks)]
         trainer.fit(tuner)
 
 
-def start(folder: Path, world: int, naive: bool = False, checked: bool = True) -> list[list[dict[str, Any]]]:
+def start(
+    folder: Path, world: int, naive: bool = False, checked: bool = True, kind: str = "noise"
+) -> list[list[dict[str, Any]]]:
     """Snapshots by epoch and rank."""
     (folder / "checkpoints").mkdir(parents=True)
-    forked(run, world, free_port(), folder, naive, checked, processes=world)
+    forked(run, world, free_port(), folder, naive, checked, kind, processes=world)
+    epochs = len(list(folder.glob("rank0-epoch*.pt")))
     return [
         [torch.load(folder / f"rank{rank}-epoch{epoch}.pt", weights_only=True) for rank in range(world)]
-        for epoch in range(len(PHASES))
+        for epoch in range(epochs)
     ]
 
 
@@ -181,3 +203,20 @@ def test_thirteen_samples_on_two_ranks_are_counted_once_each(two, one):
         assert ranks[0]["val"] == pytest.approx(alone["val"], rel=1e-5)
         right = ranks[0]["val"]["accuracy"] * 13
         assert right == pytest.approx(round(right), abs=1e-5)
+
+
+@pytest.mark.parametrize("task", ["detection", pytest.param("segmentation", marks=pytest.mark.slow)])
+def test_two_processes_train_as_one_where_a_rank_has_images_without_anything(tmp_path, task):
+    """Boxes are of uneven number on both, so a mean of each rank's own mean would be another."""
+    alone = [one for (one,) in start(tmp_path / "one", world=1, kind=task)]
+    two = start(tmp_path / "two", world=2, kind=task)
+    batches = [KeyedBatchSampler(len(dense.COUNTS), 8, True, seed=0, rank=rank, world=2) for rank in (0, 1)]
+    shares = [[sum(dense.COUNTS[index] for _, index in batch) for batch in sampler] for sampler in batches]
+    assert all(one != other for one, other in zip(*shares, strict=True))
+    assert 0 in shares[1]  # all of its images
+    assert len(alone) == len(two) == 3
+    for ranks, one in zip(two, alone, strict=True):
+        assert difference(*ranks) == 0.0
+        assert difference(ranks[0], one) < 1e-5
+        assert ranks[0]["val"] == ranks[1]["val"] == pytest.approx(one["val"], abs=1e-5)
+    assert difference(alone[0], alone[2]) > 1e-3

@@ -1,4 +1,4 @@
-"""Kills runs by SIGKILL and goes on with them: python tests/faults/kills.py --kills 30 [--seed 0]
+"""Kills runs by SIGKILL and goes on with them: python tests/faults/kills.py --kills 30 [--seed 0] [--of detection]
 
 One warm process forks the runs. Each run dies in the middle of a random step, or at a random call that flushes, links
 or renames a file of a checkpoint, then goes on in a new process, perhaps dies again, and must end with the weights,
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,10 @@ from ftlab.training.fit import prepare  # noqa: E402
 from ftlab.training.saving import checkpoints  # noqa: E402
 from ftlab.training.saving.loading import read_checkpoint  # noqa: E402
 from ftlab.training.trainer import only_news  # noqa: E402
+from tests.training import dense, tiny  # noqa: E402
 from tests.training.test_resume import assert_equal, without_times  # noqa: E402
-from tests.training.tiny import console, parts_of  # noqa: E402
 
-BASE = [
+BASE = (
     "strategy=progressive",
     "strategy.groups=2",
     "strategy.patience=2",
@@ -37,22 +38,44 @@ BASE = [
     "checkpoint.every_n_steps=2",
     "augment=strong",
     "strategy.batchnorm=train",
-]
-KINDS = [  # schedules, accumulation, workers
-    ["schedule=cosine", "trainer.accumulate_grad_batches=1", "data.num_workers=0"],
-    ["schedule=plateau", "trainer.accumulate_grad_batches=2", "data.num_workers=0"],
-    ["schedule=one_cycle", "trainer.accumulate_grad_batches=2", "data.num_workers=2"],
+)
+# Boxes and masks follow no randaugment, and are not mixed.
+MOVED = ("augment.randaugment=0", "augment.mixup=0", "augment.cutmix=0", "schedule=cosine", "monitor=loss")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A sort of run that is killed."""
+
+    of: str
+    words: tuple[str, ...]
+
+    def parts(self) -> Any:
+        if self.of == "classification":
+            return tiny.parts_of(*BASE, *self.words)
+        return dense.parts_of(self.of, *BASE, *MOVED, *self.words)
+
+    def __str__(self) -> str:
+        return f"{self.of}, {', '.join(self.words)}"
+
+
+KINDS = [  # tasks, schedules, accumulation, workers
+    Kind("classification", ("schedule=cosine", "trainer.accumulate_grad_batches=1", "data.num_workers=0")),
+    Kind("classification", ("schedule=plateau", "trainer.accumulate_grad_batches=2", "data.num_workers=0")),
+    Kind("classification", ("schedule=one_cycle", "trainer.accumulate_grad_batches=2", "data.num_workers=2")),
+    Kind("detection", ("trainer.accumulate_grad_batches=2",)),
+    Kind("segmentation", ("trainer.accumulate_grad_batches=2",)),
 ]
 FILE_CALLS = ("fsync", "replace", "link")
 
 
-def train(folder: Path, words: list[str]) -> None:
+def train(folder: Path, kind: Kind) -> None:
     """Begin the run in `folder`, or go on with it."""
     goes_on = (folder / "checkpoints" / checkpoints.LAST).exists()
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    parts, settings, make_data = parts_of(*BASE, *words)
+    parts, settings, make_data = kind.parts()
     with only_news():
-        trainer, tuner = prepare(parts, settings, make_data, folder, console())
+        trainer, tuner = prepare(parts, settings, make_data, folder, tiny.console())
         trainer.fit(tuner, ckpt_path=checkpoints.newest(folder / "checkpoints") if goes_on else None)
 
 
@@ -107,7 +130,7 @@ def final(folder: Path) -> dict[str, Any]:
     return {"weights": saved["state_dict"], "optimizer": saved["optimizer_states"], "history": history}
 
 
-def kill_and_go_on(folder: Path, words: list[str], choose: random.Random) -> list[str]:
+def kill_and_go_on(folder: Path, kind: Kind, choose: random.Random) -> list[str]:
     """Kills until a run survives; what each kill hit."""
     hits = []
     for _ in range(choose.choice((1, 2))):
@@ -116,12 +139,12 @@ def kill_and_go_on(folder: Path, words: list[str], choose: random.Random) -> lis
 
         def run(die: Callable[[int], None] = die, number: int = number) -> None:
             die(number)
-            train(folder, words)
+            train(folder, kind)
 
         if forked(run) == -signal.SIGKILL:
             hits.append(f"{where} {number}")
-    if forked(lambda: train(folder, words)):
-        raise SystemExit(f"a killed run did not go on: {words}, {hits}")
+    if forked(lambda: train(folder, kind)):
+        raise SystemExit(f"a killed run did not go on: {kind}, {hits}")
     return hits
 
 
@@ -129,25 +152,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=30, help="kills at least")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--of", choices=sorted({kind.of for kind in KINDS}), help="runs of this task only")
     given = parser.parse_args()
+    kinds = [kind for kind in KINDS if given.of in (None, kind.of)]
     choose, kills, equal, runs = random.Random(given.seed), 0, 0, 0
     with tempfile.TemporaryDirectory() as name:
-        whole = [Path(name) / f"whole-{i}" for i in range(len(KINDS))]
-        for folder, words in zip(whole, KINDS, strict=True):
-            if forked(lambda folder=folder, words=words: train(folder, words)):  # type: ignore[misc]
+        whole = [Path(name) / f"whole-{i}" for i in range(len(kinds))]
+        for folder, kind in zip(whole, kinds, strict=True):
+            if forked(lambda folder=folder, kind=kind: train(folder, kind)):  # type: ignore[misc]
                 return 1
         while kills < given.kills:
-            kind, folder = runs % len(KINDS), Path(name) / "killed"
-            hits = kill_and_go_on(folder, KINDS[kind], choose)
+            number, folder = runs % len(kinds), Path(name) / "killed"
+            hits = kill_and_go_on(folder, kinds[number], choose)
             try:
-                assert_equal(final(whole[kind]), final(folder))
+                assert_equal(final(whole[number]), final(folder))
                 same = True
             except AssertionError as error:
                 print(f"  differs at {error}")
                 same = False
-            print(
-                f"{', '.join(KINDS[kind])}: killed at {'; '.join(hits) or 'nothing'}: {'equal' if same else 'DIFFERS'}"
-            )
+            print(f"{kinds[number]}: killed at {'; '.join(hits) or 'nothing'}: {'equal' if same else 'DIFFERS'}")
             runs, kills, equal = runs + 1, kills + len(hits), equal + same
             shutil.rmtree(folder)
     print(f"{kills} kills in {runs} runs, {equal} of {runs} runs bit-identical")

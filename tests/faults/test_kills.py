@@ -9,15 +9,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def kills(number: int, seed: int) -> str:
-    command = [sys.executable, "-m", "tests.faults.kills", "--kills", str(number), "--seed", str(seed)]
+def kills(number: int, seed: int, *words: str) -> str:
+    command = [sys.executable, "-m", "tests.faults.kills", "--kills", str(number), "--seed", str(seed), *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()[-1]
 
 
-def test_a_kill_ends_bit_identical():
-    said = kills(1, seed=1).replace(",", "").split()
+@pytest.mark.parametrize("task", ["classification", "detection", pytest.param("segmentation", marks=pytest.mark.slow)])
+def test_a_kill_ends_bit_identical(task):
+    said = kills(1, 1, "--of", task).replace(",", "").split()
     total, runs, equal, of = (int(word) for word in said if word.isdigit())
     assert total >= 1
     assert runs == equal == of

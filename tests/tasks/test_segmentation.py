@@ -211,7 +211,7 @@ def test_a_large_original_is_enlarged_in_bands(monkeypatch):
     frame = Frame.of(((0.25, 0, 0), (0, 0.25, 0)), (37, 41), (10, 11))
     logs = torch.randn(3, 5, 6)
     whole = task().in_raw(logs[None], Frame.stacked([frame]))[0]
-    monkeypatch.setattr("ftlab.tasks.segmentation.AT_ONCE", 3 * 41 * 5)
+    monkeypatch.setattr("ftlab.tasks.mask_places.AT_ONCE", 3 * 41 * 5)
     again = task().in_raw(logs[None], Frame.stacked([frame]))[0]
     assert torch.equal(whole.classes, again.classes)
     assert torch.equal(whole.unseen, again.unseen)

@@ -14,7 +14,8 @@ from torch import Tensor
 from ftlab.data.sources.run_lengths import mask_of
 from ftlab.errors import UserError
 from ftlab.frames import Size
-from ftlab.targets.masks import MaskRows, renumber
+from ftlab.targets.mask_rows import MaskRows
+from ftlab.targets.masks import renumber
 
 
 @dataclass(frozen=True)

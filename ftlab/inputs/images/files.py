@@ -5,6 +5,7 @@ Shapes: n images, h height, w width.
 
 import os
 import warnings
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,12 @@ from ftlab.errors import UserError
 from ftlab.files.folders import not_there
 from ftlab.files.image_suffixes import image_suffixes
 from ftlab.files.paths import printable
+from ftlab.frames import Size, Window
 from ftlab.inputs.base import Inputs, Joined, Selected
 
 ORIENTATION = 0x0112  # the tag of EXIF
 TURNED = (5, 6, 7, 8)  # by 90 degrees, mirrored or not
+KEPT = 2**28  # bytes of images that stay decoded, since their other tiles are asked for next
 MODES_WITH_ALPHA = frozenset(("RGBA", "RGBa", "LA", "La", "PA"))
 
 
@@ -140,6 +143,9 @@ class ImageFiles:
     def __getitem__(self, index: int) -> Image.Image:
         return load_image(self.paths[index])
 
+    def extent(self, index: int) -> Size | None:
+        return image_size(self.paths[index])
+
 
 class ArrayImages:
     """Images in memory, uint8 (n, h, w) grey or (n, h, w, 3) colour; on access a uint8 tensor (3, h, w)."""
@@ -158,13 +164,57 @@ class ArrayImages:
     def __getitem__(self, index: int) -> Tensor:
         return self.pixels[index].expand(3, -1, -1)
 
+    def extent(self, index: int) -> Size:
+        return self.pixels.shape[-2], self.pixels.shape[-1]
 
-def extent_of(inputs: Inputs, index: int) -> tuple[int, int] | None:
+
+class TileImages:
+    """Tiles of other images, each a window of one of them; the images that were cut last stay decoded."""
+
+    def __init__(self, images: Inputs, places: Sequence[int], windows: Sequence[Window]) -> None:
+        """places: which image each window is of."""
+        self.images, self.places, self.windows = images, list(places), list(windows)
+        self.kept: OrderedDict[int, Any] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> Image.Image | Tensor:
+        return cut(self._image(self.places[index]), self.windows[index])
+
+    def extent(self, index: int) -> Size:
+        window = self.windows[index]
+        return window.height, window.width
+
+    def _image(self, place: int) -> Any:
+        if place not in self.kept:
+            self.kept[place] = self.images[place]
+            while len(self.kept) > 1 and sum(map(_bytes, self.kept.values())) > KEPT:
+                self.kept.popitem(last=False)
+        self.kept.move_to_end(place)
+        return self.kept[place]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is decoded, which each process has of its own."""
+        return {**self.__dict__, "kept": OrderedDict()}
+
+
+def cut(image: Image.Image | Tensor, window: Window) -> Image.Image | Tensor:
+    """The pixels of a window."""
+    top, left, height, width = window
+    if isinstance(image, Image.Image):
+        return image.crop((left, top, left + width, top + height))
+    return image[..., top : top + height, left : left + width]
+
+
+def _bytes(image: Image.Image | Tensor) -> int:
+    return image.width * image.height * 3 if isinstance(image, Image.Image) else image.numel()
+
+
+def extent_of(inputs: Inputs, index: int) -> Size | None:
     """(height, width) of an image that is not loaded; None where that is not known."""
     own, place = source_of(inputs, index)
-    if isinstance(own, ImageFiles):
-        return image_size(own.paths[place])
-    return (own.pixels.shape[-2], own.pixels.shape[-1]) if isinstance(own, ArrayImages) else None
+    return own.extent(place) if isinstance(own, ImageFiles | ArrayImages | TileImages) else None
 
 
 def source_of(inputs: Inputs, index: int) -> tuple[Inputs, int]:

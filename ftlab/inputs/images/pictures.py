@@ -24,9 +24,10 @@ from ftlab.files.image_suffixes import USUAL
 from ftlab.files.paths import printable
 from ftlab.frames import Frame, Size
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import FramedTransform, Inputs, Unread
+from ftlab.inputs.base import Cell, FramedTransform, Inputs, Unread
 from ftlab.inputs.images.files import ArrayImages, extent_of, load_image, pixels, source_of
 from ftlab.inputs.images.geometry import Geometry, evaluation_frame, resized, resized_size
+from ftlab.inputs.images.mosaic import draw_cells, together
 from ftlab.inputs.images.transforms import evaluation_transform, training_transform
 
 Picture = str | Path | Image.Image | Tensor | np.ndarray  # a file, a PIL image, a uint8 tensor (c, h, w) or array
@@ -43,6 +44,7 @@ class PictureTransform(FramedTransform):
         self.one = plain if augment is None else training_transform(preprocessing, augment)
         self.random = self.one.random
         self.preprocessing = preprocessing
+        self.mosaic = augment.mosaic if augment else 0.0
 
     def first(self, raw: Any) -> Tensor:
         return resized(raw, self.preprocessing)
@@ -56,6 +58,12 @@ class PictureTransform(FramedTransform):
     def framed(self, first: Tensor, extent: Size) -> tuple[Fields, Frame]:
         image, frame = self.one.framed(first, extent)
         return {"images": image}, frame
+
+    def cells(self) -> list[Cell]:
+        return draw_cells(self.preprocessing.size)
+
+    def together(self, several: Sequence[Fields], cells: Sequence[Cell]) -> Fields:
+        return {"images": together([fields["images"] for fields in several], cells)}
 
 
 def first_shapes(preprocessing: Geometry, inputs: Inputs) -> Iterator[tuple[int, ...] | None]:

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 
 from ftlab.batch import Fields
 from ftlab.errors import UserError
-from ftlab.frames import Frame
+from ftlab.frames import Frame, Size, Window
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import InputPreprocessing, Inputs, Transform, Unread
+from ftlab.inputs.base import Cutter, InputPreprocessing, Inputs, Transform, Unread
+from ftlab.inputs.images.tiles import check, windows
+
+OVERLAP = 0.2  # of tiles in predictions, where the data were cut into tiles that say nothing of it
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Preprocessing(InputPreprocessing):
     kind: ClassVar[str] = "image"
     plural: ClassVar[str] = "images"
     pixels: ClassVar[bool] = True
-    loading: ClassVar[tuple[str, ...]] = ("image_size", "crop_pct", "resize")
+    loading: ClassVar[tuple[str, ...]] = ("image_size", "crop_pct", "resize", "tile", "tile_overlap")
 
     size: tuple[int, int]  # height, width in pixels
     mean: tuple[float, ...]  # of each channel, pixels scaled to 0..1
@@ -30,6 +34,8 @@ class Preprocessing(InputPreprocessing):
     resize: str = (
         "crop"  # or letterbox: it fits into size, or stretch: both sides become size; crop_pct is 1 with these
     )
+    tile: int | None = None  # pixels of the sides of the tiles that a larger image is cut into before
+    tile_overlap: float = 0.0  # share of a tile that two neighbours have in common at least
 
     def transform(self, augment: Augment | None = None) -> Transform:
         from ftlab.inputs.images.pictures import PictureTransform
@@ -66,8 +72,26 @@ class Preprocessing(InputPreprocessing):
     def blank(self) -> Fields:
         return {"images": torch.zeros(3, *self.size)}
 
+    @classmethod
+    def cutter(cls, loading: Mapping[str, Any]) -> Cutter:
+        """None of a source that cuts by itself, whose option has no data.tile_overlap."""
+        tile, overlap = loading.get("tile"), loading.get("tile_overlap")
+        if tile is None or overlap is None:
+            return super().cutter(loading)
+        check(tile, overlap)
+        return partial(windows, tile=tile, overlap=overlap)
+
+    def windows(self, extent: Size) -> list[Window] | None:
+        return None if self.tile is None else windows(extent, self.tile, self.tile_overlap)
+
+    def cut(self, raw: Any, window: Window) -> Any:
+        from ftlab.inputs.images.files import cut
+
+        return cut(raw, window)
+
     def summary(self) -> str:
-        return f"images of {self._sized}"
+        cut = "" if self.tile is None else f", in tiles of {self.tile} pixels"
+        return f"images of {self._sized}{cut}"
 
     @property
     def _sized(self) -> str:
@@ -79,11 +103,14 @@ class Preprocessing(InputPreprocessing):
         return {"image_size": loading.get("image_size")}
 
     def told(self, loading: Mapping[str, Any]) -> "Preprocessing":
-        """Of another size, crop or way of resizing, where the data option sets them.
+        """Of another size, crop or way of resizing, and cut into tiles, where the data option sets them.
 
-        Raises: UserError for a share that is cropped where nothing is.
+        Raises: UserError for a share that is cropped where nothing is, or for tiles that are none.
         """
-        size, crop_pct, resize = (loading.get(key) for key in self.loading)
+        size, crop_pct, resize, tile, overlap = (loading.get(key) for key in self.loading)
+        if tile is not None:
+            check(tile, overlap := OVERLAP if overlap is None else overlap)
+            return replace(self, tile=tile, tile_overlap=overlap).told({**loading, "tile": None})
         sized = self if size is None else replace(self, size=(size, size) if isinstance(size, int) else tuple(size))
         if resize in (None, "crop"):
             return sized if crop_pct is None else replace(sized, crop_pct=crop_pct)
@@ -100,6 +127,8 @@ class Preprocessing(InputPreprocessing):
             interpolation=stored["interpolation"],
             crop_pct=stored["crop_pct"],
             resize=stored.get("resize", "crop"),  # bundles of before there was another way lack it
+            tile=stored.get("tile"),
+            tile_overlap=stored.get("tile_overlap", 0.0),
         )
 
     def frame(self, inputs: "Inputs", index: int) -> Frame | None:

@@ -51,7 +51,9 @@ def _panel(panel: "Canvas", axes: Axes) -> None:
     panel.set(xlabel=readable(axes.x), ylabel=readable(axes.y))
     if named := sum(bool(_label(mark)) for mark in axes.marks):
         low, high = panel.get_ylim()
+        panel.set_yticks([tick for tick in panel.get_yticks() if low <= tick <= high])
         panel.set_ylim(low, high + LEGEND * named * (high - low))  # a legend covers no mark
+        panel.spines["left"].set_bounds(low, high)  # and the scale ends where the marks do
         panel.legend(loc="upper left", handlelength=1.2)
 
 

@@ -101,6 +101,7 @@ def test_a_legend_covers_no_bar(width: float) -> None:
         figure.draw_without_rendering()
         bottom = panels[-1].get_legend().get_window_extent().y0
         assert all(bar.get_window_extent().y1 < bottom for bar in panels[-1].patches)
+        assert max(panels[-1].get_yticks()) <= 3.2  # the room of the legend is no part of the scale
 
 
 @dataclass(frozen=True)
