@@ -71,3 +71,9 @@ def test_any_number_of_samples_is_a_permutation(count, window):
     lengths = torch.arange(count) % 17
     found = grouped_by_length(lengths, window, torch.Generator().manual_seed(0))
     assert sorted(found.tolist()) == list(range(count))
+
+
+def test_an_epoch_that_was_interrupted_goes_on_with_the_same_batches():
+    whole, resumed = batches(sampler(), epoch=2), sampler()
+    resumed.skip(40)
+    assert batches(resumed, epoch=2) == whole[40:]

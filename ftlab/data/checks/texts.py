@@ -13,7 +13,7 @@ from ftlab.data.base import Splits
 from ftlab.data.checks import pairs
 from ftlab.data.checks.duplicates import groups
 from ftlab.data.checks.files import Facts
-from ftlab.data.checks.near_texts import near
+from ftlab.data.checks.near_texts import WORD, near, words_of
 from ftlab.data.checks.pairs import Place
 from ftlab.problems import Fault, Problem, problem
 
@@ -24,7 +24,6 @@ BROKEN = "\ufffd"  # what stands for bytes that are no letter
 MOJIBAKE = re.compile("[\u00c3\u00c2][\u0080-\u00bf]|\u00e2\u20ac|\u00c3\u0192")
 MARKUP = re.compile(r"</?(?:html|body|div|table|td|font|span|p|br)\b[^>]*>", re.IGNORECASE)
 TAGS = 5  # of markup, from which a text is a page
-WORD = re.compile(r"[^\W\d_]+")
 SEEN = 400  # characters by which a script is told
 SCRIPT = 0.9  # share of texts that must have one script for the others to be odd
 USUAL = 100  # words that are in most texts: of a language those of its grammar
@@ -58,7 +57,7 @@ def look(splits: Splits, level: Literal["fast", "full"]) -> tuple[dict[str, dict
     if level == "fast" and sum(map(len, read.texts)) > FAST:
         advice = "there is too much to read for a fast check; data.check=full compares them"
         return faults, [*found, Problem("texts were not compared with each other", "note", len(read.texts), (), advice)]
-    words = [WORD.findall(text[:LARGE].casefold()) for text in read.texts]
+    words = [words_of(text[:LARGE]) for text in read.texts]
     found += [*_languages(read, words), *_repetitions(splits, read, words), *_given_away(splits, read, words)]
     return faults, found
 

@@ -14,6 +14,7 @@ import torch
 
 from ftlab.data.base import Samples, Source, Splits
 from ftlab.data.checks import cache
+from ftlab.data.checks.near_texts import words_of
 from ftlab.data.groups import numbered
 from ftlab.data.splits import complete
 from ftlab.errors import UserError
@@ -34,16 +35,16 @@ class Docstring(NamedTuple):
 
 
 class Docstrings(Source):
-    """The part before the list of parameters; one that stands in several places is left out. Descriptions of one file
-    are in one split, since they are alike."""
+    """The part before the list of parameters; one that stands in several places, but for case and numbers, is left out.
+    Descriptions of one file are in one split, since they are alike."""
 
     def __init__(self, split: Sequence[float]) -> None:
         self.split = split
 
     def survey(self, seed: int) -> Splits:
         found = read()
-        times = Counter(one.text for one in found)
-        kept = [one for one in found if times[one.text] == 1]
+        times = Counter(tuple(words_of(one.text)) for one in found)
+        kept = [one for one in found if times[tuple(words_of(one.text))] == 1]
         target = Classes(PARTS)
         labels = torch.tensor([PARTS.index(one.part) for one in kept])
         names = [f"{one.file}/{number}" for number, one in enumerate(kept)]
