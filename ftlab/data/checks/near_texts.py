@@ -39,11 +39,12 @@ def near(texts: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
     return [pair for pair in sorted(pairs) if common(own[pair[0]], own[pair[1]]) >= ALIKE]
 
 
-def shingles(words: Sequence[str]) -> np.ndarray:
-    """(s,) uint64, sorted, each once; none of a text of fewer than FEWEST words."""
-    if len(words) < FEWEST:
+def shingles(words: Sequence[str], fewest: int = FEWEST) -> np.ndarray:
+    """(s,) uint64, sorted, each once; none of a text of fewer than `fewest` words."""
+    if len(words) < fewest:
         return np.empty(0, np.uint64)
     codes = np.array([zlib.crc32(word.encode(errors="replace")) for word in words], np.uint64)
+    codes = np.pad(codes, (0, max(0, SHINGLE - len(codes))))
     rows = np.lib.stride_tricks.sliding_window_view(codes, SHINGLE)
     weights = np.array([1, 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)  # odd: no word is lost modulo 2**64
     return np.unique((rows * weights).sum(axis=1, dtype=np.uint64))

@@ -13,7 +13,7 @@ from ftlab.data.base import Splits
 from ftlab.data.checks import pairs
 from ftlab.data.checks.duplicates import groups
 from ftlab.data.checks.files import Facts
-from ftlab.data.checks.near_texts import WORD, near, words_of
+from ftlab.data.checks.near_texts import ALIKE, WORD, common, near, shingles, words_of
 from ftlab.data.checks.pairs import Place
 from ftlab.problems import Fault, Problem, problem
 
@@ -39,9 +39,10 @@ ENOUGH = 20  # texts of a class, below which a word may be there by chance
 
 @dataclass(frozen=True)
 class _Read:
-    """All texts of splits, one split after the other; a pair is one text."""
+    """All texts of splits, one split after the other."""
 
-    texts: list[str]
+    texts: list[str]  # a pair is one
+    seconds: list[str]  # of pairs; empty where texts are single
     places: list[Place]
     names: list[str]
 
@@ -63,11 +64,12 @@ def look(splits: Splits, level: Literal["fast", "full"]) -> tuple[dict[str, dict
 
 
 def _read(splits: Splits) -> _Read:
-    found = _Read([], [], [])
+    found = _Read([], [], [], [])
     for split, samples in splits.parts().items():
         for index in range(len(samples)):
             raw = samples.inputs[index]
             found.texts.append(raw if isinstance(raw, str) else "\n".join(raw))
+            found.seconds.extend(() if isinstance(raw, str) else raw[1:])
             found.places.append((split, index))
             found.names.append(samples.name(index))
     return found
@@ -145,18 +147,25 @@ def _languages(read: _Read, words: Sequence[Sequence[str]]) -> list[Problem]:
 def _repetitions(splits: Splits, read: _Read, words: Sequence[Sequence[str]]) -> list[Problem]:
     """Texts that are there again, whatever their case and signs between words, or nearly."""
     equal = groups([tuple(own) or None for own in words])
-    facts = Facts(equal=equal, near=near(words))
+    alike = near(words)
+    if read.seconds:  # a context with another question is another pair, however long what both share
+        whole = [len(own) - len(words_of(second)) for own, second in zip(words, read.seconds, strict=True)]
+        firsts = [shingles(own[:count], fewest=1) for own, count in zip(words, whole, strict=True)]
+        alike = [(a, b) for a, b in alike if common(firsts[a], firsts[b]) >= ALIKE]
+    facts = Facts(equal=equal, near=alike)
     units = [[place] for place in read.places]
     return [*pairs.equal(splits, facts, units, "texts"), *pairs.near(splits, facts, units, "texts")]
 
 
 def _given_away(splits: Splits, read: _Read, words: Sequence[Sequence[str]]) -> list[Problem]:
     """Words that nearly all texts of a class of train have and hardly any other has, such as a header of a filter."""
+    if not splits.target.described().get("classes"):
+        return []
     train = [place for place, (split, _) in enumerate(read.places) if split == "train"]
     shown = [splits.target.shown(splits.train.targets[read.places[place][1]]) for place in train]
     sizes = Counter(shown)
     classes = [name for name, count in sizes.items() if count >= ENOUGH and len(train) - count >= ENOUGH]
-    if not classes or len(sizes) > len(train) // 2:  # numbers, or a class for each text
+    if not classes:
         return []
     by_class: dict[str, Counter[str]] = defaultdict(Counter)
     for place, name in zip(train, shown, strict=True):

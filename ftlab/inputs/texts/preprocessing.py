@@ -19,7 +19,6 @@ from ftlab.inputs.base import InputPreprocessing, Inputs, Transform, Unread
 Text = str | tuple[str, str]  # one, or a pair such as a question and its context
 SHOWN = 300  # characters of a text in the report
 FILE = "tokenizer.json"  # of a bundle
-AT_ONCE = 1024  # texts that are encoded together
 
 
 @dataclass(frozen=True)
@@ -111,18 +110,14 @@ class TextPreprocessing(InputPreprocessing):
         }
 
     def positions(self, inputs: Inputs) -> list[int]:
-        return [len(one.ids) for one in self._encoded(inputs)]
-
-    def _encoded(self, inputs: Inputs) -> Iterator[Any]:
-        """A part at a time, as what encoding gives takes many times the memory of the texts."""
-        for start in range(0, len(inputs), AT_ONCE):
-            yield from self.encoder.encode_batch([inputs[p] for p in range(start, min(start + AT_ONCE, len(inputs)))])
+        encoded = self.encoder.encode_batch([inputs[place] for place in range(len(inputs))])
+        return [len(one.ids) for one in encoded]
 
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
         """How many texts are cut."""
         lines = []
         for split, inputs in parts.items():
-            cut = sum(bool(one.overflowing) for one in self._encoded(inputs))
+            cut = sum(bool(one.overflowing) for one in self.encoder.encode_batch(list(all_of(inputs))))
             limit = f"longer than data.max_tokens={self.max_tokens} tokens; the rest is cut off"
             lines += [f"{cut:,} of {len(inputs):,} texts of {split} are {limit}"] if cut else []
         return tuple(lines)
@@ -165,6 +160,10 @@ def is_text(one: Any) -> bool:
 
 def pair(one: Text) -> tuple[str, ...]:
     return (one,) if isinstance(one, str) else tuple(one)
+
+
+def all_of(inputs: Inputs) -> Iterator[Text]:
+    return (inputs[place] for place in range(len(inputs)))
 
 
 def beginning(text: str) -> str:

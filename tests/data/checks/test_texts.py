@@ -204,6 +204,17 @@ def test_texts_of_sentences_in_many_languages_or_of_none_are_not_told_of(node, t
     assert [one.text for one in checked(node, tmp_path, written(lines)) if "usual" in one.text] == []
 
 
+def test_pairs_that_share_their_second_text_alone_are_not_alike(node, tmp_path):
+    first, *others = rows()
+    questions = ["who was that", "where is the engine of it", "where is the Engine of it", "why"]
+    lines = [[first[0], question, *first[1:]] for question in questions]
+    lines += [[one[0], f"what of number {place}", *one[1:]] for place, one in enumerate(others)]
+    made = written(lines, ["text", "question", *HEAD[1:]])
+    found = checked(node, tmp_path, made, second_column="text", text_column="question", group_column=None)
+    told = [one.text for one in found if "alike" in one.text or "repeat" in one.text]
+    assert told == ["1 text repeats one of the same split: t.csv, row 4 = t.csv, row 3"]
+
+
 def test_the_share_that_texts_have_in_common_is_that_of_their_shingles_and_pairs_above_the_bound_are_found():
     first = [f"w{number}" for number in range(40)]
     second = [*first[:39], "other"]  # one of 38 shingles differs
