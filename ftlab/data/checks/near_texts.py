@@ -13,14 +13,14 @@ from ftlab.data.checks.duplicates import NEIGHBOURS, groups
 
 SHINGLE = 3  # words in a row that are compared together
 ALIKE = 0.8  # share that two texts have in common of all their shingles
-WORD = re.compile(r"[^\W\d_]+")
+WORD = re.compile(r"\w+")
 FEWEST = 8  # words, below which a text has too little to compare
 BANDS, ROWS = 16, 4  # of hashes: two texts of ALIKE agree in one of the bands with a chance of 0.9998
 PRIME = (1 << 61) - 1
 
 
 def words_of(text: str) -> list[str]:
-    """By which texts are compared: neither case, numbers nor what stands between words tells two apart."""
+    """By which texts are compared: neither case nor what stands between words tells two apart."""
     return WORD.findall(text.casefold())
 
 

@@ -13,7 +13,7 @@ from ftlab.data.base import Splits
 from ftlab.data.checks import pairs
 from ftlab.data.checks.duplicates import groups
 from ftlab.data.checks.files import Facts
-from ftlab.data.checks.near_texts import ALIKE, WORD, common, near, shingles, words_of
+from ftlab.data.checks.near_texts import ALIKE, common, near, shingles, words_of
 from ftlab.data.checks.pairs import Place
 from ftlab.problems import Fault, Problem, problem
 
@@ -26,6 +26,7 @@ MARKUP = re.compile(r"</?(?:html|body|div|table|td|font|span|p|br)\b[^>]*>", re.
 TAGS = 5  # of markup, from which a text is a page
 SEEN = 400  # characters by which a script is told
 SCRIPT = 0.9  # share of texts that must have one script for the others to be odd
+LETTERS = re.compile(r"[^\W\d_]+")
 USUAL = 100  # words that are in most texts: of a language those of its grammar
 OFTEN = 0.05  # share of texts that a usual word is in at least
 SPOKEN, FOREIGN = (
@@ -89,7 +90,7 @@ def _signs(read: _Read) -> Iterator[Problem]:
         for text in read.texts
     ]
     pages = [len(MARKUP.findall(text[:LARGE])) >= TAGS for text in read.texts]
-    wordless = [bool(text.strip()) and not WORD.search(text) for text in read.texts]
+    wordless = [bool(text.strip()) and not LETTERS.search(text) for text in read.texts]
     yield from problem(f"texts have more than {LARGE:,} characters", "warning", _where(read, large),
                        "a quote that is not closed makes one of many")  # fmt: skip
     yield from problem(

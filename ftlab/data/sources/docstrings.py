@@ -35,7 +35,7 @@ class Docstring(NamedTuple):
 
 
 class Docstrings(Source):
-    """The part before the list of parameters; one that stands in several places, but for case and numbers, is left out.
+    """The part before the list of parameters; one that stands in several places, in whatever case, is left out.
     Descriptions of one file are in one split, since they are alike."""
 
     def __init__(self, split: Sequence[float]) -> None:
