@@ -82,7 +82,7 @@ class Evaluation(nn.Module):
         self.scores = None if type(task).scores is Task.scores else torch.zeros(samples)
         self.gathers = bool(keep) and type(task).sums is not Task.sums
         self.too_many = False  # told by the first batch: a mask gives more numbers than it has classes
-        self.compared: list[tuple[Tensor, Tensor]] = []  # of each batch, where they are resampled
+        self.compared: list[tuple[Tensor, ...]] = []  # of each batch, where they are resampled; and index
         self.worst: list[dict[str, Any]] = []  # what Task.worst told, and what Task.drawn is told beside it
 
     def reset(self) -> None:
@@ -111,7 +111,7 @@ class Evaluation(nn.Module):
             self.whole.add(own, batch)
         self.too_many = self.too_many or (self.gathers and self.samples * numbers_of_one(compared) > GATHERED)
         if self.gathers and not self.too_many:
-            self.compared.append(tuple(part.detach().cpu() for part in compared))
+            self.compared.append(tuple(part.detach().cpu() for part in (*compared, batch.index)))
         if self.keep:
             here = mapped((predictions, targets, batch.frame), Tensor.cpu)
             named = [{**w, "index": int(batch.index[w["position"]])} for w in task.worst(*here[:2])[: self.keep]]
@@ -159,14 +159,15 @@ class Evaluation(nn.Module):
     def judged(self, groups: Tensor | None = None, of: str = "samples") -> Judged | None:
         """Intervals of the main figures, and how they stand beside a trivial predictor; None for a task without.
 
-        groups: (n,) of the split's samples, in the order in which they were taken in; of: see Samples.together.
+        groups: (n,) of the split's samples; of: see Samples.together.
         """
         if not self.gathers:
             return None
         if self.too_many:
             return Judged(why=f"more than {GATHERED:,} numbers are predicted")
-        predictions, targets = (torch.cat(parts) for parts in zip(*self.compared, strict=True))
-        return judged(self.task[0], predictions, targets, groups, of)
+        predictions, targets, index = (torch.cat(parts) for parts in zip(*self.compared, strict=True))
+        order = index.argsort(stable=True)
+        return judged(self.task[0], predictions[order], targets[order], groups, of)
 
 
 def monitored(task: Task, val: Samples | None) -> Evaluation:

@@ -226,7 +226,7 @@ def loaders(
     parts: Parts, settings: RunSettings, rank: int = 0, world: int = 1, decoded: Decoded | None = None
 ) -> DataModule:
     loading, own = settings.loading.chosen, (parts.splits, parts.spec, parts.preprocessing, parts.augment)
-    return DataModule(*own, *loading, settings.seed, rank, world, decoded)
+    return DataModule(*own, *loading, settings.seed, rank, world, decoded, settings.window)
 
 
 def with_own(settings: Config, data: Splits | None) -> Config:

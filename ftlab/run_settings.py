@@ -32,6 +32,7 @@ class LoadingSettings:
 
     batch_size: int | Auto  # samples of a step, over all processes together
     num_workers: int | Auto
+    group_by_length: bool = False  # whether the samples of an optimizer step are of about one length
 
     @property
     def chosen(self) -> tuple[int, int]:
@@ -78,9 +79,15 @@ class RunSettings:
     checkpoint: CheckpointSettings
     written: Written
 
+    @property
+    def window(self) -> int:
+        """See KeyedBatchSampler."""
+        batches = self.trainer.accumulate_grad_batches
+        return self.loading.chosen[0] * batches if self.loading.group_by_length else 0
+
 
 def typed(config: Mapping[str, Any]) -> RunSettings:
-    """The settings of a checked config of `ftlab train`; runs of earlier versions may lack three of the keys."""
+    """The settings of a checked config of `ftlab train`; runs of earlier versions may lack four of the keys."""
     return RunSettings(
         seed=config["seed"],
         monitor=config["monitor"],
@@ -91,7 +98,11 @@ def typed(config: Mapping[str, Any]) -> RunSettings:
         slower=_slower(config),
         checkpointing=config["backbone"].get("checkpointing", True),
         trainer=TrainerSettings(**{key: value for key, value in config["trainer"].items() if key != "auto_epochs"}),
-        loading=LoadingSettings(config["data"]["batch_size"], config["data"]["num_workers"]),
+        loading=LoadingSettings(
+            config["data"]["batch_size"],
+            config["data"]["num_workers"],
+            config["data"].get("group_by_length", False),
+        ),
         checkpoint=CheckpointSettings(**config["checkpoint"]),
         written=Written(
             strategy=str(config["strategy"]["_target_"]).split(".")[-2],

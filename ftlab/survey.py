@@ -20,7 +20,7 @@ from ftlab.inputs import kinds
 from ftlab.problems import Problem, by_severity, of_faults
 
 # Keys of a data option that say how batches are made, not where samples come from, whatever the kind of inputs.
-LOADING = ("batch_size", "num_workers", "check", "on_error", "split_from", "split_seed")
+LOADING = ("batch_size", "num_workers", "group_by_length", "check", "on_error", "split_from", "split_seed")
 FRESH = Hold()
 
 

@@ -120,6 +120,10 @@ def prepare(folder: Path) -> None:
     (folder / "tide.csv").write_text("\n".join(["hour,level,clock", *hours]))
     texts = [f"{n},{word},{n % 3 + 0.5 * (n % 5)}" for n in range(40) for word in ("so", "good", "bad")[: n % 3 + 1]]
     (folder / "texts.csv").write_text("\n".join(["text,word,stars", *texts]))
+    for number in range(12):
+        letter = folder / "letters" / ("dear", "dull")[number % 2] / f"{number}.txt"
+        letter.parent.mkdir(parents=True, exist_ok=True)
+        letter.write_text(f"to my {('friend', 'bank')[number % 2]}, for the {number}th time")
     for root in ("fashion", "downloaded/FashionMNIST/raw"):
         for part in ("train", "t10k"):
             write_idx(folder / root / f"{part}-images-idx3-ubyte", images)

@@ -119,7 +119,7 @@ class DataModule:
     """Batches of each split as a network wants them.
 
     batch_size: samples of a global batch, over all `world` processes. Augmentation is of shuffled training batches
-    only. Order and augmentation depend on (seed, epoch, index) alone.
+    only. Order and augmentation depend on (seed, epoch, index) alone; `window`: see KeyedBatchSampler.
     """
 
     def __init__(
@@ -134,6 +134,7 @@ class DataModule:
         rank: int = 0,
         world: int = 1,
         decoded: Decoded | None = None,
+        window: int = 0,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"data.batch_size={batch_size}: accepted is 1 or more.")
@@ -149,6 +150,7 @@ class DataModule:
         self.rank = rank
         self.world = world
         self.decoded = decoded
+        self.window = window
         self._positions: dict[str, Tensor | None] = {}
 
     def samples(self, split: str) -> Samples:
@@ -166,7 +168,8 @@ class DataModule:
         size = len(self.samples(split))
         if size < self.world:
             raise UserError(f"the {split} split holds {size} samples for {self.world} processes; use fewer.")
-        return KeyedBatchSampler(size, batch_size or self.batch_size, shuffle, self.seed, self.rank, self.world)
+        own, lengths = batch_size or self.batch_size, partial(self.positions, split)
+        return KeyedBatchSampler(size, own, shuffle, self.seed, self.rank, self.world, lengths, self.window)
 
     def batches(self, split: str = "train") -> int:
         """How many batches an epoch of training on the split has; the same in each. Raises: UserError as `sampler`."""
@@ -192,14 +195,17 @@ class DataModule:
             generator=torch.Generator().manual_seed(self.seed),
         )
 
-    def in_order(self, split: str, epoch: int | None, batch_size: int) -> Loader:
-        """All samples of a split once, in their own order, this process's part of each batch.
+    def in_order(self, split: str, epoch: int | None, batch_size: int, by_length: bool = False) -> Loader:
+        """All samples of a split once, in their own order, or the longest first, this process's part of each batch.
 
         epoch: None as in evaluation; a number: varied as training samples are in that epoch.
         """
+        sampler = self.sampler(split, shuffle=False, batch_size=max(batch_size, self.world))
+        if not by_length:
+            sampler.lengths = lambda: None
         made = self._loader(
             split,
-            self.sampler(split, shuffle=False, batch_size=max(batch_size, self.world)),
+            sampler,
             varied=epoch is not None,
             fills=epoch is not None,  # in evaluation once is enough for whoever keeps what comes of it
         )

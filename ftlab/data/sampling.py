@@ -1,14 +1,16 @@
 """Sample order and augmentation keyed by (seed, epoch, index): no generator's state to save, workers do not matter."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ftlab.batch import Fields
 from ftlab.data.base import Samples
+from ftlab.data.lengths import grouped_by_length, sorted_by_length
 from ftlab.errors import UserError
 from ftlab.frames import Frame, Size
 from ftlab.inputs.base import FramedTransform, Transform, framed
@@ -42,10 +44,24 @@ class KeyedBatchSampler(Sampler[list[Key]]):
     joins the batch before it, since BatchNorm breaks on a batch of one. Joining, unlike sharing, keeps a window of
     accumulated batches equal to the large batch of the same samples.
 
+    lengths: gives (n,) how long each sample is, or None. Where it is known, what is not shuffled comes the longest
+    first, and what is comes in windows of `window` samples of about one length (0: at random). A window is an optimizer
+    step, so that accumulated batches stay equal to a large one.
+
     Raises: UserError if a batch, or all samples together, are too few for the processes.
     """
 
-    def __init__(self, size: int, batch_size: int, shuffle: bool, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        lengths: Callable[[], Tensor | None] = lambda: None,
+        window: int = 0,
+    ) -> None:
         least = 2 * world if shuffle and world > 1 else world  # alone, a batch of one is what was asked for
         if batch_size < least:
             raise UserError(f"data.batch_size={batch_size} is shared by {world} processes: give at least {least}.")
@@ -57,6 +73,7 @@ class KeyedBatchSampler(Sampler[list[Key]]):
         self.seed = seed
         self.rank = rank
         self.world = world
+        self.lengths, self.window = lengths, window
         self.epoch = 0
         self.plain = False  # whether the samples come in their own order, prepared as in evaluation
         self.skipped = 0  # batches that the next iteration leaves out
@@ -94,10 +111,14 @@ class KeyedBatchSampler(Sampler[list[Key]]):
 
     def order(self) -> list[int]:
         """All indices in this epoch's order."""
-        if not self.shuffle or self.plain:
-            return list(range(self.size))
+        random = self.shuffle and not self.plain
+        lengths = self.lengths() if self.window or not random else None
+        if not random:
+            return list(range(self.size)) if lengths is None else sorted_by_length(lengths).tolist()
         generator = torch.Generator().manual_seed(key(self.seed, self.epoch))
-        return torch.randperm(self.size, generator=generator).tolist()
+        if lengths is None:
+            return torch.randperm(self.size, generator=generator).tolist()
+        return grouped_by_length(lengths, self.window, generator).tolist()
 
 
 class Slots(Protocol):

@@ -64,7 +64,9 @@ def _decoded(content: bytes, encoding: str) -> tuple[str, str]:
             f"'{encoding}' is no encoding; accepted are those of Python, such as utf-8, cp1252, latin-1, utf-16"
         ) from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"not a text file in {encoding}: byte {error.start} cannot be read") from None
+        raise ValueError(
+            f"not a text file in {encoding.removesuffix('-sig')}: byte {error.start} cannot be read"
+        ) from None
 
 
 def delimiter_of(text: str) -> str:

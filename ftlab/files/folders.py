@@ -46,12 +46,16 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """(images, other files) by suffix, anywhere below `folder`, sorted; hidden ones are left out.
+    """(images, other files) by suffix; see `files_below`."""
+    return files_below(folder, image_suffixes())
+
+
+def files_below(folder: Path, suffixes: frozenset[str]) -> tuple[list[Path], list[Path]]:
+    """(those with such a suffix, other files), anywhere below `folder`, sorted; hidden ones are left out.
 
     Links are followed once.
     """
-    suffixes = image_suffixes()
-    images: list[Path] = []
+    wanted: list[Path] = []
     others: list[Path] = []
     seen: set[str] = set()
     for parent, names, files in os.walk(folder, followlinks=True):
@@ -64,8 +68,8 @@ def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
         for name in files:
             if not name.startswith("."):
                 path = Path(parent, name)
-                (images if path.suffix.lower() in suffixes else others).append(path)
-    return sorted(images), sorted(others)
+                (wanted if path.suffix.lower() in suffixes else others).append(path)
+    return sorted(wanted), sorted(others)
 
 
 def hidden(root: Path) -> list[Path]:
@@ -82,7 +86,7 @@ def skipped(files: list[Path]) -> tuple[str, ...]:
     return (f"{unreadable(files)}; left out, for example {printable(files[0])}",) if files else ()
 
 
-def unreadable(files: list[Path]) -> str:
-    """What is said of files that are no images by their suffix."""
-    count = "1 file is no image" if len(files) == 1 else f"{len(files)} files are no images"
+def unreadable(files: list[Path], noun: str = "image") -> str:
+    """What is said of files that are no images, or what else they should be, by their suffix."""
+    count = f"1 file is no {noun}" if len(files) == 1 else f"{len(files)} files are no {noun}s"
     return f"{count} that can be read: {by_suffix(files)}"

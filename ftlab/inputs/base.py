@@ -99,6 +99,7 @@ class InputPreprocessing(ABC):
     plural: ClassVar[str]  # what a person calls them
     one_size: ClassVar[bool] = True  # whether all have as many positions, so that a head can take each by itself
     pixels: ClassVar[bool] = False  # whether raw inputs are images, whose files and pixels a check looks at
+    words: ClassVar[bool] = False  # whether raw inputs are texts, or pairs of texts, whose words a check looks at
     from_rows: ClassVar[bool] = False  # whether `listed` takes a second argument too, a Dialect of files of rows
     loading: ClassVar[tuple[str, ...]] = ()  # keys of a data option that `told` reads, and no source
 

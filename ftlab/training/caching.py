@@ -175,7 +175,7 @@ class Caching(Callback):
             assert self.borders is not None
             compute = unrounded_in(trainer, self.borders.values([slot.name for slot in slots]))
             for view in range(views(self.settings, self.data.augment) if varied else 1):
-                loader = self.data.in_order(split, view if varied else None, self._batch_size())
+                loader = self.data.in_order(split, view if varied else None, self._batch_size(), by_length=True)
                 batches = track(
                     map(partial(ready, trainer), loader),
                     f"the frozen part, {split}",

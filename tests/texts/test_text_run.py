@@ -1,6 +1,7 @@
 """Runs on texts from the command line: a tiny network learns, what is frozen is kept, and the bundle answers."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,30 +22,39 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = transformers.AutoConfig.for_model("bert", **BERT)
     transformers.AutoModel.from_config(config).save_pretrained(place / "net")
     (place / "net" / "tokenizer.json").write_text(tokenizer())
-    draw, lines = torch.Generator().manual_seed(1), ["text,label,length,split"]
+    draw, lines = torch.Generator().manual_seed(1), ["text,label,length,split,tags,writer"]
     for number in range(160):
         count = 2 + number % 9
         rest = [chr(98 + int(one)) for one in torch.randint(0, 25, (count,), generator=draw)]
         first = "a" if number % 2 else "z"
         split = ("train", "val", "test")[0 if number < 112 else 1 if number < 136 else 2]
-        lines.append(f"{' '.join([first, *rest])},{'yes' if number % 2 else 'no'},{count + 1},{split}")
+        tags = ";".join(name for name, there in (("early", number % 2), ("long", count > 6)) if there)
+        label = "yes" if number % 2 else "no"
+        lines.append(f"{' '.join([first, *rest])},{label},{count + 1},{split},{tags},writer{number // 4}")
     (place / "texts.csv").write_text("\n".join(lines) + "\n")
     return place
 
 
 def words(folder: Path, *more: str) -> list[str]:
-    own = [f"data.root={folder}", "data.file=texts.csv", "data.split_column=split", f"backbone.name={folder / 'net'}"]
+    own = [f"data.root={folder}", "data.file=texts.csv", f"backbone.name={folder / 'net'}"]
     return ["data=text_csv", *own, "trainer.accelerator=cpu", "data.batch_size=16", *more]
 
 
 def train(folder: Path, run: Path, *more: str) -> dict:
-    return ftlab.train(ftlab.compose(words(folder, *more)), run_dir=run)
+    split = () if any("group_column" in word for word in more) else ("data.split_column=split",)
+    return ftlab.train(ftlab.compose(words(folder, *split, *more)), run_dir=run)
 
 
-def test_a_network_learns_and_its_bundle_answers_in_python_and_on_the_command_line(folder, tmp_path, capsys):
-    report = train(folder, tmp_path / "run", "strategy=full", "trainer.max_epochs=8", "optimizer.lr=0.003")
+@pytest.fixture(scope="module")
+def learned(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
+    """The report of a run that has learned the classes, and its bundle."""
+    run = tmp_path_factory.mktemp("learned") / "run"
+    return train(folder, run, "strategy=full", "trainer.max_epochs=8", "optimizer.lr=0.003"), run / "bundle"
+
+
+def test_a_network_learns_and_its_bundle_answers_in_python_and_on_the_command_line(learned, tmp_path, capsys):
+    report, bundle = learned
     assert report["metrics"]["test"]["accuracy"] >= 0.9
-    bundle = tmp_path / "run" / "bundle"
     description = json.loads((bundle / "bundle.json").read_text())
     assert len(description["preprocessing"]["files"]["tokenizer.json"]) == 64  # a hash; the file lies beside it
     predictor = ftlab.load(bundle)
@@ -56,27 +66,49 @@ def test_a_network_learns_and_its_bundle_answers_in_python_and_on_the_command_li
     assert [line["class"] for line in lines] == ["yes", "no"]
 
 
-def test_a_bundle_with_another_tokenizer_is_refused(folder, tmp_path):
-    train(folder, tmp_path / "run", "strategy=closed_form")
-    file = tmp_path / "run" / "bundle" / "tokenizer.json"
+def test_figures_of_a_bundle_are_those_of_the_run_whatever_the_order_of_lengths(learned, folder, tmp_path):
+    report, bundle = learned
+    rows = (folder / "texts.csv").read_text().splitlines()
+    test = [row for row in rows[1:] if ",test," in row]
+    (tmp_path / "test.csv").write_text("\n".join([rows[0], *reversed(test)]) + "\n")
+    said = tmp_path / "found.json"
+    more = [f"data.root={tmp_path}", "data.file=test.csv", "data.split_column=split", f"output={said}"]
+    assert main(["evaluate", f"bundle={bundle}", "data=text_csv", *more, "split=test"]) == 0
+    found = json.loads(said.read_text())["metrics"]
+    assert found == pytest.approx({name: report["metrics"]["test"][name] for name in found}, rel=1e-4)
+
+
+def test_a_bundle_with_another_tokenizer_is_refused(learned, tmp_path):
+    shutil.copytree(learned[1], tmp_path / "bundle")
+    file = tmp_path / "bundle" / "tokenizer.json"
     file.write_text(file.read_text() + " ")
     with pytest.raises(ftlab.UserError, match=r"tokenizer.json: it is not the file that the bundle was written with"):
-        ftlab.load(tmp_path / "run" / "bundle")
+        ftlab.load(tmp_path / "bundle")
 
 
-@pytest.mark.parametrize("place", ["memory", "disk"])
-def test_frozen_blocks_are_computed_once_for_texts_of_unequal_length_and_train_the_same(folder, tmp_path, place):
+def test_frozen_blocks_are_computed_once_for_texts_of_unequal_length_and_train_the_same(folder, tmp_path):
     own = ("strategy=partial", "strategy.last=1", "trainer.max_epochs=3", "backbone.drop_rate=0")
-    kept, whole = (train(folder, tmp_path / mode, *own, f"cache={mode}") for mode in (place, "off"))
-    assert [phase["cache"]["train"] for phase in kept["phases"]] == [place]
-    losses = [[epoch["train"]["loss"] for epoch in report["history"]] for report in (kept, whole)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    found = {place: train(folder, tmp_path / place, *own, f"cache={place}") for place in ("memory", "disk", "off")}
+    losses = {place: [epoch["train"]["loss"] for epoch in report["history"]] for place, report in found.items()}
+    for place in ("memory", "disk"):
+        assert [phase["cache"]["train"] for phase in found[place]["phases"]] == [place]
+        assert losses[place] == pytest.approx(losses["off"], rel=1e-4)
 
 
 def test_numbers_and_pairs_are_learned_too(folder, tmp_path):
     more = ("task=regression", "data.target_columns=[length]", "data.second_column=label", "strategy=full")
     report = train(folder, tmp_path / "run", *more, "trainer.max_epochs=6", "optimizer.lr=0.003")
     assert report["metrics"]["test"]["r2"] > 0.5
+
+
+def test_several_labels_a_text_are_learned_and_what_one_writer_wrote_stays_in_one_split(folder, tmp_path):
+    more = ("task=multilabel", "data.multilabel=true", "data.label_column=tags", "data.group_column=writer")
+    report = train(folder, tmp_path / "run", *more, "strategy=full", "trainer.max_epochs=8", "optimizer.lr=0.003")
+    assert report["metrics"]["test"]["f1"] >= 0.9
+    assert sum(report["data"]["sizes"].values()) == 160
+    assert {size % 4 for size in report["data"]["sizes"].values()} == {0}  # each writer has four texts
+    (answer,) = ftlab.load(tmp_path / "run" / "bundle").predict(["a b c d e f g h i"])
+    assert set(answer["labels"]) == {"early", "long"}
 
 
 @pytest.mark.parametrize(

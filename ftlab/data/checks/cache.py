@@ -1,4 +1,4 @@
-"""What a check of files found, kept for the next run with the same files.
+"""What a check of files, or a slow reading of them, found, kept for the next run with the same files.
 
 An entry's name is a hash of all names, sizes, times and inodes, so an entry for files that have changed is never found.
 """
@@ -30,9 +30,12 @@ def folder() -> Path:
     return root() / "checks"
 
 
-def entry(paths: Sequence[str], load: bool) -> Path | None:
-    """The file for what is found in `paths` as they are now; None if one of them has just been written."""
-    state = blake2b(digest_size=16)
+def entry(paths: Sequence[str], load: bool, reading: str = "") -> Path | None:
+    """The file for what is found in `paths` as they are now; None if one of them has just been written.
+
+    reading: what is read in them, with the version of how that is done; "": they are checked.
+    """
+    state = blake2b(reading.encode(), digest_size=16)
     state.update(repr((VERSION, PIL.__version__, Image.MAX_IMAGE_PIXELS, load)).encode())
     newest = 0
     for path in paths:

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from ftlab.data.base import Splits
-from ftlab.data.checks import pairs, targets
+from ftlab.data.checks import pairs, targets, texts
 from ftlab.data.checks.files import Facts, Kept, of_files, of_images
 from ftlab.data.checks.images import WRONG_SUFFIX
 from ftlab.data.checks.pairs import Place
@@ -42,6 +42,9 @@ def check(splits: Splits, level: Level, workers: int = 0, console: Console | Non
     """
     faults = {split: targets.faults(splits, split) for split in splits.parts()}
     kind = kinds.known().get(splits.kind)
+    if kind is not None and kind.words:
+        empty, odd = texts.look(splits, level)
+        return Checked({split: {**empty.get(split, {}), **own} for split, own in faults.items()}, tuple(odd))
     if kind is None or not kind.pixels:  # what is wrong with rows is found by reading them
         return Checked(faults)
     console = console or Console(stderr=True)

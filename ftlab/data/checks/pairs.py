@@ -1,4 +1,4 @@
-"""What equal and nearly equal images mean: leaks between splits, repetitions, contradicting labels."""
+"""What equal and nearly equal images or texts mean: leaks between splits, repetitions, contradicting labels."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -10,23 +10,23 @@ Place = tuple[str, int]  # split, index in it
 Units = Sequence[Sequence[Place]]  # the samples that use each image
 
 
-def equal(splits: Splits, facts: Facts, places: Units) -> list[Problem]:
-    """Of images with the same bytes, or listed more than once."""
+def equal(splits: Splits, facts: Facts, places: Units, plural: str = "images") -> list[Problem]:
+    """Of images with the same bytes, or listed more than once; of texts that are equal to a reader."""
     bad = {unit for unit, _, _ in facts.faults}
     pairs = [pair for group in _groups(facts, places, bad) for pair in _to_first(group)]
     leaks = [pair for pair in pairs if pair[0][0] != pair[1][0]]
     repeated = [pair for pair in pairs if pair[0][0] == pair[1][0]]
     contradicting = [pair for pair in pairs if not _same_target(splits, pair)]
     named, labelled = _namer(splits), _namer(splits, with_label=True)
-    advice = "figures of that split are too good; keep each image in one split"
+    advice = f"figures of that split are too good; keep each of these {plural} in one split"
     return [
-        *problem("images are in another split too", "warning", map(named, leaks), advice),
-        *problem("images repeat one of the same split", "warning", map(named, repeated)),
-        *problem("equal images have different labels", "warning", map(labelled, contradicting), "decide on one"),
+        *problem(f"{plural} are in another split too", "warning", map(named, leaks), advice),
+        *problem(f"{plural} repeat one of the same split", "warning", map(named, repeated)),
+        *problem(f"equal {plural} have different labels", "warning", map(labelled, contradicting), "decide on one"),
     ]
 
 
-def near(splits: Splits, facts: Facts, places: Units) -> list[Problem]:
+def near(splits: Splits, facts: Facts, places: Units, plural: str = "images") -> list[Problem]:
     """Of images that look alike: scaled, recompressed or of a series; those with the same bytes are told above."""
     bad = {unit for unit, _, _ in facts.faults}
     group_of = {unit: place for place, group in enumerate(facts.equal or []) for unit in group}
@@ -40,8 +40,8 @@ def near(splits: Splits, facts: Facts, places: Units) -> list[Problem]:
     named = _namer(splits)
     advice = "look at them: figures may be too good"
     return [
-        *problem("pairs of images in different splits look alike", "warning", map(named, across), advice),
-        *problem("pairs of images in one split look alike", "note", map(named, inside)),
+        *problem(f"pairs of {plural} in different splits look alike", "warning", map(named, across), advice),
+        *problem(f"pairs of {plural} in one split look alike", "note", map(named, inside)),
     ]
 
 

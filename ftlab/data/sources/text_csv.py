@@ -17,11 +17,8 @@ from ftlab.files.folders import existing_folder
 from ftlab.files.table_file import table_file
 from ftlab.files.text_table import Record
 from ftlab.inputs.texts.preprocessing import Text
-from ftlab.problems import Fault, Problem, problem
+from ftlab.problems import Fault
 from ftlab.targets.cells.choice import cells_of
-
-LARGE = 1_000_000  # characters of a text, from which it is more likely a file that lost its line breaks
-BROKEN = "\ufffd"  # what stands for bytes that are no letter
 
 
 @dataclass(frozen=True)
@@ -78,9 +75,9 @@ class TextCsv(Source):
             raise UserError(faults[0].reason)
         sharing = replace(self.sharing, learned=self.learned)
         with blaming(faults):
-            whole, kept = dealt(self.file, self.cells, rows, self._made, sharing, seed)
+            whole, _ = dealt(self.file, self.cells, rows, self._made, sharing, seed)
         bad = sorted([*faults, *whole.faults], key=lambda fault: int(fault.name.rpartition(" ")[2]))  # by row
-        problems = (*table.problems, *whole.problems, *self._odd(kept))
+        problems = (*table.problems, *whole.problems)
         return replace(whole, problems=problems, faults=tuple(bad), kind="text")
 
     def _check_columns(self, there: Sequence[str]) -> None:
@@ -106,16 +103,3 @@ class TextCsv(Source):
 
     def _made(self, rows: list[_Row]) -> tuple[list[Text], list[str]]:
         return [row.text for row in rows], [self.file.row(row.line) for row in rows]
-
-    def _odd(self, rows: Sequence[_Row]) -> list[Problem]:
-        """What a person should know of texts that can be used."""
-        large, broken = [], []
-        for row in rows:
-            text = row.text if isinstance(row.text, str) else "".join(row.text)
-            large += [self.file.row(row.line)] if len(text) > LARGE else []
-            broken += [self.file.row(row.line)] if BROKEN in text else []
-        many = f"texts have more than {LARGE:,} characters"
-        return [
-            *problem(many, "warning", large, "a quote that is not closed makes one of many"),
-            *problem("texts hold bytes that are no letters", "warning", broken, "data.encoding=... reads them"),
-        ]

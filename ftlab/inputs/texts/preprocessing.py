@@ -3,7 +3,7 @@
 Shapes: t tokens.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -28,6 +28,7 @@ class TextPreprocessing(InputPreprocessing):
     kind: ClassVar[str] = "text"
     plural: ClassVar[str] = "texts"
     one_size: ClassVar[bool] = False
+    words: ClassVar[bool] = True
     loading: ClassVar[tuple[str, ...]] = ("max_tokens",)
 
     tokenizer: str  # the whole of tokenizer.json
@@ -120,11 +121,6 @@ class TextPreprocessing(InputPreprocessing):
             limit = f"longer than data.max_tokens={self.max_tokens} tokens; the rest is cut off"
             lines += [f"{cut:,} of {len(inputs):,} texts of {split} are {limit}"] if cut else []
         return tuple(lines)
-
-    @classmethod
-    def equals(cls, inputs: Inputs) -> list[tuple[Hashable, ...]]:
-        """Texts that differ in white space or case alone are equal to a reader."""
-        return [tuple(" ".join(part.split()).casefold() for part in pair(one)) for one in all_of(inputs)]
 
     def stored(self) -> dict[str, Any]:
         own = {key: value for key, value in asdict(self).items() if key != "tokenizer"}
