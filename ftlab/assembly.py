@@ -95,7 +95,7 @@ def put_together(
     head = make(
         config["head"],
         num_outputs=task.num_outputs,
-        **given(backbone, config["head"], preprocessing),
+        **given(backbone, config["head"], preprocessing, config["trusted_modules"]),
     )
     check_head(task, head)
     model = Model(backbone, head)

@@ -3,7 +3,7 @@
 Shapes: b batch, k outputs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -12,6 +12,7 @@ from ftlab.backbones.base import Backbone, Features, Stage
 from ftlab.backbones.pooling import NO_ONE_SIZE, as_positions, pool
 from ftlab.backbones.surgery import probe
 from ftlab.batch import Batch
+from ftlab.config import named
 from ftlab.errors import UserError
 from ftlab.heads.base import Head
 from ftlab.inputs.base import InputPreprocessing
@@ -32,11 +33,15 @@ def width_of(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPr
     return as_positions(features).shape[1] * backbone.num_features
 
 
-def given(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPreprocessing) -> dict[str, Any]:
+def given(
+    backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPreprocessing, trusted_modules: Sequence[str] = ()
+) -> dict[str, Any]:
     """What a head with these settings is built with, beside them and the number of outputs.
 
     Raises: UserError as `width_of` and Backbone.hand_out do.
     """
+    if getattr(named(head, trusted_modules), "inside", False):
+        return {"backbone": backbone}
     if strides := head.get("strides"):
         return {"levels": backbone.hand_out(strides)}
     return {"num_features": width_of(backbone, head, preprocessing), "default_pool": backbone.default_pool}
@@ -81,10 +86,16 @@ class Model(nn.Module):
             names.setdefault(id(parameter), []).append(name)
         identity = {name: own for own, several in names.items() for name in several}
         stages, owner = [], {}  # of each parameter the address, and the name under which that stage holds it
-        for part, module in (("backbone", self.backbone), ("head", self.head)):
-            for stage in module.stages:
+        backbone, head = self.backbone, self.head
+        parts = (
+            ("backbone", "backbone", backbone.stages),
+            ("head", "backbone", backbone.last),
+            ("head", "head", head.stages),
+        )
+        for part, holder, listed in parts:
+            for stage in listed:
                 address, found = f"{part}/{stage.name}", []
-                for name in (f"{part}.{name}" for name in stage.parameters):
+                for name in (f"{holder}.{name}" for name in stage.parameters):
                     if (own := identity[name]) not in owner:
                         owner[own] = (address, name)
                         found.append(names[own][0])

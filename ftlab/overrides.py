@@ -162,13 +162,19 @@ def jobs(
         yield list(chosen), [(key, key.values[index % len(key.values)]) for key in keys]
 
 
-USUAL = {"detection": "digit_scenes", "segmentation": "digit_scenes"}  # data of a task that no other data have
+# Data of what no other data are for, by what is typed.
+USUAL = {
+    "task=detection": "digit_scenes",
+    "task=segmentation": "digit_scenes",
+    "backbone=torchvision_detector": "digit_scenes",
+    "backbone=transformers_detector": "digit_scenes",
+}
 
 
 def usual(words: Sequence[str]) -> list[str]:
     """The data option that a task is tried with where none is typed: a task cannot bring it as it brings its head,
     since data may bring their task."""
-    typed = {word.partition("=")[0].lstrip("+"): word.partition("=")[2] for word in words}
-    if "data" in typed or "experiment" in typed:
+    typed = [word.lstrip("+") for word in words]
+    if any(word.startswith(("data=", "experiment=")) for word in typed):
         return []
-    return [f"data={USUAL[typed['task']]}"] if typed.get("task") in USUAL else []
+    return [f"data={USUAL[word]}" for word in typed if word in USUAL][:1]

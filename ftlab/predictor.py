@@ -156,7 +156,7 @@ def load(
     head = make(
         description.head,
         num_outputs=description.num_outputs,
-        **given(backbone, description.head, preprocessing),
+        **given(backbone, description.head, preprocessing, trusted_modules),
     )
     model = Model(backbone, head)
     restore(model, weights, folder)

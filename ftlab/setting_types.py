@@ -157,6 +157,7 @@ TYPES: dict[str, Any] = {
     "augment.cutmix": NonNegativeFloat,
     # backbones, heads
     "backbone.weights": Path | None,
+    "backbone.name": str,
     "backbone.until": str | None,
     "backbone.stages": Literal["blocks", "layers"],
     "backbone.image_size": PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None,
@@ -170,6 +171,7 @@ TYPES: dict[str, Any] = {
     "ftlab.backbones.table.TableBackbone.dropout": Fraction,
     "ftlab.backbones.table_ensemble.TableEnsemble.dropout": Fraction,
     "backbone.norm": Literal["none", "layer"],
+    "backbone.norms": Literal["auto", "frozen", "batch"],
     "backbone.drop_rate": Fraction | None,
     "backbone.config": dict[str, Any] | None,
     "backbone.tokenizer": str | None,

@@ -64,7 +64,8 @@ class Backbone(nn.Module, ABC):
 
     takes: str = "image"  # the kind of raw inputs, as in Splits.kind
     name: str
-    stages: tuple[Stage, ...]  # input end first; together they hold every parameter once
+    stages: tuple[Stage, ...]  # input end first; together with `last` they hold every parameter once
+    last: tuple[Stage, ...] = ()  # layers inside of the network that a head has made new: addressed as head/NAME
     num_features: int  # channels of the pooled vector, after the neck
     default_pool: str  # the pooling that the network was trained with: average | token | last
     preprocessing: InputPreprocessing | None  # what its weights were trained on; None where the data fits it

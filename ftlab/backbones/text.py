@@ -122,10 +122,10 @@ class Masked(Blocks):
 # --- from transformers
 
 
-def library() -> Any:
-    """Raises: UserError where it is not installed."""
+def library(option: str = "text", extra: str = "text") -> Any:
+    """Raises: UserError where it is not installed, which names what does."""
     if find_spec("transformers") is None:
-        raise UserError("backbone=text: needs transformers: pip install 'ftlab[text]'")
+        raise UserError(f"backbone={option}: needs transformers: pip install 'ftlab[{extra}]'")
     import transformers
 
     transformers.logging.set_verbosity_error()

@@ -199,9 +199,11 @@ def fit(
 ) -> Loaded:
     """Loads what fits and says what did not; tensors that the network has no place for are only listed.
 
+    classifier: modules whose tensors stay in the file, be they in the network or not: the head is another one.
     Raises: UserError if nothing fits, or something is missing or of another shape and `allow_missing` is false.
     """
-    wanted = model.state_dict()
+    last = tuple(f"{name}." for name in classifier)
+    wanted = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(last)}
     mine, others = under_prefix(tensors, wanted)
     if not same_shapes(mine, wanted):
         mine = converted(model, mine)
@@ -209,7 +211,7 @@ def fit(
     good = {name: tensor for name, tensor in mine.items() if name in wanted and not clashes(name, tensor, wanted)}
     # Counters of batches are absent from old files and have no effect on what BatchNorm computes.
     missing = [n for n in wanted if n not in mine and not n.endswith("num_batches_tracked")]
-    heads = HEAD + tuple(f"{name}." for name in classifier)
+    heads = HEAD + last
     rest = [name for name in [*mine, *others] if name not in wanted]
     loaded = Loaded(
         source=str(path),

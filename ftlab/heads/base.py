@@ -14,9 +14,12 @@ from ftlab.batch import Batch
 
 class Head(nn.Module, ABC):
     """Built as HeadClass(num_features, num_outputs, default_pool, **settings); one whose config has `strides`, and so
-    asks for maps of several stages, as HeadClass(levels, num_outputs, **settings) with what Backbone.hand_out gave."""
+    asks for maps of several stages, as HeadClass(levels, num_outputs, **settings) with what Backbone.hand_out gave. One
+    that is `inside` of its network is built as HeadClass(backbone, num_outputs, **settings)."""
 
     gives: ClassVar[str] = "numbers"  # what its outputs are, for a task that reads the same: numbers | boxes | maps
+
+    inside: ClassVar[bool] = False  # whether its layers lie in the network, which gives the outputs; see Backbone.last
 
     @abstractmethod
     def forward(self, features: Features, batch: Batch) -> Any:
