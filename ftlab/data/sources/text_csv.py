@@ -19,6 +19,8 @@ from ftlab.files.text_table import Record
 from ftlab.inputs.texts.preprocessing import Text
 from ftlab.problems import Fault, Problem, problem
 from ftlab.targets.cells.choice import cells_of
+from ftlab.targets.cells.nothing import NoCells
+from ftlab.targets.masked_tokens import MaskedTokens
 
 LARGE = 1_000_000  # characters of a text, from which it is more likely a file that lost its line breaks
 BROKEN = "\ufffd"  # what stands for bytes that are no letter
@@ -68,6 +70,8 @@ class TextCsv(Source):
         )
 
     def survey(self, seed: int) -> Splits:
+        if self.target_kind == MaskedTokens.kind:  # nothing but the texts is read
+            self.cells = NoCells(self.file, "error", "texts")
         existing_folder(self.root)
         table = self.file.read()
         self._check_columns(table.columns)
