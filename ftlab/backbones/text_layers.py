@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ftlab.backbones.packaged import place
 from ftlab.errors import UserError
 
 KINDS = {"masked_language": "AutoModelForMaskedLM", "sequence_classification": "AutoModelForSequenceClassification"}
@@ -96,7 +97,8 @@ def text_layers(
     meta = table.weight.is_meta
     with torch.device("meta") if meta else nullcontext():
         made = {"config": settings, "ignore_mismatched_sizes": True}  # a classifier of other classes begins anew
-        whole = auto.from_config(settings) if source is None else auto.from_pretrained(source, **made)
+        where, words = (None, {}) if source is None else place(source)
+        whole = auto.from_config(settings) if where is None else auto.from_pretrained(where, **made, **words)
     layers = TextLayers(whole if meta else whole.float())
     if kind == "masked_language" and settings.tie_word_embeddings:
         whole.get_output_embeddings().weight = table.weight
