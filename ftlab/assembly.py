@@ -98,6 +98,7 @@ def put_together(
         **given(backbone, config["head"], preprocessing, config["trusted_modules"]),
     )
     check_head(task, head)
+    task.meets(preprocessing)
     model = Model(backbone, head)
     augment = make(config["augment"])
     check_augment(augment, preprocessing, spec.target)
@@ -107,7 +108,7 @@ def put_together(
     unchecked = _check_gradients(phases, model, splits, preprocessing)
     return Parts(
         splits=splits,
-        spec=replace(spec, warnings=(*spec.warnings, *remarks, *_at_random(model, phases), *unjudged, *unchecked)),
+        spec=replace(task.spec, warnings=(*spec.warnings, *remarks, *_at_random(model, phases), *unjudged, *unchecked)),
         preprocessing=preprocessing,
         augment=augment,
         model=model,

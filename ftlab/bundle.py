@@ -27,7 +27,7 @@ from ftlab.targets.base import Target
 SCHEMA_VERSION = 1
 BEFORE = {"multilabel": "labels", "regression": "numbers"}  # kinds of targets of bundles that name none, by their task
 WEIGHTS, DESCRIPTION = "model.safetensors", "bundle.json"
-TIMM = "config.json"  # the name under which timm looks for it
+LIBRARY = "config.json"  # the name under which timm and transformers look for it
 FILES = ("tokenizer.json",)  # of a preprocessing, beside these
 HEAD_PREFIX = "ftlab_head."
 
@@ -64,10 +64,17 @@ def tensors(model: Model) -> dict[str, Tensor]:
 def _named(model: Model) -> dict[str, Tensor]:
     """The model's own tensors under these names."""
     found = dict(model.backbone.model.state_dict(keep_vars=True).items())
-    classifier = head_name(model)
-    for name, tensor in model.head.state_dict(keep_vars=True).items():
-        found[f"{classifier}.{name.removeprefix('fc.')}" if classifier else HEAD_PREFIX + name] = tensor
-    return found
+    names = names_of_head(model)
+    return found | {names[name]: tensor for name, tensor in model.head.state_dict(keep_vars=True).items()}
+
+
+def names_of_head(model: Model) -> dict[str, str]:
+    """What each tensor of the head's state is called in a bundle."""
+    classifier, known = head_name(model), model.head.library_names()
+    return {
+        name: f"{classifier}.{name.removeprefix('fc.')}" if classifier else known.get(name, HEAD_PREFIX + name)
+        for name in model.head.state_dict()
+    }
 
 
 def head_name(model: Model) -> str | None:
@@ -82,13 +89,19 @@ def is_plain(model: Model) -> bool:
     return head_name(model) is not None and isinstance(head, Linear) and head.pool in ("auto", head.own_pool)
 
 
-def for_timm(model: Model, description: Description) -> dict[str, Any] | None:
-    """config.json, by which timm makes the same network of the bundle's folder; None where timm has no such network."""
-    own = "." in description.preprocessing.get("kind", "")  # the user's, of which timm knows nothing
-    if own or not description.backbone or not is_plain(model):
-        return None
+def for_library(model: Model, description: Description) -> dict[str, dict[str, Any] | None]:
+    """Files by which the backbone's own library makes the network of the bundle's folder; where it has no such network,
+    None or no file."""
+    own = "." in description.preprocessing.get("kind", "")  # the user's, of which no library knows
+    if own or not description.backbone:
+        return {}
     classes = description.targets.get("classes", ())
-    return model.backbone.described(description.num_outputs, classes, description.preprocessing)
+    if model.head.library_names():
+        whole = model.head.in_library(model.backbone.model)
+        return model.backbone.library_files(whole, classes, description.preprocessing)
+    if is_plain(model):
+        return {LIBRARY: model.backbone.described(description.num_outputs, classes, description.preprocessing)}
+    return model.backbone.library_files(model.backbone.model, classes, description.preprocessing)
 
 
 def restore(model: Model, found: Mapping[str, Tensor], where: Path) -> None:
@@ -107,10 +120,7 @@ def restore(model: Model, found: Mapping[str, Tensor], where: Path) -> None:
         other = first.setdefault(id(tensor), name)
         if other != name and not torch.equal(found[name], found[other]):
             raise UserError(f"{where}: {name} and {other} are one tensor of the network, and two in the file")
-    classifier = head_name(model)
-    prefix = f"{classifier}." if classifier else HEAD_PREFIX
-    head = {name: found[prefix + name.removeprefix("fc." if classifier else "")] for name in model.head.state_dict()}
-    model.head.load_state_dict(head)
+    model.head.load_state_dict({name: found[there] for name, there in names_of_head(model).items()})
     model.backbone.model.load_state_dict({name: found[name] for name in model.backbone.model.state_dict()})
 
 
@@ -125,7 +135,7 @@ def save(folder: Path, model: Model, description: Description, membership: recor
     save_file(tensors(model), partial / WEIGHTS, metadata={"format": "pt"})
     plain = asdict(description)
     plain["preprocessing"] = parted(partial, plain["preprocessing"])
-    files = {DESCRIPTION: plain, TIMM: for_timm(model, description)}
+    files = {DESCRIPTION: plain, **for_library(model, description)}
     for name, content in files.items():
         if content is not None:
             (partial / name).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf8")

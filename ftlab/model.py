@@ -44,6 +44,8 @@ def given(
         return {"backbone": backbone}
     if strides := head.get("strides"):
         return {"levels": backbone.hand_out(strides)}
+    if head.get("own"):
+        return {"layers": backbone.own_layers, "gap": preprocessing.gap}
     return {"num_features": width_of(backbone, head, preprocessing), "default_pool": backbone.default_pool}
 
 

@@ -44,6 +44,7 @@ class Predictor:
     def __init__(self, model: Model, task: Task, preprocessing: InputPreprocessing) -> None:
         self.model, self.task, self.preprocessing = model.eval(), task, preprocessing
         self.transform = preprocessing.transform()
+        task.meets(preprocessing)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -129,6 +130,18 @@ class Predictor:
             known = {key: told[key] for key in ("num_classes", "label_names") if key in told}
             model.pretrained_cfg = model.default_cfg = {**model.pretrained_cfg, **told["pretrained_cfg"], **known}
         return model.eval()  # type: ignore[no-any-return]
+
+    def to_transformers(self) -> torch.nn.Module:
+        """The same network as a plain model of transformers; it knows its classes. Of a regression it gives standard
+        deviations from the mean of the training targets.
+
+        Raises: UserError for a head that transformers has not; AutoModel.from_pretrained(bundle) gives the network.
+        """
+        model: Any = self.model.head.in_library(self.model.backbone.model)
+        if self.classes:
+            model.config.id2label = dict(enumerate(self.classes))
+            model.config.label2id = {name: place for place, name in enumerate(self.classes)}
+        return model.cpu()  # type: ignore[no-any-return]
 
 
 def load(

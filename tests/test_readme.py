@@ -29,7 +29,7 @@ RUNS_THE_TESTS = ".venv/bin/python -m pytest"
 # What is appended to a command that trains, so that it takes seconds; nothing else is changed.
 QUICK = ("subset=20",)
 QUICK_IMAGES = ("data.image_size=32",)
-TABLES = {"data=table", "data=diabetes", "data=linnerud", "data=sequence", "data=text_csv"}
+TABLES = {"data=table", "data=diabetes", "data=linnerud", "data=sequence", "data=text_csv", "data=text_lines"}
 QUICK_EPOCHS = ("trainer.max_epochs=3",)  # also of a plan whose file is trained later
 QUICK_SCENES = ("data.scenes=[12,4,4]",)
 DENSE = {"task=detection", "task=segmentation"}

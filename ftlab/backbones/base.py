@@ -111,6 +111,13 @@ class Backbone(nn.Module, ABC):
         """
         raise UserError(f"the backbone '{self.name}' has no maps of its stages, and the head asks for some")
 
+    def own_layers(self, kind: str, **settings: Any) -> nn.Module:
+        """What its library puts on such a network for a task, as a head takes it.
+
+        Raises: UserError where the library has nothing of the kind.
+        """
+        raise UserError(f"head: the backbone '{self.name}' brings no layers of its own for {kind.replace('_', ' ')}")
+
     def rebuilds(self) -> dict[str, Any]:
         """Keywords of the constructor by which a bundle builds the same network where its source is not at hand."""
         return {}
@@ -128,6 +135,13 @@ class Backbone(nn.Module, ABC):
         stored: what InputPreprocessing.stored gives.
         """
         return None
+
+    def library_files(
+        self, network: nn.Module, classes: Sequence[str], stored: Mapping[str, Any]
+    ) -> dict[str, dict[str, Any] | None]:
+        """Files of a bundle by which the library reads `network` (this one, with or without layers for a task) and
+        what prepares its inputs. stored: what InputPreprocessing.stored gives."""
+        return {}
 
     def traced(self) -> Cuttable:
         """What can be cut at any freeze border, for a cache. Raises: UserError where the network cannot be traced."""

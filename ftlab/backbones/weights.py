@@ -84,7 +84,7 @@ def load(
     Raises: UserError if the file cannot be read, or lacks tensors and `allow_missing` is false.
     """
     if weights is not None:
-        path = Path(weights).expanduser()
+        path = of_run(Path(weights).expanduser())
         return fit(model, read(path), path, allow_missing, classifier)
     if not pretrained:
         return Loaded("random")
@@ -137,6 +137,11 @@ def read(path: Path) -> dict[str, Tensor]:
     """
     file = file_of(path)
     return read_safetensors(file) if file.suffix == ".safetensors" else read_pickle(file)
+
+
+def of_run(path: Path) -> Path:
+    """The bundle, where the folder of a run is given."""
+    return path / "bundle" if (path / "bundle" / "bundle.json").is_file() else path
 
 
 def file_of(path: Path) -> Path:

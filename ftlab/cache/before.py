@@ -20,6 +20,8 @@ from ftlab.inputs.augment import Augment
 from ftlab.model import Model
 from ftlab.strategies.base import Phase
 
+HIDES = "other {} are drawn in every epoch, so nothing of an input stays as it is"
+
 
 def look(
     model: Model,
@@ -36,6 +38,8 @@ def look(
     batch, loading = loaded(data, None, SAMPLES * data.world)
     with precision:
         found, borders = probe(model, phases, prepare(batch), loading, settings.dtype, data.preprocessing.one_size)
+    if data.spec.target.hides:
+        return found.without(HIDES.format(data.spec.target.plural)), borders
     return (found if is_steady(data) else found.without(steady.WHY_NOT)), borders
 
 

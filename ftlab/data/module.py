@@ -185,7 +185,7 @@ class DataModule:
         plain = self.preprocessing.transform()
         transform = self.preprocessing.transform(self.augment) if varied else plain
         return Loader(
-            KeyedDataset(samples, transform, self.seed, plain, slots, fills, self.spec.target),  # type: ignore[arg-type]  # collate makes the Batch
+            KeyedDataset(samples, transform, self.seed, plain, slots, fills, self.spec.target, varied),  # type: ignore[arg-type]  # collate makes the Batch
             batch_sampler=sampler,
             collate_fn=partial(collate, preprocessing=self.preprocessing, target=self.spec.target),
             num_workers=self.num_workers,

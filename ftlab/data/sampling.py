@@ -148,11 +148,12 @@ class KeyedDataset(Dataset[Item]):
         slots: Slots | None = None,
         fills: bool = True,
         target: Target | None = None,
+        varied: bool = True,
     ) -> None:
         """plain: the transform of keys without an epoch, which has the same first step; None: the same.
 
         slots: where the first step's result may lie; fills: whether it is put there. target: the kind, None for one
-        that does not follow.
+        that neither follows nor hides. varied: False hides the same in every epoch and in every run.
         """
         self.samples = samples
         self.transform = transform
@@ -160,6 +161,8 @@ class KeyedDataset(Dataset[Item]):
         self.seed = seed
         self.slots, self.fills = slots, fills
         self.follower = target if target is not None and target.follows else None
+        self.hider = target if target is not None and target.hides else None
+        self.varied = varied
         if self.follower is not None:
             framed(self.transform, self.follower.plural)
             framed(self.plain, self.follower.plural)
@@ -170,11 +173,12 @@ class KeyedDataset(Dataset[Item]):
     def __getitem__(self, place: Key) -> Item:
         epoch, index = place
         transform = self.plain if epoch is None else self.transform
-        if epoch is None or not transform.random:
+        if self.hider is None and (epoch is None or not transform.random):
             return self.item(index, transform)
         with torch.random.fork_rng(devices=[]):
             # Not torch.manual_seed: it would set the generators of all GPUs too, and they are not forked here.
-            torch.default_generator.manual_seed(key(self.seed, epoch, index))
+            fixed = epoch is None or not self.varied
+            torch.default_generator.manual_seed(key(index) if fixed else key(self.seed, epoch, index))  # type: ignore[arg-type]  # an epoch, where it counts
             return self.item(index, transform)
 
     def __getitems__(self, places: list[Key]) -> list[Item] | UserError:
@@ -214,6 +218,8 @@ class KeyedDataset(Dataset[Item]):
         target = self.samples.targets[index]
         try:
             first, extent = self.first(index, transform, fills)
+            if self.hider is not None:
+                return *self.hider.hidden(transform, first), index, None
             if self.follower is None:
                 return transform.then(first), target, index, None
             fields, frame = framed(transform, self.follower.plural).framed(first, extent)

@@ -4,18 +4,21 @@ Shapes: b batch, c channels, h height, w width, t tokens, k outputs.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import nn
 
 from ftlab.backbones.base import Features, Stage
 from ftlab.batch import Batch
+from ftlab.errors import UserError
 
 
 class Head(nn.Module, ABC):
     """Built as HeadClass(num_features, num_outputs, default_pool, **settings); one whose config has `strides`, and so
-    asks for maps of several stages, as HeadClass(levels, num_outputs, **settings) with what Backbone.hand_out gave. One
-    that is `inside` of its network is built as HeadClass(backbone, num_outputs, **settings)."""
+    asks for maps of several stages, as HeadClass(levels, num_outputs, **settings) with what Backbone.hand_out gave; one
+    that is `inside` of its network, as HeadClass(backbone, num_outputs, **settings); one whose config has `own`, as
+    HeadClass(layers, gap, num_outputs, **settings) with Backbone.own_layers and InputPreprocessing.gap."""
 
     gives: ClassVar[str] = "numbers"  # what its outputs are, for a task that reads the same: numbers | boxes | maps
 
@@ -43,6 +46,15 @@ class Head(nn.Module, ABC):
         learning = [child for child in self.children() if any(True for _ in child.parameters())]
         found = dict(self.named_children()).get("fc")
         return found if learning == [found] and isinstance(found, nn.Linear) else None
+
+    def library_names(self) -> Mapping[str, str]:
+        """What the tensors of its state are called in the model of the backbone's own library, where they are parts of
+        that; a bundle keeps them under these names, so that the library reads it."""
+        return {}
+
+    def in_library(self, network: nn.Module) -> nn.Module:
+        """The library's own model of the backbone's `network` with this head. Raises: UserError where it has none."""
+        raise UserError(f"head={type(self).__name__.lower()}: the library of its network has no such model")
 
     @property
     def weight_decay(self) -> float | None:

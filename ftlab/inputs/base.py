@@ -84,6 +84,27 @@ def framed(transform: Transform, plural: str) -> FramedTransform:
     return transform
 
 
+SEEN = -100  # as a target, in place of a part that is not asked for; what torch's losses leave out
+
+
+class MaskingTransform(Transform):
+    """One that can hide parts of a raw input, which then are what is to come out."""
+
+    @abstractmethod
+    def masked(self, first: Any, share: float) -> tuple[Fields, torch.Tensor]:
+        """`then` with a share of the parts hidden, as torch's generator draws them, and what they were; SEEN elsewhere.
+
+        Raises: UserError where nothing can stand in their place.
+        """
+
+
+def masking(transform: Transform, plural: str) -> MaskingTransform:
+    """The transform, for targets called `plural`. Raises: UserError where it can hide nothing."""
+    if not isinstance(transform, MaskingTransform):
+        raise UserError(f"{plural} are parts of texts, and inputs of this kind have none")
+    return transform
+
+
 @dataclass(frozen=True)
 class Unread:
     """One of the inputs of `ftlab predict`, which is read on demand."""
@@ -101,6 +122,7 @@ class InputPreprocessing(ABC):
     pixels: ClassVar[bool] = False  # whether raw inputs are images, whose files and pixels a check looks at
     words: ClassVar[bool] = False  # whether raw inputs are texts, or pairs of texts, whose words a check looks at
     from_rows: ClassVar[bool] = False  # whether `listed` takes a second argument too, a Dialect of files of rows
+    gap: int | None = None  # the number of what stands for a part that is to be found, where inputs are made of parts
     loading: ClassVar[tuple[str, ...]] = ()  # keys of a data option that `told` reads, and no source
 
     @abstractmethod

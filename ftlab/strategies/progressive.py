@@ -16,6 +16,7 @@ class Progressive(Strategy):
 
     groups: int | None = 2  # groups of backbone stages, one thawed a phase; None: stage by stage
     head_share: float = 0.2  # part of the epochs for the head alone; the groups share the others evenly
+    each: int | None = None  # epochs of every phase but the last, which has all that are left; None: by head_share
     head_init: HeadInit = "random"  # closed_form: one epoch fits the head without gradient descent instead
     C: float | None = None  # of that fit, see Phase
     patience: int | None = None  # epochs without a better monitored value that end a phase early
@@ -26,8 +27,7 @@ class Progressive(Strategy):
         groups = self._groups([s for s in stages if not s.startswith("head/")])
         names = ["head", *(group[0].split("/", 1)[1] for group in reversed(groups))]
         convex = head_phase(self.head_init, self.C, stages)
-        head_share = 0.0 if convex else self.head_share
-        lengths = share(epochs, names, [head_share, *[(1 - head_share) / len(groups)] * len(groups)])
+        lengths = self._lengths(epochs, names, 0.0 if convex else self.head_share)
         starts = [sum(map(len, groups)), *(stages.index(group[0]) for group in reversed(groups))]
         phases = [
             Phase(
@@ -42,6 +42,17 @@ class Progressive(Strategy):
             for number, (name, length, start) in enumerate(zip(names, lengths, starts, strict=True))
         ]
         return [*convex, *phases[len(convex) :]]
+
+    def _lengths(self, epochs: int, names: Sequence[str], head_share: float) -> list[int]:
+        others = len(names) - 1
+        if self.each is None:
+            return share(epochs, names, [head_share, *[(1 - head_share) / others] * others])
+        if (rest := epochs - self.each * others) < 1:
+            raise UserError(
+                f"trainer.max_epochs={epochs}: {len(names)} phases, all but the last of strategy.each={self.each} "
+                f"epochs, need at least {self.each * others + 1}; give more epochs or fewer phases (strategy.groups)"
+            )
+        return [self.each] * others + [rest]
 
     def _groups(self, backbone: Sequence[str]) -> list[list[str]]:
         """The stages in `groups` runs, as even as can be, the larger ones at the input end."""

@@ -14,9 +14,11 @@ from typing import Any, ClassVar, Protocol, Self
 import torch
 from torch import Tensor
 
+from ftlab.batch import Fields
 from ftlab.errors import UserError
 from ftlab.frames import Frame, Size, Window
 from ftlab.inputs.augment import Augment
+from ftlab.inputs.base import Transform
 from ftlab.problems import Problem
 
 
@@ -85,6 +87,7 @@ class Target(ABC):
     at_random: ClassVar[str] = ""  # what is said of a split by chance; "": nothing, since chance is meant
     mosaics: ClassVar[bool] = False  # whether those of several inputs can be `together`
     follows: ClassVar[bool] = False  # whether a target lies at places in its input, and goes where these go
+    hides: ClassVar[bool] = False  # whether a target is what of its input is hidden, drawn anew in each epoch
     classes: tuple[str, ...] = ()  # by name, where there are any
     counts: tuple[int, ...] = ()  # training samples of each class
 
@@ -172,6 +175,13 @@ class Target(ABC):
         Raises: UserError for a kind whose inputs cannot be cut.
         """
         raise UserError(f"data.tile: {self.plural} are of whole inputs, which cannot be cut into tiles")
+
+    def hidden(self, transform: Transform, first: Any) -> tuple[Fields, Any]:
+        """The fields of an input of which something is hidden, and that as its target; called where the kind `hides`.
+
+        Draws from torch's generator. Raises: UserError for inputs of which nothing can be hidden.
+        """
+        raise NotImplementedError(f"{type(self).__name__} says that it hides, and not what")
 
     def sides(self, one: Any, frame: Frame) -> Tensor:
         """(m,) the shorter side of each of its m objects in pixels of the network's input; 0 of what is left out there,

@@ -17,6 +17,7 @@ from ftlab.blocks import Block, Sample
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError, choices
 from ftlab.frames import Frame, Size, Window
+from ftlab.inputs.base import InputPreprocessing
 from ftlab.targets.base import Target
 from ftlab.tasks.sections import blocks_of
 
@@ -66,6 +67,10 @@ class Task(nn.Module, ABC):
             ways = [f"choose task={spec.target.task}", *filter(None, [self.takes.given])]
             raise UserError(f"task={self.name}: {what}; {', or '.join(ways)}")
         self.spec = spec
+
+    def meets(self, preprocessing: InputPreprocessing) -> None:  # most tasks need nothing of it
+        """Called once it is known how inputs become the network's, for a task whose answers are parts of inputs."""
+        return None
 
     @abstractmethod
     def loss(self, outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -6,9 +6,11 @@ import torch
 from ftlab.backbones.pooling import pool
 from ftlab.backbones.text import TextBackbone
 from ftlab.batch import Batch
+from ftlab.errors import UserError
 from tests.backbones.texts import FAMILIES, tokenizer
 
 TEXTS = ["a b c d e f g", "x", ("q r", "s t u v")]
+WITHOUT_CHECKPOINTS, WITHOUT_SDPA = {"mpnet"}, {"mpnet", "deberta-v2"}
 NOT_CUT = {"t5"}  # each block hands the first one's table of positions on
 
 
@@ -89,3 +91,51 @@ def test_the_packaged_network_gives_what_transformers_gives():
     with torch.no_grad():
         theirs = plain(input_ids=tokens, attention_mask=mask.long(), token_type_ids=segments)[0]
         assert torch.equal(backbone(batch).tokens, theirs)
+
+
+def watched(backbone: TextBackbone, number: int) -> list[int]:
+    """Grows each time that the first layer with weights in a block runs."""
+    block = list(backbone.model.get_submodule(backbone.path).children())[number]
+    layer, times = next(part for part in block.modules() if list(part.parameters(recurse=False))), []
+    layer.register_forward_pre_hook(lambda *_: times.append(1))
+    return times
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in WITHOUT_CHECKPOINTS])
+def test_checkpointing_runs_what_trains_again_and_gives_the_same_gradients(family):
+    settings, found, ran = {"model_type": family, **FAMILIES[family]}, [], []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        backbone = TextBackbone(
+            family, pretrained=False, config=settings, tokenizer=tokenizer(), checkpointing=checkpointing, drop_rate=0.0
+        ).train()
+        trains = {name for stage in backbone.stages[2:] for name in stage.parameters}
+        for name, parameter in backbone.named_parameters():
+            parameter.requires_grad_(name in trains)
+        own, times = backbone.preprocessing, [watched(backbone, number) for number in (0, 1)]
+        batch = Batch(None, torch.arange(2), own.stack([own.transform()(text) for text in ("a b c", "x y")]))
+        backbone(batch).tokens.square().sum().backward()
+        found.append({name: p.grad for name, p in backbone.named_parameters() if p.grad is not None})
+        ran.append([len(one) for one in times])
+    assert ran == [[1, 1], [1, 2]]
+    assert found[0].keys() == found[1].keys() > set()
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_a_family_that_cannot_checkpoint_says_so():
+    settings = {"model_type": "mpnet", **FAMILIES["mpnet"]}
+    with pytest.raises(UserError, match=r"backbone.checkpointing=true: mpnet: .*does not support.* Set it to false"):
+        TextBackbone("mpnet", pretrained=False, config=settings, tokenizer=tokenizer(), checkpointing=True)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_folder_of_every_family_loads_with_its_weights_and_attends_by_sdpa_where_it_has_that(family, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    made = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(family, **FAMILIES[family]))
+    made.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text(tokenizer())
+    backbone = TextBackbone(str(tmp_path))
+    theirs = made.get_encoder().state_dict() if made.config.is_encoder_decoder else made.state_dict()
+    mine = backbone.model.state_dict()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert backbone.model.config._attn_implementation == ("eager" if family in WITHOUT_SDPA else "sdpa")

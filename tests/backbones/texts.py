@@ -36,8 +36,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def tokenizer() -> str:
-    """Words of a to z and their pairs; the whole of a tokenizer.json."""
+def tokenizer(masks: bool = False) -> str:
+    """Words of a to z and their pairs, and with `masks` a token that hides one; the whole of a tokenizer.json."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     words = ["<pad>", "<s>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz"]
@@ -46,4 +46,6 @@ def tokenizer() -> str:
     made.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> $B:1 </s>:1", special_tokens=[("<s>", 1), ("</s>", 2)]
     )
+    if masks:
+        made.add_special_tokens(["<mask>"])
     return str(made.to_str())

@@ -10,7 +10,9 @@ from omegaconf import OmegaConf
 CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = [*CONF.glob("head/*.yaml"), *CONF.glob("backbone/*.yaml")]
 NOT_SETTINGS = {"self", "num_features", "num_outputs", "default_pool", "backbone", "meta"}
-TOLD = {"numbers", "categories", "tokens", "channels", "max_length", "length", "levels"}  # to a backbone, by the data
+TOLD = {  # to a backbone, by the data
+    *("numbers", "categories", "tokens", "channels", "max_length", "length", "levels", "layers", "gap"),
+}
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}/{path.stem}")

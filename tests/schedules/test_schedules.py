@@ -13,6 +13,7 @@ from ftlab.schedules.exponential import Exponential
 from ftlab.schedules.linear import Linear
 from ftlab.schedules.one_cycle import OneCycle
 from ftlab.schedules.plateau import Plateau
+from ftlab.schedules.slanted import Slanted
 from ftlab.schedules.step import Step
 from ftlab.strategies.base import Phase
 from ftlab.training.phases.rates import RatePlan
@@ -30,7 +31,7 @@ def shipped(option: str, **settings: float) -> Schedule:
 
 
 def test_the_options_that_were_promised_are_there() -> None:
-    promised = {"constant", "step", "exponential", "linear", "cosine", "one_cycle", "cyclic", "plateau"}
+    promised = {"slanted", "constant", "step", "exponential", "linear", "cosine", "one_cycle", "cyclic", "plateau"}
     assert promised <= set(OPTIONS)
 
 
@@ -43,7 +44,7 @@ def test_every_option_stays_between_0_and_the_full_rate_and_reaches_it(option: s
         assert max(values) == pytest.approx(1.0, abs=1e-3)
 
 
-START = {"one_cycle": 0.04, "cyclic": 0.1}  # these begin at the foot
+START = {"one_cycle": 0.04, "cyclic": 0.1, "slanted": 1 / 32}  # these begin at the foot
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -82,6 +83,15 @@ def test_curves_follow_their_formulas(step: int) -> None:
     inside = (epoch % 4) / 4  # place in a triangle of 4 epochs
     height = (2 * inside if inside < 0.5 else 2 - 2 * inside) * 0.5 ** int(epoch // 4)
     assert at(Cyclic(period=4.0, floor=0.1, decay=0.5), step) == pytest.approx(0.1 + 0.9 * height)
+
+
+@pytest.mark.parametrize(("steps", "rise"), [(100, 0.1), (40, 0.25), (200, 0.05)])
+def test_slanted_triangles_are_those_of_their_paper(steps: int, rise: float) -> None:
+    """Howard and Ruder 2018, equation 3, in their own letters; the steps that go up are a whole number here."""
+    ratio, cut = 32, int(steps * rise + 1e-9)
+    for t in range(steps):
+        p = t / cut if t < cut else 1 - (t - cut) / (cut * (1 / rise - 1))
+        assert at(Slanted(rise=rise), t, steps=steps) == pytest.approx((1 + p * (ratio - 1)) / ratio)
 
 
 def test_step_drops_at_the_border_of_an_epoch() -> None:

@@ -136,6 +136,15 @@ def test_progressive_groups_are_even_with_the_larger_at_the_input(
     assert sum(p.epochs for p in phases) == 20
 
 
+def test_with_each_one_more_stage_thaws_every_so_many_epochs_and_the_last_phase_has_the_rest() -> None:
+    phases = Progressive(groups=None, each=2).phases(STAGES, 20)
+    backbone = [stage for stage in STAGES if not stage.startswith("head/")]
+    assert [p.epochs for p in phases] == [2] * len(backbone) + [20 - 2 * len(backbone)]
+    assert [len(p.trainable) for p in phases] == [len(STAGES) - len(backbone) + n for n in range(len(backbone) + 1)]
+    with pytest.raises(UserError, match=r"trainer.max_epochs=6: .*strategy.each=2 epochs, need at least"):
+        Progressive(groups=None, each=2).phases(STAGES, 6)
+
+
 def test_progressive_hands_its_patience_to_every_phase() -> None:
     phases = Progressive(patience=3, min_delta=0.5, restore_best=False).phases(STAGES, 9)
     assert {(p.patience, p.min_delta, p.start) for p in phases} == {(3, 0.5, "current")}

@@ -18,7 +18,9 @@ from ftlab.data.checks.near_texts import words_of
 from ftlab.data.groups import numbered
 from ftlab.data.splits import complete
 from ftlab.errors import UserError
+from ftlab.targets.base import Target
 from ftlab.targets.classes import Classes
+from ftlab.targets.masked_tokens import MaskedTokens, column
 
 PACKAGE = "scipy"
 PARTS = ("integrate", "interpolate", "io", "linalg", "optimize", "signal", "sparse", "spatial", "special", "stats")
@@ -36,7 +38,8 @@ class Docstring(NamedTuple):
 
 class Docstrings(Source):
     """The part before the list of parameters; one that stands in several places, in whatever case, is left out.
-    Descriptions of one file are in one split, since they are alike."""
+    Descriptions of one file are in one split, since they are alike. Under task=masked_language the texts stand for
+    themselves."""
 
     def __init__(self, split: Sequence[float]) -> None:
         self.split = split
@@ -45,8 +48,10 @@ class Docstrings(Source):
         found = read()
         times = Counter(tuple(words_of(one.text)) for one in found)
         kept = [one for one in found if times[tuple(words_of(one.text))] == 1]
-        target = Classes(PARTS)
+        target: Target = Classes(PARTS)
         labels = torch.tensor([PARTS.index(one.part) for one in kept])
+        if self.target_kind == MaskedTokens.kind:
+            target, labels = MaskedTokens(), column(len(kept))
         names = [f"{one.file}/{number}" for number, one in enumerate(kept)]
         whole = Samples([one.text for one in kept], labels, names, numbered([one.file for one in kept]))
         train, val, test, said = complete(target, whole, None, None, self.split, seed)

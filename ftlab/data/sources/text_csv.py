@@ -19,6 +19,8 @@ from ftlab.files.text_table import Record
 from ftlab.inputs.texts.preprocessing import Text
 from ftlab.problems import Fault
 from ftlab.targets.cells.choice import cells_of
+from ftlab.targets.cells.nothing import NoCells
+from ftlab.targets.masked_tokens import MaskedTokens
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class TextCsv(Source):
         )
 
     def survey(self, seed: int) -> Splits:
+        if self.target_kind == MaskedTokens.kind:  # nothing but the texts is read
+            self.cells = NoCells(self.file, "error", "texts")
         existing_folder(self.root)
         table = self.file.read()
         self._check_columns(table.columns)

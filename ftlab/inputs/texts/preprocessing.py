@@ -3,7 +3,8 @@
 Shapes: t tokens.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -14,7 +15,8 @@ from torch.nn.utils.rnn import pad_sequence
 from ftlab.batch import Fields
 from ftlab.errors import UserError
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import InputPreprocessing, Inputs, Transform, Unread
+from ftlab.inputs.base import InputPreprocessing, Inputs, MaskingTransform, Transform, Unread
+from ftlab.inputs.texts.masking import masked
 
 Text = str | tuple[str, str]  # one, or a pair such as a question and its context
 SHOWN = 300  # characters of a text in the report
@@ -44,6 +46,16 @@ class TextPreprocessing(InputPreprocessing):
         made.no_padding()
         made.enable_truncation(self.max_tokens)
         return made
+
+    @cached_property
+    def gap(self) -> int | None:  # type: ignore[override]  # found where it is asked for
+        """The token that stands for a hidden one, [MASK] of bert and <mask> of roberta."""
+        added = json.loads(self.tokenizer).get("added_tokens", ())
+        return next((int(one["id"]) for one in added if one["content"].strip("[]<>|").lower() == "mask"), None)
+
+    def word(self, token: int) -> str:
+        """A token as a person reads it."""
+        return str(self.encoder.decode([token], skip_special_tokens=False)).strip()
 
     def __getstate__(self) -> dict[str, Any]:
         return asdict(self)  # a worker makes its own encoder
@@ -134,14 +146,27 @@ class TextPreprocessing(InputPreprocessing):
         return cls(tokenizer=str(tokenizer), **numbers)
 
 
-class TextTransform(Transform):
+class TextTransform(MaskingTransform):
     """A text to {"tokens": int64 (t,), "mask": bool (t,), "segments": int64 (t,), 1 for a pair's second}."""
 
     def __init__(self, own: TextPreprocessing) -> None:
         self.own = own
 
     def then(self, first: Text) -> Fields:
+        return self.fields(self.own.encoder.encode(*pair(first)))
+
+    def masked(self, first: Text, share: float) -> tuple[Fields, torch.Tensor]:
+        """Special tokens, such as those that begin and end a text, are never hidden."""
+        gap = self.own.gap
+        if gap is None:
+            raise UserError("the network's tokenizer has no mask token; it was not trained to fill masks")
         found = self.own.encoder.encode(*pair(first))
+        fields, free = self.fields(found), torch.tensor(found.special_tokens_mask) == 0
+        tokens, targets = masked(fields["tokens"], free, gap, self.own.encoder.get_vocab_size(), share)
+        return {**fields, "tokens": tokens}, targets
+
+    def fields(self, found: Any) -> Fields:
+        """found: what the library tokenizers made of a text."""
         tokens = torch.tensor(found.ids, dtype=torch.int64)
         if not len(tokens):
             raise UserError("the text has no token")
