@@ -74,6 +74,14 @@ def assemble(
     return replace(put_together(config, splits, spec, backbone, describe_only), membership=membership)
 
 
+def task_of(config: Mapping[str, Any]) -> Task:
+    """The task alone, for what is to be known of it before any run. Raises: UserError as `assemble` for the data."""
+    splits, spec, _ = _data(config, None, FRESH)
+    config = settled(config, by_size(config, spec, splits.train.inputs))
+    task: Task = instantiate(config["task"], trusted_modules=config["trusted_modules"], spec=spec)
+    return task
+
+
 def put_together(
     config: Mapping[str, Any],
     splits: Splits,

@@ -4,14 +4,14 @@
 """
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from math import nan
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ftlab.completion import FLAGS, completed
 from ftlab.errors import UserError, choices
@@ -23,6 +23,7 @@ from ftlab.streams import make_printable
 # .hydra/ is written by the first process of a new run only; where one goes on, by ftlab.run, once nothing is refused.
 RUN_DIR = "hydra.run.dir"
 SILENT = "hydra.output_subdir=null"
+HOMES = {"cache": "ftlab.cache_command", "compare": "ftlab.comparing"}  # of modes that are no run
 OTHERS = (SILENT, "hydra/job_logging=stdout")  # processes that torchrun or srun has started beside the first: no log
 
 
@@ -72,25 +73,32 @@ def _version() -> str:
 
 
 def _mode(mode: str, words: list[str]) -> int:
-    args = _arguments(mode, words)
+    from ftlab.overrides import flagged, quote
+
+    args = flagged(mode, words)
     if args.help:
         return _hydra(mode, ["--help"])
     if args.hydra_help or args.shell_completion:
         return _hydra(mode, words)
     from ftlab.composition import prepare
-    from ftlab.overrides import quote
     from ftlab.resume import check_same, is_auto, is_done, replayed
+    from ftlab.search import door
     from ftlab.training.distributed.processes import rank
 
     multirun = args.multirun or "hydra.mode=MULTIRUN" in args.overrides
     if multirun and mode != "train":
         raise UserError(f"ftlab {mode} -m: a multirun is for train; run ftlab {mode} once for each value")
     show = args.cfg is not None or args.info is not None
+    if multirun and not show and door.is_search(args.overrides, args.config_dir):
+        return _search(args, words)
     overrides, resumed = replayed(args.overrides) if mode in OF_TRAIN else (args.overrides, False)
     if resumed and multirun:
         raise UserError("resume=...: goes on with one run; a multirun begins new ones")
     prepared = prepare(overrides, mode, args.config_dir, args.config_name, multirun=multirun, missing_ok=show)
+    door.check_read(args.overrides)
     line = [*(word for word in words if word not in args.overrides), *prepared.lines]  # flags first
+    if mode == "compare" and not show:
+        return _compare(prepared.settings(), line, args.overrides)
     if show or mode not in OF_TRAIN:
         return _hydra(mode, line)
     # ${now:...} is read once, here: the folder that is checked is the folder that is used.
@@ -99,7 +107,9 @@ def _mode(mode: str, words: list[str]) -> int:
     if resumed:
         settings = prepared.settings() if mode == "train" else _as_train(mode, overrides, args)
         if is_auto(args.overrides) and is_done(folder, settings):
-            return _done(folder, mode)
+            from ftlab.finishing import nothing_left
+
+            return nothing_left(folder, mode)
         check_same(folder, settings)
     if mode != "train":  # they leave nothing in the folder of the run, and do not make it
         return _hydra(mode, [*line, "hydra.run.dir=.", SILENT])
@@ -113,26 +123,44 @@ def _mode(mode: str, words: list[str]) -> int:
     return _start(folder, key, line, again=is_auto(args.overrides))
 
 
+def _search(args: Namespace, words: list[str]) -> int:
+    """A multirun whose values a study chooses, or the rest of one."""
+    from ftlab.overrides import quote
+    from ftlab.search import door
+    from ftlab.search.sweeper import register
+    from ftlab.sweep import summed_up
+
+    prepared, key = door.prepared(args.overrides, args.config_dir, args.config_name), "hydra.sweep.dir"
+    folder = Path(prepared.folder(key))
+    line = [*(word for word in words if word not in args.overrides), *prepared.lines, quote(key, str(folder))]
+    register()
+    if door.goes_on(folder, args.overrides):
+        return summed_up(_hydra("train", line), folder)
+    return _start(folder, key, line, again=False)
+
+
+def _compare(settings: dict[str, Any], line: list[str], typed: list[str]) -> int:
+    """Runs that are there side by side, or a multirun of what is to be compared."""
+    from ftlab.comparing import as_multirun, check_read
+
+    check_read(typed, settings["runs"])
+    if settings["runs"]:
+        return _hydra("compare", [*line, "hydra.run.dir=.", SILENT])
+    flags = [word for word in line if "=" not in word or word.startswith("-")]
+    words = as_multirun(typed, settings["compare"], settings["seed"], settings["subset"])
+    return _mode("train", ["-m", *flags, *words])
+
+
 def _start(folder: Path, key: str, line: list[str], again: bool) -> int:
     """A new run, or several, in the folder that `key` names; again: where one may have ended before."""
     from ftlab.starting import fresh, move_aside, never_saved, no_trace
+    from ftlab.sweep import summed_up
 
     if again and never_saved(folder):
         print(f"{folder}: a run ended there before its first checkpoint; it is now in {move_aside(folder)}")
     with no_trace(key, fresh(key, folder)):
         code = _hydra("train", line)
-        return _said(code, folder) if key == RUN_DIR else _summed_up(code, folder)
-
-
-def _summed_up(code: int, folder: Path) -> int:
-    """The code of a multirun, whose jobs are shown in one table."""
-    from ftlab.starting import SWEEP
-    from ftlab.sweep import finish
-
-    if code == 130 or not (folder / SWEEP).is_file():
-        return code
-    summary = guard(lambda: finish(folder))
-    return code or summary
+        return _said(code, folder) if key == RUN_DIR else summed_up(code, folder)
 
 
 def _as_train(mode: str, overrides: Sequence[str], args: Namespace) -> dict[str, Any]:
@@ -143,20 +171,6 @@ def _as_train(mode: str, overrides: Sequence[str], args: Namespace) -> dict[str,
     own = keys(mode) - keys("train")
     words = [text for text in overrides if text.lstrip("+").partition("=")[0] not in own]
     return prepare(words, "train", args.config_dir, args.config_name).settings()
-
-
-def _done(folder: Path, mode: str) -> int:
-    """Of a finished run nothing is left to do, but what it was killed before."""
-    from rich.console import Console
-
-    from ftlab.finishing import make_up
-    from ftlab.training.distributed.processes import rank
-
-    if not rank():
-        print(f"{folder}: the run is finished, with these settings; nothing is left to do")
-        if mode == "train":
-            make_up(folder, Console())
-    return 0
 
 
 def _go_on(folder: Path, line: list[str]) -> int:
@@ -178,24 +192,6 @@ def _said(code: int, folder: Path) -> int:
     if code == 130 and (folder / LAST).is_file():
         print(f"go on with: ftlab train resume={folder}", file=sys.stderr)
     return code
-
-
-def _arguments(mode: str, words: list[str]) -> Namespace:
-    """Hydra's own flags and the overrides, in any order. Raises: UserError."""
-    from hydra._internal.utils import get_args_parser  # there is no public way to read Hydra's flags
-
-    parser: ArgumentParser = get_args_parser()
-
-    def stop(message: str) -> NoReturn:
-        raise UserError(f"{message}; ftlab {mode} --hydra-help lists the flags")
-
-    parser.error = stop  # type: ignore[method-assign]
-    args = parser.parse_intermixed_args(words)
-    if args.config_path is not None:
-        raise UserError("--config-path: would hide the shipped options; add your own with --config-dir DIR")
-    if args.experimental_rerun is not None:
-        raise UserError("--experimental-rerun: reads a pickle, which can run any code; use resume=RUN_DIR")
-    return args
 
 
 def _hydra(mode: str, words: list[str], name: str | None = None) -> int:
@@ -253,7 +249,7 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
     stop_if(problems(config, mode))  # again: a sweeper may have chosen values that nobody typed
     # torch comes with ftlab.run: seconds that a list of files does not need
     with uncollected():
-        run = import_module("ftlab.cache_command" if mode == "cache" else "ftlab.run")
+        run = import_module(HOMES.get(mode, "ftlab.run"))
         if mode == "train":
             import_module("ftlab.training.fit")
     if mode == "train":
@@ -288,6 +284,10 @@ def cache_job(config: Any) -> Any:
     return _job("cache", config)
 
 
+def compare_job(config: Any) -> Any:
+    return _job("compare", config)
+
+
 JOBS = {
     "train": train_job,
     "check": check_job,
@@ -295,4 +295,5 @@ JOBS = {
     "evaluate": evaluate_job,
     "predict": predict_job,
     "cache": cache_job,
+    "compare": compare_job,
 }

@@ -1,4 +1,4 @@
-"""The one exception that means: what the user gave is wrong."""
+"""The one exception that means: what the user gave is wrong; and one that means: enough."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -13,6 +13,10 @@ class UserError(Exception):
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it: the frames inside of ftlab say nothing of what the user gave."""
         return [str(self)]
+
+
+class StoppedError(Exception):
+    """A run was ended on purpose before its end, by what watches it; the text says why."""
 
 
 def nearest(name: str, known: Iterable[str], sure: float = 0.6) -> str | None:

@@ -58,6 +58,17 @@ def tidy_up(folder: Path, report: Report, console: Console) -> None:
         say(tidy(folder, report), console)
 
 
+def nothing_left(folder: Path, mode: str) -> int:
+    """Of a finished run nothing is left to do, but what it was killed before; an exit code."""
+    from ftlab.training.distributed.processes import rank
+
+    if not rank():
+        print(f"{folder}: the run is finished, with these settings; nothing is left to do")
+        if mode == "train":
+            make_up(folder, Console())
+    return 0
+
+
 def make_up(folder: Path, console: Console) -> None:
     """Tidy a finished run that was killed after its report and before that was done."""
     from ftlab.disk import locked

@@ -12,7 +12,7 @@ from typing import IO, Any
 from rich.console import Console, NewLine
 from rich.control import Control
 
-from ftlab.errors import UserError
+from ftlab.errors import StoppedError, UserError
 
 FILE = "ftlab.log"  # Hydra, which names it after hydra.job.name, adds what libraries log
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -85,6 +85,6 @@ def logged(folder: Path, command: str) -> Iterator[Console]:
 
 
 def _ended(error: BaseException) -> str:
-    if isinstance(error, UserError):
+    if isinstance(error, UserError | StoppedError):
         return f"ftlab: {error}\n"
     return "ftlab: interrupted\n" if isinstance(error, KeyboardInterrupt) else traceback.format_exc()

@@ -2,12 +2,16 @@
 
 import itertools
 import re
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
+
+from ftlab.errors import UserError
 
 # Characters that Hydra's grammar lets a backslash escape; before any other a backslash is part of a path.
 _ESCAPED = tuple(f"\\{character}" for character in ",= ()[]{}:\t")
@@ -27,6 +31,24 @@ class Typed:
 
     def label(self, value: Override) -> str:
         return f"{self.key}={value.get_value_element_as_str()}" if self.sweep else self.text
+
+
+def flagged(mode: str, words: list[str]) -> Namespace:
+    """Hydra's own flags and the overrides, in any order. Raises: UserError."""
+    from hydra._internal.utils import get_args_parser  # there is no public way to read Hydra's flags
+
+    parser: ArgumentParser = get_args_parser()
+
+    def stop(message: str) -> NoReturn:
+        raise UserError(f"{message}; ftlab {mode} --hydra-help lists the flags")
+
+    parser.error = stop  # type: ignore[method-assign]
+    args = parser.parse_intermixed_args(words)
+    if args.config_path is not None:
+        raise UserError("--config-path: would hide the shipped options; add your own with --config-dir DIR")
+    if args.experimental_rerun is not None:
+        raise UserError("--experimental-rerun: reads a pickle, which can run any code; use resume=RUN_DIR")
+    return args
 
 
 def parse(

@@ -38,7 +38,7 @@ OF_DATA: dict[str, dict[str, Any]] = {
 }
 # The same of keys that any source of images has, and any augmentation.
 OF_IMAGES = {"data.resize": "crop"} | {f"augment.{key}": 0 for key in ("crop", "brightness", "contrast", "saturation")}
-OWN = ("resume", "resume_allow", "plan", "checkpoint.keep")  # how to resume, print and keep, not what to train
+OWN = ("resume", "resume_allow", "plan", "sweep", "checkpoint.keep")  # how to go about it, not what to train
 
 
 def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:

@@ -48,6 +48,21 @@ TYPES: dict[str, Any] = {
     "checkpoint.keep": Literal["all", "last", "best"],
     "plan.detail": Literal["stages", "layers"],
     "plan.output": Path | None,
+    # a search
+    "sweep.trials": PositiveInt,
+    "sweep.timeout": PositiveFloat | None,
+    "sweep.seeds": PositiveInt,
+    "sweep.sampler": Literal["tpe", "random", "grid", "cmaes", "qmc"],
+    "sweep.pruner": Literal["none", "median", "halving", "hyperband"],
+    "sweep.objectives": Annotated[list[str], Field(min_length=1), "a list of figures"],
+    "sweep.storage": Path | None,
+    # a comparison
+    "runs": Annotated[list[Path], Field(), "a list of folders"],
+    "compare.strategies": Annotated[list[str], Field(min_length=2), "a list of at least two strategies"],
+    "compare.seeds": PositiveInt,
+    "compare.sizes": Annotated[
+        list[Share | PositiveInt | PerClass | Literal["all"]], Field(min_length=1), "a list like [50,20/class,all]"
+    ],
     # the Trainer
     "trainer.max_epochs": PositiveInt | Literal["auto"],
     "trainer.auto_epochs.steps": PositiveInt,

@@ -16,10 +16,15 @@ from math import nan, prod
 from pathlib import Path
 from typing import IO
 
-from ftlab.errors import UserError
+from ftlab.errors import StoppedError, UserError
+from ftlab.exits import guard
+from ftlab.files.writing import read_json, write_json
 from ftlab.overrides import parse
 from ftlab.starting import SWEEP
 from ftlab.yaml_text import loaded
+
+FOUND = "search.json"  # of a search: its trials
+SEARCH = "hydra_plugins.ftlab.Search"  # Hydra's name of the sweeper of ftlab/search/
 
 
 @dataclass(frozen=True)
@@ -44,20 +49,26 @@ def swept(sweep: Path) -> tuple[set[str], int | None]:
     """The keys that were typed with one value, and the number of jobs; None where a sweeper decides that by itself."""
     if not (sweep / SWEEP).is_file():
         return set(), None
-    hydra = loaded((sweep / SWEEP).read_text(encoding="utf-8"))["hydra"]
+    whole = loaded((sweep / SWEEP).read_text(encoding="utf-8"))
+    hydra, search = whole["hydra"], whole.get("sweep", {})
     typed, errors = parse(hydra["overrides"]["task"], True, frozenset())
     is_known = not errors and not hydra["sweeper"].get("params") and "BasicSweeper" in hydra["sweeper"]["_target_"]
-    return {one.key for one in typed if not one.sweep}, prod(len(one.values) for one in typed) if is_known else None
+    constant = {one.key for one in typed if not one.sweep}
+    if hydra["sweeper"]["_target_"] == SEARCH:
+        return constant, search["trials"] * search["seeds"]
+    return constant, prod(len(one.values) for one in typed) if is_known else None
 
 
 def run_job(run: Callable[[], float], job: Job) -> float:
     """The objective of one job for the sweeper; nan where the job failed, with failed.json in its folder."""
-    from ftlab.reports.jobs import line, row_of
+    from ftlab.reports.jobs import PRUNED, line, row_of
 
     title, value = job.title(), nan
     try:
         with quiet(title, job.draws):
             value = run()
+    except StoppedError as why:
+        write_json(job.folder / PRUNED, {"why": str(why), "overrides": list(job.overrides)})
     except Exception as error:
         text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         found = {"error": text, "overrides": list(job.overrides)}
@@ -115,15 +126,32 @@ class Last(TextIOBase):
         return len(text)
 
 
+def summed_up(code: int, folder: Path) -> int:
+    """The code of a multirun, whose jobs are shown in one table."""
+    if code == 130 or not (folder / SWEEP).is_file():
+        return code
+    summary = guard(lambda: finish(folder))
+    return code or summary
+
+
 def finish(folder: Path) -> int:
-    """Prints the table of all jobs, writes sweep.csv beside them; 1 where a job failed, else 0."""
+    """Prints the table of all jobs, writes sweep.csv, sweep.html and experiment/best.yaml beside them; 1 where a job
+    failed, else 0."""
     from rich.console import Console
 
+    from ftlab.reports.best import write_best
     from ftlab.reports.jobs import collect
     from ftlab.reports.sweep import print_sweep, write_csv
+    from ftlab.reports.sweep_page import write_sweep_page
 
     rows = collect(folder)
     print()
     print_sweep(rows, Console())
     write_csv(rows, folder / "sweep.csv")
+    search = read_json(folder / FOUND) if (folder / FOUND).is_file() else {}
+    again = write_best(rows, folder)
+    write_sweep_page(rows, folder / "sweep.html", folder.name, search, again)
+    print(f"\nsweep.html {folder / 'sweep.html'}")
+    if again:
+        print(f"the best again: {again}")
     return int(any(row["error"] is not None for row in rows))

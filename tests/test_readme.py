@@ -34,6 +34,7 @@ QUICK_EPOCHS = ("trainer.max_epochs=3",)  # also of a plan whose file is trained
 QUICK_SCENES = ("data.scenes=[12,4,4]",)
 DENSE = {"task=detection", "task=segmentation"}
 QUICK_MULTIRUN = ("trainer.max_epochs=2",)
+QUICK_COMPARISON = ("compare.seeds=2", "compare.strategies=[closed_form,head_only]", "trainer.max_epochs=2")
 QUICK_DIGITS = ("data.split=[0.9,0.05,0.05]",)  # fewer images to evaluate
 
 
@@ -62,6 +63,8 @@ def of_pages() -> Iterator[Any]:
 def quick(words: list[str]) -> list[str]:
     """The words of `ftlab train`, made quick; a resumed run has its words already."""
     keys = {word.split("=")[0] for word in words}
+    if words[0] == "compare":
+        return words if "runs" in keys else [*words, *QUICK, *QUICK_IMAGES, *QUICK_COMPARISON, *QUICK_DIGITS]
     if "plan.output" in keys:
         return [*words, *QUICK_EPOCHS]
     if words[0] != "train" or keys & {"--help", "--cfg", "resume"}:

@@ -52,7 +52,7 @@ def test_there_is_code_to_look_at() -> None:
 
 
 def test_hydra_stays_in_the_files_about_the_command_line() -> None:
-    assert outside("hydra", "cli.py", "composition.py", "config.py", "overrides.py", "run.py") == set()
+    assert outside("hydra", "cli.py", "composition.py", "config.py", "overrides.py", "run.py", "search/") == set()
 
 
 def test_lightning_stays_in_training() -> None:
@@ -82,12 +82,12 @@ FLOORS = (
     "backbones data",
     "heads sized survey",
     "matching model tasks",
-    "bundle evaluation freezing gradients optimizers",
+    "bundle evaluation freezing gradients optimizers watchers",
     "earlier",
     "cache predictor",
     "reports writers",
-    "assembly cache_command help_command picture_writers measuring prediction sweep",
-    "completion exports plan_tables",
+    "assembly cache_command comparing help_command picture_writers measuring prediction sweep",
+    "completion exports plan_tables search",
     "training",
     "continuing finishing refit",
     "cli planning",
@@ -124,7 +124,7 @@ def test_no_imports_run_in_a_circle() -> None:
 
 # The modes, and what puts a run together; everything behind takes plain typed values.
 AT_THE_DOOR = ("run", "cli", "composition", "config", "resume", "assembly", "survey", "planning", "run_settings",
-               "cache_command", "continuing", "earlier", "refit", "sized", "starting")  # fmt: skip
+               "cache_command", "comparing", "continuing", "earlier", "refit", "sized", "starting")  # fmt: skip
 
 
 def test_the_config_stops_at_the_door() -> None:

@@ -11,6 +11,7 @@ from ftlab.reports import numbers
 from ftlab.yaml_text import loaded
 
 ERROR_WIDTH = 200  # characters of a failed job's error in the terminal; the CSV file has all of it
+PRUNED = "pruned.json"  # in the folder of a job that a search has ended: why, and its overrides
 FIGURES = ("name", "mode", "objective", "test", "seconds", "peak_memory_bytes", "trainable_parameters")
 
 
@@ -18,9 +19,9 @@ def collect(sweep_dir: Path) -> list[dict[str, Any]]:
     """One row a job, in the order of their numbers.
 
     A row holds "job" (the folder's name), "overrides" (key to value, as text), "error" (None when the job ended well),
-    "split" (of the objective), "warnings" and FIGURES, all None when it failed. "test" is the objective's metric on the
-    test split, "trainable_parameters" are those of the phase that trains most, "peak_memory_bytes" the highest of all
-    phases.
+    "pruned" (why a search ended it; else None), "split" (of the objective), "samples" (of train), "warnings" and
+    FIGURES, all None when it failed. "test" is the objective's metric on the test split, "trainable_parameters" are
+    those of the phase that trains most, "peak_memory_bytes" the highest of all phases.
 
     Raises: UserError when the folder is missing or holds no job.
     """
@@ -34,6 +35,8 @@ def collect(sweep_dir: Path) -> list[dict[str, Any]]:
 
 def line(row: dict[str, Any]) -> str:
     """What came of a job, in one line; a failed one names the file that holds the rest."""
+    if row["pruned"] is not None:
+        return f"pruned: {row['pruned']}"
     if row["error"] is not None:
         return f"failed: {short_error(row['error'])}; see {row['folder'] / LOG}"
     is_judged = row["split"] is not None or row["objective"] is not None
@@ -53,7 +56,7 @@ def objective_of(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _is_job(path: Path) -> bool:
-    return any((path / name).exists() for name in ("report.json", "failed.json", ".hydra"))
+    return any((path / name).exists() for name in ("report.json", "failed.json", PRUNED, ".hydra"))
 
 
 def _job_order(path: Path) -> tuple[int, str]:
@@ -62,13 +65,16 @@ def _job_order(path: Path) -> tuple[int, str]:
 
 def row_of(job: Path) -> dict[str, Any]:
     """A job that ended well has a report, one that failed says why, one that was killed has neither."""
-    failed = job / "failed.json"
+    failed, ended = job / "failed.json", job / PRUNED
     texts: Iterable[str] = []
-    figures, error = dict.fromkeys((*FIGURES, "split", "warnings")), None
+    figures, error, pruned = dict.fromkeys((*FIGURES, "split", "samples", "warnings")), None, None
     try:
         if failed.is_file():
             content = read_json(failed)
             error, texts = str(content.get("error", "no error text")), content.get("overrides", [])
+        elif ended.is_file():
+            content = read_json(ended)
+            pruned, texts = str(content.get("why", "")), content.get("overrides", [])
         elif (job / "report.json").is_file():
             figures = _figures_of(read_report(job))
         else:
@@ -82,7 +88,7 @@ def row_of(job: Path) -> dict[str, Any]:
         except ValueError as broken:
             error = error or f"{saved}: {broken}"
     overrides = dict(map(_override, texts))
-    return {"job": job.name, "folder": job, "overrides": overrides, "error": error, **figures}
+    return {"job": job.name, "folder": job, "overrides": overrides, "error": error, "pruned": pruned, **figures}
 
 
 def _figures_of(report: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +99,7 @@ def _figures_of(report: dict[str, Any]) -> dict[str, Any]:
         "mode": objective["mode"],
         "objective": objective["value"],
         "split": objective.get("split"),
+        "samples": report.get("data", {}).get("sizes", {}).get("train"),
         "warnings": [*report.get("data", {}).get("warnings", []), *report.get("warnings", [])],
         "test": report["metrics"].get("test", {}).get(objective["name"]),
         "seconds": sum(report["seconds"].values()),

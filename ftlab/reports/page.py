@@ -32,7 +32,7 @@ def render(report: dict[str, Any], blocks: Sequence[Block], scales: Scales | Non
     from ftlab.reports.blocks.draw import joined, told
 
     told_frozen = frozen.rows(report["phases"])
-    return _template("page.html").render(
+    return template("page.html").render(
         report=report,
         subject=_subject(report),
         environment={**report["environment"], **_listed(report["environment"])},
@@ -59,7 +59,7 @@ def write_evaluation(report: dict[str, Any], blocks: Sequence[Block], main: str,
 
     drawn = {"blocks": joined(blocks), "told": set(told(blocks))}
     first = [main] if main in report["metrics"][report["split"]] else []
-    write_text(path, _template("evaluation.html").render(report=report, main=first, **drawn))
+    write_text(path, template("evaluation.html").render(report=report, main=first, **drawn))
 
 
 def _subject(report: dict[str, Any]) -> str:
@@ -74,7 +74,8 @@ def _listed(facts: dict[str, Any]) -> dict[str, str]:
     return {name: ", ".join(fact) or "none" for name, fact in facts.items() if isinstance(fact, list)}
 
 
-def _template(name: str) -> "Template":
+def template(name: str) -> "Template":
+    """A page's template, with the filters that all of them share."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

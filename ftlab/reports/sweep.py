@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
@@ -24,16 +24,16 @@ FIGURE = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 
 
 def ranked(rows: Sequence[dict[str, Any]], key: str = "objective") -> list[dict[str, Any]]:
-    """The best first, then those without a value of `key`, then those that failed; as they are where what they
-    optimise differs."""
+    """The best first, then those without a value of `key`, those that a search has ended, and those that failed; as
+    they are where what they optimise differs."""
     mode = _mode(rows, key)
     if mode is None:
         return list(rows)
     sign = -1 if mode == "max" else 1
 
-    def order(row: dict[str, Any]) -> tuple[bool, bool, float]:
-        failed = row.get("error") is not None
-        return failed, row[key] is None, 0.0 if row[key] is None else sign * row[key]
+    def order(row: dict[str, Any]) -> tuple[bool, bool, bool, float]:
+        failed, pruned = row.get("error") is not None, row.get("pruned") is not None
+        return failed, pruned, row[key] is None, 0.0 if row[key] is None else sign * row[key]
 
     return sorted(rows, key=order)
 
@@ -70,19 +70,23 @@ def over_seeds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     groups: dict[tuple[tuple[str, str], ...], list[dict[str, Any]]] = {}
     for row in rows:
-        setting = tuple((key, value) for key, value in row["overrides"].items() if key not in SEEDS)
-        groups.setdefault(setting, []).append(row)
+        groups.setdefault(tuple(setting_of(row).items()), []).append(row)
     if all(len(group) == 1 for group in groups.values()):
         return []
     return [_spread(dict(setting), group) for setting, group in groups.items()]
 
 
+def setting_of(row: Mapping[str, Any]) -> dict[str, str]:
+    """The overrides of a job without its seeds."""
+    return {key: value for key, value in row["overrides"].items() if key not in SEEDS}
+
+
 def print_sweep(rows: Sequence[dict[str, Any]], console: Console) -> None:
     """All jobs as a table, the best first; the errors of failed jobs and all warnings; where seeds differ, the settings
     with mean and spread over these, and then the best is the best of them: a lucky seed is no better setting."""
-    varied, objective, spread = _varied(rows), objective_of(rows), over_seeds(rows)
-    keys = [key for key in varied if key not in SEEDS]
-    console.print(_job_table(ranked(rows), varied, objective, None if spread else best(rows)))
+    keys_of, objective, spread = varied(rows), objective_of(rows), over_seeds(rows)
+    keys = [key for key in keys_of if key not in SEEDS]
+    console.print(_job_table(ranked(rows), keys_of, objective, None if spread else best(rows)))
     for row in rows:
         if row["error"] is not None:
             console.print(Text(f"folder {row['job']} failed: {short_error(row['error'])}", style="red"), soft_wrap=True)
@@ -96,7 +100,7 @@ def print_sweep(rows: Sequence[dict[str, Any]], console: Console) -> None:
 def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Write one line a job, a column an override; beside it sweep_summary.csv when the sweep varies the seed."""
     overrides = list(dict.fromkeys(key for row in rows for key in row["overrides"]))
-    header = ["job", *overrides, *FIGURES, "error"]
+    header = ["job", *overrides, *FIGURES, "error", *(["pruned"] if any(row["pruned"] for row in rows) else [])]
     write_text(path, _csv(header, ({**row["overrides"], **row} for row in rows)))
     if spread := over_seeds(rows):
         header = [
@@ -108,13 +112,14 @@ def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
             "test_std",
             "seeds",
             "failed",
+            "pruned",
             "undefined",
         ]
         lines = ({**group["overrides"], **group} for group in spread)
         write_text(Path(path).with_name("sweep_summary.csv"), _csv(header, lines))
 
 
-def _varied(rows: Sequence[dict[str, Any]]) -> list[str]:
+def varied(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Overrides that tell the jobs apart; all of them when nothing does."""
     keys = list(dict.fromkeys(key for row in rows for key in row["overrides"]))
     return [key for key in keys if len({row["overrides"].get(key) for row in rows}) > 1] or keys
@@ -125,21 +130,22 @@ def _settings(overrides: dict[str, str], keys: Sequence[str]) -> Text:
 
 
 def _job_table(
-    rows: Sequence[dict[str, Any]], varied: Sequence[str], objective: str, best: dict[str, Any] | None
+    rows: Sequence[dict[str, Any]], keys: Sequence[str], objective: str, best: dict[str, Any] | None
 ) -> Table:
     table = table_of("folder", "overrides", objective, "time", "memory", "trainable", "", left=("overrides", ""))
     objectives = numbers.figures(row["objective"] for row in rows)
     times = numbers.durations(row["seconds"] for row in rows)
     memories = numbers.memories(row["peak_memory_bytes"] for row in rows)
     for row, *cells in zip(rows, objectives, times, memories, strict=True):
-        failed = row["error"] is not None
-        is_best = best is not None and not failed and row["objective"] == best["objective"]  # several may be equal
-        cells = [cells[0], "", "", ""] if failed else [*cells, numbers.count(row["trainable_parameters"])]
+        failed, pruned = row["error"] is not None, row["pruned"] is not None
+        ended = failed or pruned
+        is_best = best is not None and not ended and row["objective"] == best["objective"]  # several may be equal
+        cells = [cells[0], "", "", ""] if ended else [*cells, numbers.count(row["trainable_parameters"])]
         table.add_row(
             row["job"],
-            _settings(row["overrides"], varied),
+            _settings(row["overrides"], keys),
             *cells,
-            Text("failed", style="red") if failed else _mark(row["objective"], is_best),
+            Text("failed", style="red") if failed else "pruned" if pruned else _mark(row["objective"], is_best),
             style="bold" if is_best else None,
         )
     return table
@@ -182,7 +188,7 @@ def _merged(texts: Sequence[str]) -> str:
 
 def _undefined(rows: Sequence[dict[str, Any]], objective: str) -> list[str]:
     """What is to be said of jobs that ended well without an objective, or without its figure on test."""
-    ended = [row for row in rows if row["error"] is None]
+    ended = [row for row in rows if row["error"] is None and row["pruned"] is None]
     tested = any(row["test"] is not None for row in ended)
     lost = {
         objective: [row["job"] for row in ended if row["objective"] is None],
@@ -207,13 +213,14 @@ def _spread(overrides: dict[str, str], group: Sequence[dict[str, Any]]) -> dict[
         "test_std": stdev(tests) if len(tests) > 1 else None,
         "seeds": len(values),
         "failed": sum(row["error"] is not None for row in group),
-        "undefined": sum(row["error"] is None and row["objective"] is None for row in group),
+        "pruned": sum(row["pruned"] is not None for row in group),
+        "undefined": sum(row["error"] is None and row["pruned"] is None and row["objective"] is None for row in group),
     }
 
 
 def _spread_table(spread: Sequence[dict[str, Any]], keys: Sequence[str], objective: str) -> Table:
     tested = any(group["test_mean"] is not None for group in spread)
-    lost = ("failed", *(("undefined",) if any(group["undefined"] for group in spread) else ()))
+    lost = ("failed", *(key for key in ("pruned", "undefined") if any(group[key] for group in spread)))
     left = ("over seeds", "")
     table = table_of("over seeds", objective, *(["test"] if tested else []), "seeds", *lost, "", left=left)
     whole, fewer = by_mean(spread)

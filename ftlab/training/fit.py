@@ -23,6 +23,7 @@ from ftlab.inputs.images.transforms import mix
 from ftlab.reports.intervals import no_better
 from ftlab.resume import is_unasked, went_on
 from ftlab.run_settings import RunSettings
+from ftlab.search.pruning import pruning_of
 from ftlab.strategies.base import prolonged_by
 from ftlab.tasks.base import Task
 from ftlab.tasks.monitor import Monitor, monitor_of
@@ -48,6 +49,7 @@ from ftlab.training.saving.nonfinite import warnings as recovered
 from ftlab.training.saving.recovery import Recovery
 from ftlab.training.trials.compiling import Compiling, clear_errors
 from ftlab.training.trials.out_of_memory import out_of_memory
+from ftlab.training.watching import Watching
 
 WORST = 24  # samples in the gallery of the report
 WITHOUT_WEIGHTS = {"pretrained": False, "weights": None, "checkpointing": False}  # of a backbone in a bundle
@@ -86,8 +88,7 @@ def prepare(
     parts: Parts, settings: RunSettings, make_data: Callable[..., DataModule], folder: Path, console: Console
 ) -> tuple[Trainer, FineTuner]:
     checkpoints = folder / "checkpoints"
-    interruptions = Interruptions()
-    unfreezing = Unfreezing(checkpoints)
+    interruptions, unfreezing = Interruptions(), Unfreezing(checkpoints)
     recovery = Recovery(settings.on_nonfinite, checkpoints, unfreezing)
     trainer = trainers.build(
         settings.trainer,
@@ -102,6 +103,7 @@ def prepare(
             recovery,
             EqualRanks(),
             EpochLines(console),
+            Watching(pruning_of(folder)),
             interruptions,
             Checkpoints(checkpoints, interruptions, **asdict(settings.checkpoint)),
         ],
@@ -155,8 +157,7 @@ class Fitted:
         """What report.json says, but for times and config."""
         from ftlab.plan_tables import plan_table, stage_table
 
-        tuner, parts = self.finetuner, self.parts
-        values = tuner.losses
+        tuner, parts, values = self.finetuner, self.parts, self.finetuner.losses
         figures = {split: evaluation.figures() for split, evaluation in evaluations.items()}
         metrics = {split: found[0] for split, found in figures.items()}
         undefined = {f"{split}: {text}": 1 for split, (_, found) in figures.items() for text in found} | tuner.warned
