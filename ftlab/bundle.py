@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -28,6 +28,7 @@ SCHEMA_VERSION = 1
 BEFORE = {"multilabel": "labels", "regression": "numbers"}  # kinds of targets of bundles that name none, by their task
 WEIGHTS, DESCRIPTION = "model.safetensors", "bundle.json"
 TIMM = "config.json"  # the name under which timm looks for it
+CARD = "README.md"  # that the hub shows
 FILES = ("tokenizer.json",)  # of a preprocessing, beside these
 HEAD_PREFIX = "ftlab_head."
 
@@ -114,10 +115,17 @@ def restore(model: Model, found: Mapping[str, Tensor], where: Path) -> None:
     model.backbone.model.load_state_dict({name: found[name] for name in model.backbone.model.state_dict()})
 
 
-def save(folder: Path, model: Model, description: Description, membership: record.Membership | None = None) -> None:
+def save(
+    folder: Path,
+    model: Model,
+    description: Description,
+    membership: record.Membership | None = None,
+    card: Callable[[bool], str] | None = None,
+) -> None:
     """Write the files of a bundle; one that is there already, of the same run before it went on, is replaced.
 
-    `membership`: the split of the data that it was trained on, which predictions do not need.
+    `membership`: the split of the data that it was trained on, which predictions do not need. `card`: what a person
+    reads, given whether timm reads the folder.
     """
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -132,6 +140,8 @@ def save(folder: Path, model: Model, description: Description, membership: recor
     shutil.copymode(partial / DESCRIPTION, partial / WEIGHTS)  # safetensors lets nobody else read what it writes
     if membership is not None:
         record.write(partial, membership)
+    if card is not None:
+        (partial / CARD).write_text(card(files[TIMM] is not None), encoding="utf8")
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
