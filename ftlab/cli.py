@@ -5,7 +5,7 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -253,7 +253,7 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
     stop_if(problems(config, mode))  # again: a sweeper may have chosen values that nobody typed
     # torch comes with ftlab.run: seconds that a list of files does not need
     with uncollected():
-        run = import_module("ftlab.cache_command" if mode == "cache" else "ftlab.run")
+        run = import_module(MODULES.get(mode, "ftlab.run"))
         if mode == "train":
             import_module("ftlab.training.fit")
     if mode == "train":
@@ -263,36 +263,17 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
     return getattr(run, mode)(config)
 
 
-# Plain functions of this module, which launchers of other processes can pickle by name.
+# A plain function of this module, which launchers of other processes can pickle by name.
 def train_job(config: Any) -> Any:
     return _job("train", config)
 
 
-def check_job(config: Any) -> Any:
-    return _job("check", config)
+def _of(mode: str) -> Callable[[Any], Any]:
+    def job(config: Any) -> Any:
+        return _job(mode, config)
+
+    return job
 
 
-def plan_job(config: Any) -> Any:
-    return _job("plan", config)
-
-
-def evaluate_job(config: Any) -> Any:
-    return _job("evaluate", config)
-
-
-def predict_job(config: Any) -> Any:
-    return _job("predict", config)
-
-
-def cache_job(config: Any) -> Any:
-    return _job("cache", config)
-
-
-JOBS = {
-    "train": train_job,
-    "check": check_job,
-    "plan": plan_job,
-    "evaluate": evaluate_job,
-    "predict": predict_job,
-    "cache": cache_job,
-}
+JOBS = {mode: train_job if mode == "train" else _of(mode) for mode in MODES if mode != "help"}
+MODULES = {"cache": "ftlab.cache_command", "export": "ftlab.export_command"}  # of the modes that are not in ftlab.run

@@ -8,6 +8,7 @@ MODES = {
     "plan": "print which stage trains when, and at which rate",
     "evaluate": "the metrics of a bundle on some data",
     "predict": "one JSON line an image, a row of a table or a sequence",
+    "export": "the network of a bundle as a file that runs without ftlab",
     "cache": "what is kept on disk between runs, listed or removed",
     "help": "the manual, page by page, and what each key means",
 }

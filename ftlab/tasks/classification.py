@@ -197,10 +197,13 @@ class Classification(Task):
             "calibration": diagnosis.section(split, self.temperature),
         }
 
+    def calibrated(self, predictions: Tensor) -> Tensor:
+        return tempered(predictions, self.temperature)
+
     def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:
         """Figures are of probabilities as they are; what is said is calibrated."""
         classes = self.classes
-        top = tempered(predictions, self.temperature).topk(min(top_k, self.num_outputs), dim=1)
+        top = self.calibrated(predictions).topk(min(top_k, self.num_outputs), dim=1)
         return [
             {
                 "class": classes[places[0]],
@@ -213,7 +216,7 @@ class Classification(Task):
     def flat(self, record: Mapping[str, Any], prediction: Tensor) -> dict[str, Any]:
         """With the probability of each class in place of the most probable ones."""
         kept = {key: value for key, value in record.items() if key != "top"}
-        chances = tempered(prediction[None], self.temperature)[0]
+        chances = self.calibrated(prediction[None])[0]
         return {**kept, "probabilities": dict(zip(self.classes, chances.tolist(), strict=True))}
 
     def worst(self, predictions: Tensor, targets: Tensor) -> list[dict[str, Any]]:
