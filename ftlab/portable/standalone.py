@@ -17,7 +17,7 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 HERE = Path(__file__).parent
-WAYS = {"nearest": Image.NEAREST, "bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
+WAYS = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 LONGEST = 4  # of a strip no more than 4 times what is needed is resized
 
 
@@ -66,7 +66,7 @@ def said(answers, told):
     if told["task"] == "multilabel":
         labels = [name for name, one in by_class.items() if one > told["threshold"]]
         return {"labels": labels, "probabilities": by_class}
-    best = max(by_class, key=by_class.get)
+    best = max(by_class, key=by_class.__getitem__)
     return {"class": best, "probability": by_class[best], "probabilities": by_class}
 
 
