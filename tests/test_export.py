@@ -21,7 +21,7 @@ from ftlab.portable.network import portable
 from tests.conftest import Command
 
 pytest.importorskip("onnxruntime", reason="needs ftlab[export]")
-QUICK = ["trainer.max_epochs=1", "trainer.accelerator=cpu", "cache=off"]
+QUICK = ["trainer.accelerator=cpu", "cache=off"]
 IMAGES = [
     "subset=40",
     "data.image_size=[32,48]",
@@ -116,18 +116,16 @@ def test_a_program_of_torch_takes_any_number_of_samples(bundle: Path, tmp_path: 
     ],
 )
 def test_numbers_of_a_table_are_in_their_own_units(words: list[str], names: list[str], tmp_path: Path) -> None:
-    report = ftlab.train(compose([*words, *QUICK]), tmp_path / "run")
+    report = ftlab.train(compose([*words, *QUICK, "trainer.max_epochs=2"]), tmp_path / "run")
     assert report["data"]["targets"] == names
     bundle = tmp_path / "run/bundle"
     folder = exported(bundle, tmp_path / "out")
     said = by_itself(folder, folder / "example.npz")
-    told = json.loads((bundle / "bundle.json").read_text())["config"]["data"]
     assert all(set(one) == {"file", "row", *names} for one in said)
     with np.load(folder / "example.npz") as arrays:
         assert [[one[name] for name in names] for one in said] == [
             pytest.approx(row.ravel().tolist(), rel=1e-4) for row in arrays["answers"]
         ]
-    assert told["_target_"]
 
 
 def test_a_file_that_says_something_else_is_refused(bundle: Path) -> None:
