@@ -52,7 +52,7 @@ class Portable(nn.Module):
 
 def portable(predictor: Predictor) -> Portable:
     """Raises: UserError for a task whose answers are no single tensor."""
-    found = Portable(predictor).eval()
+    found = Portable(predictor).eval().requires_grad_(False)  # members of an ensemble answer apart while they learn
     with torch.inference_mode():
         answers: Any = found(*found.inputs(predictor.preprocessing.stack([predictor.preprocessing.blank()] * 2)))
     if not isinstance(answers, Tensor):
