@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -28,6 +28,7 @@ SCHEMA_VERSION = 1
 BEFORE = {"multilabel": "labels", "regression": "numbers"}  # kinds of targets of bundles that name none, by their task
 WEIGHTS, DESCRIPTION = "model.safetensors", "bundle.json"
 LIBRARY = "config.json"  # the name under which timm and transformers look for it
+CARD = "README.md"  # that the hub shows
 FILES = ("tokenizer.json",)  # of a preprocessing, beside these
 HEAD_PREFIX = "ftlab_head."
 
@@ -104,6 +105,13 @@ def for_library(model: Model, description: Description) -> dict[str, dict[str, A
     return model.backbone.library_files(model.backbone.model, classes, description.preprocessing)
 
 
+def reader(described: Mapping[str, Any] | None) -> str | None:
+    """The library that a config.json is for."""
+    if described is None:
+        return None
+    return "transformers" if "model_type" in described else "timm"
+
+
 def restore(model: Model, found: Mapping[str, Tensor], where: Path) -> None:
     """Load what `tensors` made. Raises: UserError naming the tensors that do not fit."""
     wanted = tensors(model)
@@ -124,10 +132,17 @@ def restore(model: Model, found: Mapping[str, Tensor], where: Path) -> None:
     model.backbone.model.load_state_dict({name: found[name] for name in model.backbone.model.state_dict()})
 
 
-def save(folder: Path, model: Model, description: Description, membership: record.Membership | None = None) -> None:
+def save(
+    folder: Path,
+    model: Model,
+    description: Description,
+    membership: record.Membership | None = None,
+    card: Callable[[str | None], str] | None = None,
+) -> None:
     """Write the files of a bundle; one that is there already, of the same run before it went on, is replaced.
 
-    `membership`: the split of the data that it was trained on, which predictions do not need.
+    `membership`: the split of the data that it was trained on, which predictions do not need. `card`: what a person
+    reads, given which library reads the folder too.
     """
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -142,6 +157,8 @@ def save(folder: Path, model: Model, description: Description, membership: recor
     shutil.copymode(partial / DESCRIPTION, partial / WEIGHTS)  # safetensors lets nobody else read what it writes
     if membership is not None:
         record.write(partial, membership)
+    if card is not None:
+        (partial / CARD).write_text(card(reader(files.get(LIBRARY))), encoding="utf8")
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)

@@ -5,7 +5,7 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -23,7 +23,9 @@ from ftlab.streams import make_printable
 # .hydra/ is written by the first process of a new run only; where one goes on, by ftlab.run, once nothing is refused.
 RUN_DIR = "hydra.run.dir"
 SILENT = "hydra.output_subdir=null"
-HOMES = {"cache": "ftlab.cache_command", "compare": "ftlab.comparing"}  # of modes that are no run
+HOMES = {  # of modes that are no run
+    "cache": "ftlab.cache_command", "compare": "ftlab.comparing", "export": "ftlab.export_command",
+}  # fmt: skip
 OTHERS = (SILENT, "hydra/job_logging=stdout")  # processes that torchrun or srun has started beside the first: no log
 
 
@@ -259,41 +261,16 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
     return getattr(run, mode)(config)
 
 
-# Plain functions of this module, which launchers of other processes can pickle by name.
+# A plain function of this module, which launchers of other processes can pickle by name.
 def train_job(config: Any) -> Any:
     return _job("train", config)
 
 
-def check_job(config: Any) -> Any:
-    return _job("check", config)
+def _of(mode: str) -> Callable[[Any], Any]:
+    def job(config: Any) -> Any:
+        return _job(mode, config)
+
+    return job
 
 
-def plan_job(config: Any) -> Any:
-    return _job("plan", config)
-
-
-def evaluate_job(config: Any) -> Any:
-    return _job("evaluate", config)
-
-
-def predict_job(config: Any) -> Any:
-    return _job("predict", config)
-
-
-def cache_job(config: Any) -> Any:
-    return _job("cache", config)
-
-
-def compare_job(config: Any) -> Any:
-    return _job("compare", config)
-
-
-JOBS = {
-    "train": train_job,
-    "check": check_job,
-    "plan": plan_job,
-    "evaluate": evaluate_job,
-    "predict": predict_job,
-    "cache": cache_job,
-    "compare": compare_job,
-}
+JOBS = {mode: train_job if mode == "train" else _of(mode) for mode in MODES if mode != "help"}

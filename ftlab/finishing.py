@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +32,13 @@ def leave(
     The page is of the first of the `fits`, the bundle holds the last.
     """
     from ftlab import bundle as bundles
+    from ftlab.reports.card import card
     from ftlab.reports.page import write_page
 
     first, last = fits[0], fits[-1]
-    bundles.save(folder / "bundle", last.parts.model, last.description(report, **own), last.parts.membership)
+    description = last.description(report, **own)
+    told = partial(card, report, description.preprocessing.get("kind", ""))
+    bundles.save(folder / "bundle", last.parts.model, description, last.parts.membership, told)
     write_page(report, first.blocks(report, evaluations), first.parts.task.scales, folder / "report.html")
     write_json(folder / "report.json", report)
 

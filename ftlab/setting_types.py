@@ -101,7 +101,7 @@ TYPES: dict[str, Any] = {
     "num_workers": NonNegativeInt,
     "top_k": PositiveInt,
     "score": Probability | None,
-    "format": Literal["coco", "yolo", "masks", "overlay"] | None,
+    "format": Literal["coco", "yolo", "masks", "overlay", "onnx", "torch_export"] | None,  # each mode takes its own
     "settings": dict[str, Any],
     # data
     "data.root": Path | None,

@@ -13,6 +13,7 @@ import pytest
 import timm
 import timm.data
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -225,7 +226,7 @@ def test_to_timm_says_what_timm_lacks() -> None:
 def test_nothing_in_a_bundle_is_a_pickle(trained: Trained) -> None:
     bundle = trained[0] / "bundle"
     assert {file.name for file in bundle.iterdir()} == {
-        "model.safetensors", "bundle.json", "config.json", "split.safetensors"
+        "model.safetensors", "bundle.json", "config.json", "split.safetensors", "README.md"
     }  # fmt: skip
     content = (bundle / "model.safetensors").read_bytes()
     assert not zipfile.is_zipfile(bundle / "model.safetensors")
@@ -235,6 +236,31 @@ def test_nothing_in_a_bundle_is_a_pickle(trained: Trained) -> None:
     assert described["schema_version"] == 1
     kept = {"classes": [str(digit) for digit in range(10)], "counts": [6] * 10}
     assert described["targets"] == {"kind": "classes", "train_samples": 60, **kept}
+
+
+# Its model card
+
+
+def test_every_figure_of_a_run_comes_back_from_its_card_as_the_report_has_it(trained: Trained) -> None:
+    folder, report = trained
+    found = ModelCard.load(folder / "bundle" / "README.md").data
+    figures = {(one.dataset_split, one.metric_type): one.metric_value for one in found.eval_results}
+    assert figures == {
+        (split, name): value
+        for split, metrics in report["metrics"].items()
+        for name, value in metrics.items()
+        if value is not None
+    }
+    assert (found.library_name, found.pipeline_tag) == ("timm", "image-classification")
+
+
+def test_a_person_reads_the_figures_with_their_intervals_the_data_and_what_trained(trained: Trained) -> None:
+    folder, report = trained
+    text = (folder / "bundle" / "README.md").read_text()
+    low, high = report["intervals"]["test"]["accuracy"]
+    assert f"{report['metrics']['test']['accuracy']:.4f} ({low:.4f} to {high:.4f})" in text
+    assert all(f"{size:,} {split}" in text for split, size in report["data"]["sizes"].items())
+    assert all(f"| {phase['name']} |" in text for phase in report["phases"])
 
 
 # Evaluation of a bundle

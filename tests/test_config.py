@@ -102,7 +102,11 @@ def test_the_quick_reader_of_conf_gives_what_hydras_gives() -> None:
 
 @pytest.mark.parametrize("mode", JOBS)
 def test_every_mode_composes(mode: str) -> None:
-    required = {"evaluate": ["bundle=b"], "predict": ["bundle=b", "input=i"]}
+    required = {
+        "evaluate": ["bundle=b"],
+        "predict": ["bundle=b", "input=i"],
+        "export": ["bundle=b", "output=o"],
+    }
     config = compose(required.get(mode), mode)
     assert "hydra" not in config
 

@@ -211,6 +211,7 @@ def test_a_run_leaves_what_the_table_says(place: Path) -> None:
         "model.safetensors": "bundle",
         "bundle.json": "bundle",
         "config.json": "bundle",
+        "README.md": "bundle",
     }
     for name in names:
         folder = inside.get(name, "checkpoints" if name.endswith(".ckpt") else ".")

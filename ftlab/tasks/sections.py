@@ -27,6 +27,7 @@ from ftlab.tasks.box_section import detection
 from ftlab.tasks.confusion import ClassFigures, Matrix, from_labels, per_class, worst_pairs
 
 Report = Mapping[str, Any]
+CALIBRATION_BINS = 15  # of ftlab.tasks.calibration, which needs torch
 DRAWN_AT_MOST = 12  # targets; a picture has about 60 kB
 
 
@@ -111,9 +112,34 @@ def means_of(classes: int, background: str | None) -> str:
     return f"iou and dice are means over all {classes} classes, '{background}' among them; {left}."
 
 
+def calibration(report: Report) -> list[Block]:
+    """How often answers are right beside how sure they are."""
+    found = report["calibration"]
+    if not found["bins"]:
+        return []
+    sure, right, samples = ([one[name] for one in found["bins"]] for name in ("sure", "right", "samples"))
+    edges = [place / CALIBRATION_BINS for place in range(CALIBRATION_BINS + 1)]
+    counts = dict(zip((round(one["from"] * CALIBRATION_BINS) for one in found["bins"]), samples, strict=True))
+    marks = (Line((0, 1), (0, 1), thin=True), Line(sure, right, dots=True))
+    heights = Histogram(edges, [counts.get(place, 0) for place in range(CALIBRATION_BINS)])
+    before, eased = found.get("before"), ""
+    if before is not None:
+        eased = f", {before:.4f} before the outputs were divided by the temperature {found['temperature']:.3f}"
+    caption = (
+        "On the line an answer that is sure by 0.8 is right in 8 of 10 cases; below it answers are too sure. "
+        f"Expected calibration error: {found['error']:.4f}{eased}."
+    )
+    panels = (
+        Axes(marks, "right answers", "how sure", "share that is right"),
+        Axes((heights,), "answers", "how sure", "samples"),
+    )
+    return [Heading(f"How sure, {found['split']}"), Chart(panels, "Right answers by how sure they are", caption)]
+
+
 SECTIONS: dict[str, Callable[[Report], list[Block]]] = {
     "residuals": residuals,
     "confusion": confusion,
+    "calibration": calibration,
     "labels": labels,
     "detection": detection,
     "segments": segments,

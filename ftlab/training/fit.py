@@ -172,6 +172,7 @@ class Fitted:
             "backbone": {
                 "name": parts.model.backbone.name,
                 "weights": str(parts.model.backbone.loaded),
+                "licence": parts.model.backbone.loaded.licence,
                 "surgery": parts.model.backbone.loaded.surgery,
                 "parameters": sum(p.numel() for p in parts.model.backbone.parameters()),
             },

@@ -242,7 +242,7 @@ def test_the_confusion_matrix_is_scikit_learns() -> None:
         found.update(logits[part], batch_of(targets[part], part.start))
     assert found.diagnosis is not None
     expected = sk.confusion_matrix(targets.numpy(), logits.argmax(1).numpy(), labels=range(K))
-    assert found.diagnosis.compute().tolist() == expected.tolist()
+    assert found.diagnosis.compute().matrix.tolist() == expected.tolist()
 
 
 # Records
