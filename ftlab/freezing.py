@@ -22,7 +22,8 @@ def owners(model: Model) -> dict[str, set[str]]:
     """The stages that each module belongs to, by the module's name.
 
     A module belongs to the stages of the parameters below it. One without parameters (dropout, drop path) belongs to
-    its closest ancestor that lies in one stage, else to the stage of the parameters registered before it.
+    its closest ancestor that lies in one stage, else to the stage of the parameters registered before it. Where the
+    backbone says that its containers rest, what of it holds several stages belongs to the first one alone.
     """
     stages, parameters = model.stages, dict(model.named_parameters())
     stage_of = {id(parameters[name]): stage.name for stage in stages for name in stage.parameters}
@@ -32,10 +33,11 @@ def owners(model: Model) -> dict[str, set[str]]:
         for end in (0, *(place for place, letter in enumerate(name) if letter == "."), len(name)):
             below[name[:end]].update(its)
     found: dict[str, set[str]] = {}
-    before = {stages[0].name}
+    first = before = {stages[0].name}
     for name, its in own.items():
         parent = found[name.rpartition(".")[0]] if name else set()
-        found[name] = below[name] or (parent if len(parent) == 1 else before)
+        rests = len(below[name]) > 1 and name.startswith("backbone.") and model.backbone.containers_rest
+        found[name] = first if rests else below[name] or (parent if len(parent) == 1 else before)
         before = {its[-1]} if its else before
     return found
 

@@ -69,6 +69,9 @@ class Backbone(nn.Module, ABC):
     num_features: int  # channels of the pooled vector, after the neck
     default_pool: str  # the pooling that the network was trained with: average | token | last
     preprocessing: InputPreprocessing | None  # what its weights were trained on; None where the data fits it
+    # Whether a module that holds several stages drops out values or layers itself, before the first of them or of all:
+    # then it is frozen with the first stage.
+    containers_rest: bool = False
     loaded: Loaded  # where the weights come from, and what of them was kept, for the report
     model: Any  # the network itself, an nn.Module, under the names that its own library gives
     passes_inputs: bool = (

@@ -148,6 +148,8 @@ class TimmBackbone(Backbone):
         if self._until:
             raise UserError(f"backbone.until={self._until}: the head says where the network ends, by head.strides")
         blank = self.preprocessing.blank()["images"][None].to(next(self.model.parameters()).device)
+        if not self._fixed_size:
+            blank = levels_of.rounded(blank)
         self._places, levels = levels_of.end_at_strides(self.model, self.name, strides, blank)
         self.stages = stages_of(self.model, "model", self._granularity)
         self.classifier_name = None  # timm builds no such network with a classifier

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ftlab.backbones import hub
 from ftlab.backbones import weights as weights_of
@@ -31,6 +32,7 @@ class TextBackbone(Backbone):
     """Its stages are what comes before the blocks, and each block; a norm behind them belongs to the last."""
 
     takes = "text"
+    containers_rest = True
     preprocessing: TextPreprocessing | None
 
     def __init__(
@@ -61,9 +63,8 @@ class TextBackbone(Backbone):
             self.preprocessing = prepared(source, tokenizer, settings)  # None: a bundle has its own
         self.path = longest_list(self.model, name)
         fixed(self.model)
-        self.after, self.more = behind(self.model, self.path, self._run)
+        self.after, self.more, self.num_features = behind(self.model, self.path, self._run)
         self.stages = stages_of(self.model, self.path, self.after)
-        self.num_features = hidden_size(settings)
         self.is_causal = any(getattr(part, "is_causal", False) for part in self.model.modules())
         self.default_pool = "last" if self.is_causal else "average"
         self.no_weight_decay = frozenset()
@@ -230,9 +231,20 @@ def longest_list(model: nn.Module, name: str) -> str:
     return max(outermost, key=lambda path: outermost[path])
 
 
+class Unpadded(TorchFunctionMode):
+    """On meta a network that asks for values of its tokens or masks, which have none there, is answered as for one text
+    without padding: all of a mask holds, and no token is that of padding."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in (Tensor.__bool__, Tensor.__contains__) and args[0].is_meta:
+            return function is Tensor.__bool__
+        return function(*args, **(kwargs or {}))
+
+
 @torch.no_grad()
-def behind(model: nn.Module, path: str, run: Any) -> tuple[frozenset[str], int | None]:
-    """Names of the parameters of what runs after the last block, and what a block gives as blocks.Skip says it."""
+def behind(model: nn.Module, path: str, run: Any) -> tuple[frozenset[str], int | None, int]:
+    """Names of the parameters of what runs after the last block, what a block gives as blocks.Skip says it, and how
+    wide the hidden states (b, t, c) are that come out."""
     blocks = model.get_submodule(path)
     seen: list[str] = []
     gave: list[Any] = []
@@ -244,7 +256,8 @@ def behind(model: nn.Module, path: str, run: Any) -> tuple[frozenset[str], int |
     two = torch.full((1, 2), 3, device=device)  # no id that stands for padding
     was = model.training
     try:
-        run(model.eval(), two, None, two * 0)  # a mask would be asked for its values, which meta has none of
+        with Unpadded():
+            width = run(model.eval(), two, None, two * 0).shape[-1]
     finally:
         model.train(was)
         for hook in hooks:
@@ -252,7 +265,7 @@ def behind(model: nn.Module, path: str, run: Any) -> tuple[frozenset[str], int |
     late = set(seen[len(seen) - seen[::-1].index("") :]) - set(seen[: seen.index("")])
     above = {name for name in late if path.startswith(f"{name}.") or any(is_in(other, name) for other in (path,))}
     more = len(gave[0]) - 1 if isinstance(gave[0], tuple) else None
-    return frozenset(n for name in late - above for n in names_below(model, name)), more
+    return frozenset(n for name in late - above for n in names_below(model, name)), more, width
 
 
 def fixed(model: nn.Module) -> None:
@@ -282,10 +295,3 @@ def stages_of(model: nn.Module, path: str, after: frozenset[str]) -> tuple[Stage
         own += [name for name in names if name in after] if number == count - 1 else []
         found.append(Stage(f"{path}.{number}", tuple(f"model.{name}" for name in own)))
     return tuple(found)
-
-
-def hidden_size(settings: Any) -> int:
-    for key in ("hidden_size", "d_model", "dim", "n_embd"):
-        if isinstance(getattr(settings, key, None), int):
-            return int(getattr(settings, key))
-    raise UserError("the network does not say how wide its hidden states are (hidden_size)")

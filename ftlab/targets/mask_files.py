@@ -156,7 +156,11 @@ class MaskFiles(MaskRows):
 
 def classes_of(given: Mapping[str, object] | Sequence[str]) -> dict[str, Mark]:
     """Names of classes, each with its mark: as given, or its place. Raises: UserError for what is no mark."""
-    pairs = given.items() if isinstance(given, Mapping) else [(name, place) for place, name in enumerate(given)]
+    pairs = list(given.items()) if isinstance(given, Mapping) else [(name, place) for place, name in enumerate(given)]
+    named = [str(name) for name, _ in pairs]
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"data.classes: the class '{twice}' is there twice; give each its own name")
     return {str(name): as_mark(mark, f"data.classes: {name}") for name, mark in pairs}
 
 
@@ -172,6 +176,7 @@ def as_mark(value: object, key: str) -> Mark:
 
 def classes_in(path: Path) -> dict[str, Mark]:
     """Of a file with a class a line: NAME, or NAME and its number or three of its colour, before or behind the name.
+    A line that begins with # is a comment.
 
     Raises: UserError naming file and line.
     """
@@ -184,7 +189,11 @@ def classes_in(path: Path) -> dict[str, Mark]:
         cells = line.replace(",", " ").replace(";", " ").replace("\t", " ").split()
         numbers = [int(cell) for cell in cells if cell.isdecimal()]
         name = " ".join(cell for cell in cells if not cell.isdecimal())
-        if not cells or (not found and name.lower() in ("name r g b", "r g b name", "class r g b", "name value")):
+        if (
+            not cells
+            or cells[0].startswith("#")
+            or (not found and name.lower() in ("name r g b", "r g b name", "class r g b", "name value"))
+        ):
             continue
         place = f"{printable(path)}, line {number}"
         if not name or len(numbers) not in (0, 1, 3) or name in found:

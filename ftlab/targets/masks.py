@@ -133,7 +133,8 @@ class Masks(Target):
         """
         if tuple(one.shape) != (size := tuple(frame.raw.tolist())):
             raise UserError(f"the mask has {one.shape[0]} x {one.shape[1]} pixels, its image {size[0]} x {size[1]}")
-        return warped(one, frame.inverse(), self.ignore)
+        wide = one.long() if self.ignore < 0 else one  # a byte would hold -1 as 255, which may be a class
+        return warped(wide, frame.inverse(), self.ignore)
 
     def together(self, several: Sequence[Tensor], windows: Sequence[Window], size: Size) -> Tensor:
         whole = torch.full(size, self.ignore, dtype=several[0].dtype)
@@ -182,7 +183,7 @@ def renumber(mask: Tensor, places: Tensor, classes: int) -> Tensor:
     if int(tally(mask, before)[-1]):
         raise UserError(f"a mask holds values that are no class; accepted: 0 to {before - 1}, and {ignored(before)}")
     table = torch.cat([places, torch.tensor([ignored(classes)])])
-    moved = table[torch.where(mask == ignored(before), before, mask.long())]
+    moved = table[torch.where(mask.long() == ignored(before), before, mask.long())]
     return moved.to(torch.uint8) if classes <= MANY else moved
 
 

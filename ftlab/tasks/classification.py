@@ -90,7 +90,8 @@ class Classification(Task):
         """Sum of the losses under targets (b, k) that are probabilities, as mixup makes them."""
         smooth = chances * (1 - self.label_smoothing) + self.label_smoothing / self.num_outputs
         logs = functional.log_softmax(outputs, dim=1)
-        terms = -smooth * logs * (1 - logs.exp()) ** self.focal_gamma
+        unsure = (1 - logs.exp()).clamp(min=torch.finfo(logs.dtype).tiny)  # a power below 1 has no gradient at 0
+        terms = -smooth * logs * unsure**self.focal_gamma
         return (terms if self.class_weights is None else terms * self.class_weights).sum()
 
     def refuses_convex(self) -> str | None:

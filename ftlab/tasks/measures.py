@@ -121,7 +121,7 @@ class PixelConfusion(Metric):
 
     def update(self, shares: Tensor, true: Tensor) -> None:
         """shares (b, k, k) of the pixels of each true class that each class was chosen for, true (b, k) pixels."""
-        self.confusion += (shares * true[..., None]).round().long().sum(0)
+        self.confusion += (shares.double() * true[..., None]).round().long().sum(0)
 
     def compute(self) -> Tensor:
         return self.confusion

@@ -45,7 +45,8 @@ def pixel_losses(logs: Tensor, truth: Tensor, losses: Mapping[str, float], gamma
     if weight := losses.get("cross_entropy"):
         terms = terms - weight * own
     if weight := losses.get("focal"):
-        terms = terms - weight * own * (1 - own.exp()) ** gamma
+        unsure = (1 - own.exp()).clamp(min=torch.finfo(own.dtype).tiny)  # a power below 1 has no gradient at 0
+        terms = terms - weight * own * unsure**gamma
     return terms
 
 

@@ -71,12 +71,13 @@ class Segmentation(Task):
         counted = batch.targets != self.ignore
         truth = batch.targets.long().masked_fill(~counted, 0)
         logs = pixels.enlarged(outputs, truth.shape[-2:]).log_softmax(1)
-        weights = self.class_weights[truth] * counted
+        of_classes = self.class_weights.float()  # a run in half precision holds it so, where a sum of pixels overflows
+        weights = of_classes[truth] * counted
         terms = weights * pixels.pixel_losses(logs, truth, self.losses, self.focal_gamma)
         if "dice" not in self.losses:
             return terms.sum() / pixels.UNIT, weights.sum() / pixels.UNIT
         of_images = terms.sum((1, 2)) / weights.sum((1, 2)).clamp(min=1e-12)
-        dice = pixels.dice_losses(logs, truth, counted, self.class_weights)
+        dice = pixels.dice_losses(logs, truth, counted, of_classes)
         return (of_images + self.losses["dice"] * dice).sum(), (weights.sum((1, 2)) > 0).float().sum()
 
     def predictions(self, outputs: Tensor) -> Tensor:
@@ -103,7 +104,7 @@ class Segmentation(Task):
         each true class. Shares, since those of a trivial predictor are the same in each image."""
         found = pixels.confusions(self.chosen(predictions, targets.shape[-2:]), targets, self.num_outputs)
         true = found.sum(2)
-        return found / true.clamp(min=1)[..., None], true
+        return found.double() / true.clamp(min=1)[..., None], true  # else in the run's precision, which may be half
 
     def metrics(self, samples: int) -> "MetricCollection":
         from torchmetrics import MetricCollection

@@ -61,6 +61,19 @@ def test_the_network_is_cut_at_what_the_levels_need_and_gives_the_same_bits(froz
         assert [maps.shape for maps in kept] == [maps.shape for maps in whole.levels]  # and nothing more
 
 
+@pytest.mark.parametrize("size", [40, 65, (40, 70)])
+def test_a_level_has_its_stride_whatever_the_size_of_the_images(size):
+    backbone = TimmBackbone("tf_efficientnet_lite0", pretrained=False, image_size=size, meta=True)
+    of_64 = TimmBackbone("tf_efficientnet_lite0", pretrained=False, image_size=64, meta=True)
+    assert backbone.hand_out((8, 16, 32)) == of_64.hand_out((8, 16, 32))
+
+
+def test_strides_that_do_not_rise_are_refused():
+    backbone = TimmBackbone("resnet10t", pretrained=False, meta=True)
+    with pytest.raises(UserError, match=r"head.strides=\[16, 8\]: each must be larger than the one before"):
+        backbone.hand_out((16, 8))
+
+
 def test_who_asks_for_maps_says_where_the_network_ends():
     backbone = TimmBackbone("resnet10t", pretrained=False, until="layer2")
     with pytest.raises(UserError, match=r"backbone.until=layer2: the head says where the network ends"):
@@ -72,6 +85,20 @@ def test_a_pyramid_gives_every_stride_that_is_asked_for(levels):
     pyramid = Pyramid([Level(*one) for one in levels], (4, 8, 16, 32, 64), width=16)
     maps = pyramid([torch.randn(2, channels, 128 // stride, 128 // stride) for channels, stride in levels])
     assert [tuple(one.shape) for one in maps] == [(2, 16, 128 // s, 128 // s) for s in (4, 8, 16, 32, 64)]
+
+
+@pytest.mark.parametrize(("level", "strides"), [(32, (64, 128)), (16, (4, 8)), (16, (8,)), (16, (16, 32))])
+def test_a_pyramid_of_one_level_gives_the_strides_that_are_asked_for_alone_and_uses_all_of_itself(level, strides):
+    pyramid = Pyramid([Level(24, level)], strides, width=16)
+    maps = pyramid([torch.randn(2, 24, 256 // level, 256 // level)])
+    assert [tuple(one.shape[2:]) for one in maps] == [(256 // s, 256 // s) for s in strides]
+    sum(one.square().sum() for one in maps).backward()
+    assert [name for name, parameter in pyramid.named_parameters() if parameter.grad is None] == []
+
+
+def test_a_pyramid_has_no_gaps():
+    with pytest.raises(UserError, match=r"head.strides=\[8, 16, 32\]: none may lack between the backbone's, \[8, 32\]"):
+        Pyramid([Level(8, 8), Level(8, 32)], (8, 16, 32), 16)
 
 
 def test_strides_of_a_pyramid_double():

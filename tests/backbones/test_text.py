@@ -7,6 +7,9 @@ from ftlab.backbones.pooling import pool
 from ftlab.backbones.text import TextBackbone
 from ftlab.batch import Batch
 from ftlab.errors import UserError
+from ftlab.freezing import freeze
+from ftlab.heads.linear import Linear
+from ftlab.model import Model
 from tests.backbones.texts import FAMILIES, tokenizer
 
 TEXTS = ["a b c d e f g", "x", ("q r", "s t u v")]
@@ -68,6 +71,59 @@ def test_behind_the_freeze_border_it_goes_on_with_the_same_bits_and_the_same_gra
         (features.tokens * weights).sum().backward()
         found.append({name: p.grad for name, p in backbone.named_parameters() if name in trainable})
     assert all(torch.equal(found[0][n], found[1][n]) for n in trainable if found[1][n] is not None)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in NOT_CUT])
+def test_in_training_too_what_is_frozen_gives_the_bits_of_evaluation(family):
+    backbone, batch = made(family)
+    with torch.no_grad():
+        kept = backbone.cut(set(backbone.stages[-1].parameters))[0](*backbone.inputs(batch))
+        model = Model(backbone, Linear(backbone.num_features, 2, backbone.default_pool))
+        freeze(model, (model.addresses[-2], model.addresses[-1]), "train")
+        prefix, suffix = backbone.cut(set(backbone.stages[-1].parameters))
+        assert torch.equal(prefix(*backbone.inputs(batch))[-1], kept[-1])
+        torch.manual_seed(1)
+        whole = backbone(batch)
+        torch.manual_seed(1)
+        assert torch.equal(suffix(*kept).tokens, whole.tokens)
+
+
+def test_what_drops_out_before_the_blocks_rests_with_the_embeddings_though_blocks_train_that_it_holds():
+    backbone, batch = made("t5")
+    model = Model(backbone, Linear(backbone.num_features, 2, backbone.default_pool))
+    given = []
+    backbone.model.get_submodule(backbone.path)[-1].register_forward_pre_hook(lambda _, args: given.append(args[0]))
+    freeze(model, (model.addresses[-2], model.addresses[-1]), "train")
+    with torch.no_grad():
+        backbone(batch), backbone(batch)
+        freeze(model, model.addresses, "train")
+        backbone(batch)
+    assert torch.equal(given[0], given[1])
+    assert not torch.equal(given[0], given[2])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_on_meta_it_is_the_same_network(family):
+    backbone, _ = made(family)
+    settings = {"model_type": family, **FAMILIES[family]}
+    planned = TextBackbone(family, pretrained=False, config=settings, tokenizer=tokenizer(), meta=True)
+    assert planned.stages == backbone.stages
+    assert (planned.after, planned.more) == (backbone.after, backbone.more)
+    assert planned.num_features == backbone.num_features
+
+
+@pytest.mark.parametrize("family", ["deberta-v2", "bart"])
+def test_a_saved_network_is_read_with_the_attention_that_it_has(family, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    backbone, batch = made(family)
+    whole = transformers.AutoModel.from_config(backbone.model.config)
+    whole.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text(tokenizer())
+    network = whole.eval().get_encoder() if family == "bart" else whole.eval()
+    tokens, mask, _ = backbone.inputs(batch)
+    with torch.no_grad():
+        theirs = network(input_ids=tokens, attention_mask=mask.long())[0]
+        assert torch.equal(TextBackbone(str(tmp_path)).eval()(batch).tokens, theirs)
 
 
 def test_a_network_that_hands_more_than_hidden_states_from_block_to_block_is_not_cut_there():

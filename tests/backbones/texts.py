@@ -33,6 +33,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "gpt2": {"n_embd": 32, "n_layer": 3, "n_head": 4, "vocab_size": 100, "n_positions": 64, **OWN_IDS},
     "llama": LLAMA,
     "qwen2": LLAMA,
+    "phi": BERT | OWN_IDS | {"embd_pdrop": 0.3},
+    "opt": BERT | OWN_IDS | {"ffn_dim": 48, "word_embed_proj_dim": 16},
+    "m2m_100": BART | {"encoder_layerdrop": 1.0},
 }  # fmt: skip
 
 

@@ -168,6 +168,7 @@ def test_masks_of_files_are_picked_joined_and_renumbered(tmp_path):
     [
         ({"a": 0, "b": 0}, "'a' has the 0 of another class"),
         ({"a": 0, "b": [1, 2, 3]}, "some classes have colours and some have numbers"),
+        (["a", "b", "a"], "the class 'a' is there twice"),
         ({"a": -1}, r"data.classes: a=-1: accepted is a number from 0, or a colour"),
         ({"a": [1, 2, 300]}, "accepted is a number from 0, or a colour"),
         ("nowhere.txt", "data.classes=nowhere.txt: cannot be read"),
@@ -176,6 +177,28 @@ def test_masks_of_files_are_picked_joined_and_renumbered(tmp_path):
 def test_classes_that_cannot_be_are_refused(tmp_path, classes, said):
     with pytest.raises(UserError, match=said):
         survey(tmp_path, classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("classes", "ignore", "said"),
+    [
+        (
+            CLASSES,
+            255,
+            r"data.ignore=255: the classes are colours; accepted is one, such as \[255, 255, 255\], or null",
+        ),
+        (["a", "b"], [0, 0, 0], r"data.ignore=\[0, 0, 0\]: the classes are numbers; accepted is one, or null"),
+        (None, [0, 0, 0], "the classes are numbers"),
+    ],
+)
+def test_what_counts_for_nothing_is_of_the_sort_of_the_classes(tmp_path, classes, ignore, said):
+    with pytest.raises(UserError, match=said):
+        survey(tmp_path, classes=classes, ignore=ignore)
+
+
+def test_a_file_of_classes_may_hold_comments(tmp_path):
+    (tmp_path / "c.txt").write_text("# what there is\nroad\n#\nsky\n")
+    assert MaskFolder(str(tmp_path), SPLIT, classes=str(tmp_path / "c.txt")).classes == {"road": 0, "sky": 1}
 
 
 def test_a_line_of_classes_that_cannot_be_read_is_named(tmp_path):

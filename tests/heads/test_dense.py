@@ -110,6 +110,9 @@ def test_anchors_are_matched_as_the_paper_says():
     assert retinanet.match(anchors, parts((0, 0, 10, 10))).tolist() == [0, IGNORED, NONE, NONE, 0]
     far = both(parts((0, 0, 10, 10)), parts((36, 0, 46, 10)))  # the best anchor of a box is its own with any overlap
     assert retinanet.match(anchors, far).tolist() == [0, IGNORED, NONE, 1, 0]
+    apart = both(parts((0, 0, 10, 10)), parts((100, 0, 110, 10)))  # that no anchor touches
+    assert retinanet.match(anchors, apart).tolist() == [0, IGNORED, NONE, NONE, 0]
+    assert retinanet.match(anchors, parts((100, 0, 110, 10))).tolist() == [NONE] * 5
     crowd = both(crowded(parts((26, 0, 60, 60))), parts((0, 0, 10, 10)))
     assert retinanet.match(anchors, crowd).tolist() == [1, IGNORED, NONE, IGNORED, 1]
     assert retinanet.match(anchors, parts()).tolist() == [NONE] * 5
@@ -153,6 +156,27 @@ def test_at_first_a_place_says_of_each_class_that_it_is_hardly_there(name):
     logits = asked(HEADS[name]()).logits.detach()
     assert logits.shape[::2] == (2, 3)
     assert float(logits.sigmoid().mean()) == pytest.approx(0.01, abs=0.005)
+
+
+@pytest.fixture(params=[torch.float64, torch.float16], ids=str)
+def dtype(request):
+    """As a trainer of that precision sets it around each step."""
+    torch.set_default_dtype(request.param)
+    yield request.param
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_places_are_of_full_precision_in_a_run_of_any(name, dtype):
+    head, size = HEADS[name](), (32, 8 * 400)  # of the places in half precision those beyond 2,048 are even pixels
+    maps = tuple(torch.zeros(1, level.channels, *(side // level.stride for side in size)) for level in LEVELS)
+    outputs = head(Features(levels=maps), Batch(None, torch.arange(1), {"images": torch.zeros(1, 3, *size)}))
+    (there,) = [part for name, part in outputs._asdict().items() if name in ("places", "anchors", "cells")]
+    assert there.dtype == torch.float32
+    middle = (there[:, 0] + there[:, -2]) / 2
+    stride = 16 if name == "dense_grid" else 8
+    assert float(middle.max()) == 8 * 400 - stride / 2
+    assert [one["boxes"].dtype for one in outputs.found(0.0, 0.5, 3)] == [torch.float32]
 
 
 def test_what_is_told_is_found_again():

@@ -95,6 +95,10 @@ def test_more_than_255_classes_need_more_than_a_byte():
     masks = ArrayMasks(np.array([[[255, 299, -1]], [[300, 0, 0]]]))
     assert (masks[0].dtype, masks[0].tolist()) == (torch.int64, [[255, 299, -1]])
     assert list(Masks(classes).faults(masks)) == [1]
+    of_256, bytes_of = Masks(classes[:256]), column([[255, 0]])  # where 255 is a class
+    kept = of_256.follow(bytes_of[0], Frame.of(((1.0, 0, 1), (0, 1.0, 0)), (1, 2), (1, 3)))
+    assert kept.tolist() == [[-1, 255, 0]]
+    assert of_256.moved(bytes_of, Masks(("x", *classes[:256])))[0].tolist() == [[256, 1]]
     moved = Masks(CLASSES).moved(column([[2, 255]]), Masks((*classes, *CLASSES)))
     assert (moved[0].dtype, moved[0].tolist()) == (torch.int64, [[302, -1]])
 

@@ -99,6 +99,15 @@ def test_focal_loss_is_minus_alpha_times_one_minus_p_to_gamma_times_log_p(gamma:
     torch.testing.assert_close(weight, alpha.sum())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_focal_loss_of_any_gamma_has_a_gradient_where_a_sample_is_sure(dtype: torch.dtype) -> None:
+    task = Classification(spec(), loss="focal", focal_gamma=0.5)
+    logits = (50 * torch.eye(7)).to(dtype).requires_grad_()
+    task.loss(logits, batch_of(torch.arange(7)))[0].backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
 def test_gamma_counts_for_the_focal_loss_only() -> None:
     logits, targets = samples(10)
     plain, sharp = Classification(spec()), Classification(spec(), focal_gamma=5.0)

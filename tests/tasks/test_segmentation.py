@@ -76,6 +76,29 @@ def test_the_background_is_found_by_its_usual_names_where_one_class_has_such_a_n
     assert background_of(None, classes) is None
 
 
+def test_in_half_precision_too_each_pixel_counts_and_large_images_have_a_loss():
+    own, whole = task(loss=["cross_entropy", "dice"]), torch.zeros(1, 300, 300, dtype=torch.int64)
+    whole[0, :150] = 1  # 45,000 pixels, more than half precision can add up
+    whole[0, 0, 0] = 2
+    outputs = torch.zeros(1, 3, 30, 30)
+    wanted = own.loss(outputs, batch(whole))
+    torch.set_default_dtype(torch.float16)  # as a trainer of that precision does around each step
+    try:
+        found = own.half().loss(outputs.half(), batch(whole))
+        metric = own.diagnosis()
+        metric.update(*own.compared(certain(whole), batch(whole).targets))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert [float(part) for part in found] == pytest.approx([float(part) for part in wanted])
+    assert metric.compute().tolist() == [[45000, 0, 0], [0, 44999, 0], [0, 0, 1]]
+
+
+def test_a_focal_loss_of_any_gamma_has_a_gradient_where_a_pixel_is_sure():
+    outputs = certain(TRUE[:1]).requires_grad_()
+    task(loss="focal", focal_gamma=0.5).loss(outputs, batch(TRUE[:1]))[0].backward()
+    assert outputs.grad.isfinite().all()
+
+
 def test_a_class_that_is_neither_true_nor_chosen_is_in_no_mean():
     found = Evaluation(task(), 1, shared=False)
     found.update(certain(TRUE[:1]), batch(TRUE[:1]))

@@ -168,15 +168,16 @@ def splits_of(read: Reading, sharing: Sharing, seed: int) -> Splits:
     judge, faults = Judge(sharing.outside), []
     kept: dict[str, list[tuple[Picture, Parts]]] = {split: [] for split in SPLITS}
     for one in _listed_once(read.pictures):
-        found = one.fault or judge.boxes(one)
+        found = one.fault or (BLANK if sharing.masked else judge.boxes(one))
         if isinstance(found, Fault):
             faults.append(found)
         else:
             kept[one.split].append((one, found))
     if sharing.learned and not kept["train"]:
         raise UserError(faults[0].reason if faults else f"{printable(sharing.root)}: no image is of the train split")
-    samples, problems = _samples(kept, sharing)
-    target = Masks((GROUND, *read.classes)) if sharing.masked else Boxes(read.classes)
+    classes = (GROUND, *(name for name in read.classes if name != GROUND)) if sharing.masked else read.classes
+    samples, problems = _samples(kept, sharing, [classes.index(name) for name in read.classes])
+    target = Masks(classes) if sharing.masked else Boxes(classes)
     train, val, test = samples["train"], samples.get("val"), samples.get("test")
     train, val, test, said = complete(target, train, val, test, sharing.split, seed)
     problems = [*read.problems, *judge.problems(), *problems]
@@ -196,20 +197,19 @@ def _listed_once(pictures: Sequence[Picture]) -> list[Picture]:
 
 
 def _samples(
-    kept: dict[str, list[tuple[Picture, Parts]]], sharing: Sharing
+    kept: dict[str, list[tuple[Picture, Parts]]], sharing: Sharing, numbers: Sequence[int]
 ) -> tuple[dict[str, Samples], list[Problem]]:
-    """Those of each split that is there, train always."""
+    """Those of each split that is there, train always. numbers: in masks, of each class that files name."""
     several = {}
     for split, pairs in kept.items():
         paths = [one.path for one, _ in pairs]
-        column = _drawings(pairs) if sharing.masked else Ragged.of([parts for _, parts in pairs], BLANK)
+        column = _drawings(pairs, numbers) if sharing.masked else Ragged.of([parts for _, parts in pairs], BLANK)
         if pairs or split == "train":
             several[split] = Samples(ImageFiles(paths), column, [printable(path) for path in paths])
     return grouped(several, sharing.groups, sharing.root) if sharing.groups else (several, [])
 
 
-def _drawings(pairs: Sequence[tuple[Picture, Parts]]) -> OutlineMasks:
-    """Class 0 is the ground."""
-    return OutlineMasks(
-        [Drawing(one.size, tuple((mark.label + 1, mark.outline, mark.place) for mark in one.marks)) for one, _ in pairs]
-    )
+def _drawings(pairs: Sequence[tuple[Picture, Parts]], numbers: Sequence[int]) -> OutlineMasks:
+    """Class 0 is the ground, which files may name too."""
+    parts = [[(numbers[mark.label], mark.outline, mark.place) for mark in one.marks] for one, _ in pairs]
+    return OutlineMasks([Drawing(one.size, tuple(own)) for (one, _), own in zip(pairs, parts, strict=True)])

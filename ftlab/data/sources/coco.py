@@ -4,6 +4,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class Coco(Source):
 
     def survey(self, seed: int) -> Splits:
         root = existing_folder(self.root)
-        files = {split: _File(path) for split, path in _files(root, self.files).items()}
+        files = {split: _File(path) for split, path in _files(root, self.files, self.learned).items()}
         if self.learned and "train" not in files:
             raise UserError(f"data.train: no file of train beside {', '.join(files)}; give data.train=FILE")
         classes = next(iter(files.values())).classes
@@ -59,22 +60,28 @@ class Coco(Source):
         for split, file in files.items():
             if file.classes != classes:
                 raise file.error("its categories are not those of the first file; give all the same ids and names")
-            read.pictures += file.pictures(split, _folder(root, self.images, file), masked)
+            read.pictures += file.pictures(split, _folder(root, self.images, file), masked, list(classes))
             read.problems += problem(
                 "annotations are of images that are not listed", "warning", file.lost, "they are left out"
             )
         return splits_of(read, Sharing(root, self.split, self.outside, self.groups, self.learned, masked), seed)
 
 
-def _files(root: Path, typed: Mapping[str, str | None]) -> dict[str, Path]:
-    """The file of each split. Raises: UserError where there is none, or several that may be it."""
-    if any(typed.values()):
-        return {split: root / name for split, name in typed.items() if name}
+def _files(root: Path, typed: Mapping[str, str | None], learned: bool) -> dict[str, Path]:
+    """The file of each split, those that are not typed found beside the others; where nothing is learned, of what is
+    typed nothing is missing. Raises: UserError where there is none, or several that may be it."""
+    given = {split: root / name for split, name in typed.items() if name}
+    if given and not learned:
+        return given
     found: dict[str, Path] = {}
     for split, words in WORDS.items():
-        there = [path for word in words for form in USUAL for path in sorted(root.glob(form.format(word)))]
+        if split in given:
+            found[split] = given[split]
+            continue
+        usual = (path for word in words for form in USUAL for path in sorted(root.glob(form.format(word))))
+        there = [path for path in usual if path not in given.values()]
         if not there and split == "train":
-            there = [root / name for name in OF_ALL if (root / name).is_file()]
+            there = [root / name for name in OF_ALL if (root / name).is_file() and root / name not in given.values()]
         if len(there) > 1:
             raise UserError(f"data.{split}: {printable(there[0])} or {printable(there[1])}? Set data.{split}=FILE")
         found |= {split: there[0]} if there else {}
@@ -166,8 +173,9 @@ class _File:
             raise self.error("its 'categories' are empty")
         return found
 
-    def pictures(self, split: str, folder: Path, masked: bool) -> Iterator[Picture]:
-        labels = {key: place for place, key in enumerate(self.classes)}
+    def pictures(self, split: str, folder: Path, masked: bool, ids: Sequence[Any]) -> Iterator[Picture]:
+        """ids: of the categories, in the order of the classes, which another file may have in another one."""
+        labels = {key: place for place, key in enumerate(ids)}
         for key, node in self.images.items():
             name, told = node.get("file_name"), (node.get("height"), node.get("width"))
             if not isinstance(name, str) or not name:
@@ -176,12 +184,14 @@ class _File:
                 yield Picture(folder / f"image {key}", split, fault=fault)
                 continue
             known: Size | None = told if all(isinstance(side, int) for side in told) else None  # type: ignore[assignment]
-            marks = [_mark(one, labels, masked) for one in self.entries[key]]
-            yield picture(folder / name, split, measured(folder / name, known), marks)
+            size = measured(folder / name, known)
+            marks = [_mark(one, labels, size if masked else None) for one in self.entries[key]]
+            yield picture(folder / name, split, size, marks)
 
 
-def _mark(entry: _Entry, labels: Mapping[Any, int], masked: bool) -> Mark | Fault:
-    node, place = entry.node, entry.place
+def _mark(entry: _Entry, labels: Mapping[Any, int], size: Size | Fault | None) -> Mark | Fault:
+    """size: of the image where a mask is drawn of the segmentation; else None."""
+    node, place, masked = entry.node, entry.place, size is not None
     category = node.get("category_id")
     if not isinstance(category, int | str) or category not in labels:
         known = ", ".join(str(key) for key in list(labels)[:20])
@@ -196,7 +206,7 @@ def _mark(entry: _Entry, labels: Mapping[Any, int], masked: bool) -> Mark | Faul
         return Fault(place, kind, f"{place}: {said}")
     try:
         if masked:
-            _around(outline)
+            _drawable(outline, size)
     except ValueError as error:
         return Fault(place, "annotations have a broken segmentation", f"{place}: {error}")
     return Mark(box, labels[category], place, bool(node.get("iscrowd")), outline)
@@ -208,6 +218,15 @@ def _box(node: Node) -> Box:
         return _around(node.get("segmentation"))
     left, top, width, height = _numbers(node["bbox"], "bbox", 4)
     return left, top, left + width, top + height
+
+
+def _drawable(outline: Any, size: Size | Fault | None) -> None:
+    """Raises: ValueError for an outline of which no mask of an image of `size` can be drawn."""
+    if not all(map(isfinite, _around(outline))):
+        raise ValueError("its segmentation holds a number that is not finite")
+    if isinstance(outline, Mapping) and isinstance(size, tuple) and tuple(map(int, outline["size"])) != size:
+        height, width = outline["size"]
+        raise ValueError(f"its mask has {width} x {height} pixels, the image {size[1]} x {size[0]}")
 
 
 def _around(outline: Any) -> Box:

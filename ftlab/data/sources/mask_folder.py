@@ -61,7 +61,11 @@ class MaskFolder(Source):
         """
         self.root, self.split, self.images, self.masks, self.mask_suffix = root, split, images, masks, mask_suffix
         self.classes = None if classes is None else read_classes(classes)
-        self.ignore = ignore
+        self.ignore = ignore if ignore in (None, AUTO) else as_mark(ignore, "data.ignore")
+        coloured = any(isinstance(mark, tuple) for mark in (self.classes or {}).values())
+        if self.ignore not in (None, AUTO) and isinstance(self.ignore, tuple) != coloured:
+            sort = "colours; accepted is one, such as [255, 255, 255]" if coloured else "numbers; accepted is one"
+            raise UserError(f"data.ignore={ignore}: the classes are {sort}, or null")
         self.groups = None if group_pattern is None else GroupPattern(group_pattern)
 
     def survey(self, seed: int) -> Splits:
@@ -136,10 +140,9 @@ class MaskFolder(Source):
         if self.ignore == AUTO:
             usable = USUAL not in marks.values() and not any(isinstance(mark, tuple) for mark in marks.values())
             return USUAL if usable else None
-        mark = as_mark(self.ignore, "data.ignore")
-        if mark in marks.values():
+        if self.ignore in marks.values():
             raise UserError(f"data.ignore={self.ignore}: is a class too; leave it out of data.classes, or ignore=null")
-        return mark
+        return self.ignore  # type: ignore[return-value]  # neither AUTO nor None
 
 
 def key(path: Path, folder: Path) -> str:

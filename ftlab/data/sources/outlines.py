@@ -5,6 +5,7 @@ Shapes: h height, w width, p points of a polygon.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,7 @@ from torch import Tensor
 from ftlab.data.sources.run_lengths import mask_of
 from ftlab.errors import UserError
 from ftlab.frames import Size
-from ftlab.targets.mask_rows import MaskRows
-from ftlab.targets.masks import renumber
+from ftlab.targets.mask_rows import MANY, MaskRows, digest, renumber
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,15 @@ class Drawing:
     size: Size  # of the image
     parts: tuple[tuple[int, Any, str], ...]  # number of the class, COCO's segmentation, and its place in a file
 
+    @cached_property
+    def seen(self) -> tuple[dict[int, int], str]:
+        """Pixels of each class that is there, and MaskRows.digest: drawn once for all that is asked of a mask."""
+        mask = drawn(self)
+        return dict(zip(*(part.tolist() for part in mask.unique(return_counts=True)), strict=True)), digest(mask)
+
 
 class OutlineMasks(MaskRows):
-    """uint8 masks; the smaller of two outlines lies upon the larger one."""
+    """The smaller of two outlines lies upon the larger one."""
 
     def __init__(self, drawings: Sequence[Drawing], numbers: tuple[Tensor, int] | None = None) -> None:
         self.drawings = list(drawings)
@@ -39,6 +45,17 @@ class OutlineMasks(MaskRows):
     def __getitem__(self, place: int) -> Tensor:
         mask = drawn(self.drawings[place])
         return mask if self.numbers is None else renumber(mask, *self.numbers)
+
+    def tally(self, classes: int) -> Tensor:
+        found = torch.zeros(len(self), classes + 1, dtype=torch.int64)
+        for row, drawing in enumerate(self.drawings):
+            for number, pixels in drawing.seen[0].items():
+                now = number if self.numbers is None else int(self.numbers[0][number])
+                found[row, min(now, classes)] += pixels
+        return found
+
+    def digest(self, place: int) -> str:
+        return self.drawings[place].seen[1] if self.numbers is None else super().digest(place)
 
     def select(self, places: Tensor) -> "OutlineMasks":
         return OutlineMasks([self.drawings[place] for place in places.tolist()], self.numbers)
@@ -53,9 +70,13 @@ class OutlineMasks(MaskRows):
 
 
 def drawn(drawing: Drawing) -> Tensor:
-    """(h, w) uint8. Raises: UserError for a part that is no outline, or of another size."""
+    """(h, w) uint8, or int64 where a class has a number that needs more.
+
+    Raises: UserError for a part that is no outline, or of another size.
+    """
     pieces = [(number, shape(outline, drawing.size, place)) for number, outline, place in drawing.parts]
-    mask = np.zeros(drawing.size, np.uint8)
+    most = max((number for number, _, _ in drawing.parts), default=0)
+    mask = np.zeros(drawing.size, np.uint8 if most < MANY else np.int64)
     for number, inside in sorted(pieces, key=lambda piece: -int(piece[1].sum())):
         mask[inside] = number
     return torch.from_numpy(mask)

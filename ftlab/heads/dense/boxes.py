@@ -75,7 +75,7 @@ def extent(batch: Batch) -> tuple[Tensor, tuple[int, int]]:
 def middles(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """(h * v, 2) where x and y of the middle of each place of maps (b, c, h, v) lie in images of `size`."""
     y, x = (
-        (torch.arange(count, device=maps.device) + 0.5) * (side / count)
+        (torch.arange(count, dtype=torch.float32, device=maps.device) + 0.5) * (side / count)
         for count, side in zip(maps.shape[-2:], size, strict=True)
     )
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).flatten(0, 1)

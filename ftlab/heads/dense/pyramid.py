@@ -25,7 +25,7 @@ class Pyramid(nn.Module):
     """
 
     def __init__(self, levels: Sequence[Level], strides: Sequence[int], width: int) -> None:
-        """Raises: UserError for strides that do not double."""
+        """Raises: UserError for strides that do not double, in a row or among the levels."""
         super().__init__()
         if any(b != 2 * a for a, b in pairwise(strides)) or strides[0] < 1:
             raise UserError(f"head.strides={list(strides)}: each must be twice the one before, for example [8, 16, 32]")
@@ -38,7 +38,14 @@ class Pyramid(nn.Module):
             *(one.channels for one in levels),
         ]
         self.mixed = FeaturePyramidNetwork(channels, width)
-        self.coarser = len(strides) - len(channels)
+        there = [*finer, *(one.stride for one in levels)]
+        if any(b != 2 * a for a, b in pairwise(there)):
+            raise UserError(f"head.strides={list(strides)}: none may lack between the backbone's, {there}")
+        self.coarser = max(0, (strides[-1] // there[-1]).bit_length() - 1)
+        there += [there[-1] * 2**step for step in range(1, self.coarser + 1)]
+        self.kept = [there.index(stride) for stride in strides]
+        if there[-1] > strides[-1]:
+            self.mixed.layer_blocks[-1] = nn.Identity()  # the level is mixed into the finer ones, and is none itself
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """(b, c, h, v) each to (b, w, h, v), one for each of `strides`."""
@@ -46,7 +53,7 @@ class Pyramid(nn.Module):
         found = list(self.mixed({str(place): maps for place, maps in enumerate(given)}).values())
         for _ in range(self.coarser):
             found.append(max_pool2d(found[-1], 1, stride=2))
-        return found
+        return [found[place] for place in self.kept]
 
 
 def enlarged(channels: int, factor: int) -> nn.Sequential:

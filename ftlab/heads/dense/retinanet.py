@@ -46,8 +46,11 @@ class Anchors(NamedTuple):
 def match(anchors: Tensor, one: Parts) -> Tensor:
     """(p,) the box that each anchor overlaps most, as MATCHER says, NONE, or IGNORED between and in crowds."""
     single = torch.where(~one["crowd"])[0]
+    overlaps = box_iou(one["boxes"][single], anchors)
+    touched = (overlaps > 0).any(1)  # of a box that no anchor touches the best one is every anchor
+    single, overlaps = single[touched], overlaps[touched]
     if len(single):
-        places = MATCHER(box_iou(one["boxes"][single], anchors))
+        places = MATCHER(overlaps)
         matched = torch.where(places >= 0, single[places.clamp(min=0)], places)  # its numbers below 0 are ours
     else:
         matched = torch.full_like(anchors[:, 0], NONE, dtype=torch.int64)

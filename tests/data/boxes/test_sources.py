@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ftlab.data.base import Samples, Splits
-from ftlab.data.sources.outlines import polygon
+from ftlab.data.sources.outlines import drawn, polygon
 from ftlab.data.sources.run_lengths import around, mask_of
 from ftlab.errors import UserError
 from tests.data.boxes.made import ALL, BOXES, SIZES, coco, coco_node, image, voc, voc_text, yolo, yolo_lines
@@ -90,6 +90,26 @@ def test_files_of_coco_for_each_split_are_found_or_named(tmp_path: Path):
     assert "valid" in splits.val.names[0]
     source.files = {"train": "valid/_annotations.coco.json", "val": None, "test": None}
     assert "valid" in source.survey(0).train.names[0]
+
+
+def test_a_file_that_is_typed_leaves_the_others_to_be_found_and_is_none_of_them(tmp_path: Path):
+    source = coco(tmp_path)
+    for split in ("train", "val"):
+        path = tmp_path / "annotations" / f"instances_{split}2017.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(coco_node()))
+    source.files["train"] = "annotations/instances_train2017.json"
+    assert {split: len(part) for split, part in source.survey(0).parts().items()} == {"train": 2, "val": 2}
+    source.files = {"train": "annotations/instances_val2017.json", "val": None, "test": None}
+    assert list(source.survey(0).parts()) == ["train"]
+
+
+def test_a_class_has_one_number_whatever_the_order_of_the_categories_in_a_file(tmp_path: Path):
+    node = coco_node()
+    (tmp_path / "v.json").write_text(json.dumps({**node, "categories": node["categories"][::-1]}))
+    splits = coco(tmp_path, node, train="annotations.json", val="v.json").survey(0)
+    assert told(splits, splits.val) == told(splits, splits.train)
+    assert {label for boxes in told(splits, splits.val).values() for label, _ in boxes} == {"cat", "dog"}
 
 
 def test_coco_ids_are_of_any_order_and_crowds_and_empty_images_are_kept(tmp_path: Path):
@@ -234,12 +254,64 @@ def test_masks_are_drawn_of_segmentations_the_smaller_upon_the_larger(tmp_path: 
     assert torch.equal(other.train.targets[0], renumbered[splits.train.targets[0].long()])
 
 
+def outlined(root: Path, names: list[str], boxes: list[tuple[int, list[float]]]) -> Splits:
+    """Masks of rectangles in a.png, whose numbers are those of the categories."""
+    node = coco_node()
+    node["categories"] = [{"id": place, "name": name} for place, name in enumerate(names)]
+    node["annotations"] = [
+        {"image_id": 9, "category_id": of, "bbox": [x, y, r - x, b - y], "segmentation": [[x, y, r, y, r, b, x, b]]}
+        for of, (x, y, r, b) in boxes
+    ]
+    source = coco(root, node)
+    source.target_kind = "masks"
+    return source.survey(0)
+
+
+def test_a_category_that_is_called_background_is_the_ground(tmp_path: Path):
+    splits = outlined(tmp_path, ["background", "cat"], [(1, [0, 0, 40, 30]), (0, [4, 4, 8, 8])])
+    assert splits.target.classes == ("background", "cat")
+    expected = torch.ones(30, 40, dtype=torch.uint8)
+    expected[4:8, 4:8] = 0
+    assert torch.equal(splits.train.targets[splits.train.names.index(str(tmp_path / "images/a.png"))], expected)
+
+
+def test_masks_have_as_many_classes_as_there_are_and_each_is_drawn_once_to_be_counted(tmp_path: Path, monkeypatch):
+    names = [f"thing {place}" for place in range(300)]
+    splits = outlined(tmp_path, names, [(299, [0, 0, 40, 30]), (254, [4, 4, 8, 8])])
+    place = splits.train.names.index(str(tmp_path / "images/a.png"))
+    counted, target, masks = [], splits.target, splits.train.targets
+    monkeypatch.setattr("ftlab.data.sources.outlines.drawn", lambda drawing: counted.append(1) or drawn(drawing))
+    assert masks.tally(301)[place].nonzero().flatten().tolist() == [255, 300]
+    assert masks.tally(301)[place, [255, 300]].tolist() == [16, 40 * 30 - 16]
+    assert target.faults(masks) == {}
+    assert len(list(target.written(masks))) == 2
+    assert len(counted) == 2  # for two masks
+    assert masks[place].unique().tolist() == [255, 300]
+
+
+def test_of_masks_nothing_is_said_of_boxes(tmp_path: Path):
+    splits = outlined(tmp_path, ["cat", "dog"], [(0, [-4, 0, 40, 30]), (0, [-4, 0, 40, 30]), (1, [50, 50, 60, 60])])
+    assert [one for one in splits.problems if "box" in str(one)] == []
+
+
 def test_a_triangle_covers_the_pixels_whose_middle_is_inside():
     inside = polygon(np.array([[0, 0], [8, 0], [0, 8]], float), (8, 8))
     rows, columns = np.mgrid[:8, :8] + 0.5
     assert np.array_equal(inside | (rows + columns == 8), rows + columns <= 8)
     assert not polygon(np.array([[-9, -9], [-1, -9], [-1, -1]], float), (8, 8)).any()
     assert polygon(np.array([[-9, -9], [99, -9], [99, 99], [-9, 99]], float), (8, 8)).all()
+
+
+def test_runs_of_another_size_than_their_image_are_a_fault_of_that_image_alone(tmp_path: Path):
+    node = coco_node()
+    for one, size in zip(node["annotations"], ([3, 3], [30, 40], [30, 40]), strict=True):
+        one["segmentation"] = {"size": size, "counts": [1, size[0] * size[1] - 1]}
+    source = coco(tmp_path, node)
+    source.target_kind = "masks"
+    splits = source.survey(0)
+    assert len(splits.train) == 1
+    (fault,) = splits.faults
+    assert "annotation 100: its mask has 3 x 3 pixels, the image 20 x 50" in fault.reason
 
 
 @pytest.mark.parametrize("segmentation", [None, [[1, 2, 3]], {"size": [3, 3], "counts": [1]}])
