@@ -15,7 +15,8 @@ from torch import Tensor
 from ftlab.data.sources.run_lengths import mask_of
 from ftlab.errors import UserError
 from ftlab.frames import Size
-from ftlab.targets.mask_rows import MANY, MaskRows, digest, renumber
+from ftlab.targets.mask_rows import MANY, MaskRows, digest
+from ftlab.targets.masks import renumber
 
 
 @dataclass(frozen=True)
