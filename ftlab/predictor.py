@@ -19,13 +19,13 @@ from ftlab.bundle import DESCRIPTION, device_of, is_plain, read, restore, spec_o
 from ftlab.config import instantiate
 from ftlab.errors import UserError
 from ftlab.evaluation import on_device
-from ftlab.frames import Frame
+from ftlab.frames import Where
 from ftlab.inputs.base import InputPreprocessing, framed
 from ftlab.inputs.kinds import restored
 from ftlab.model import Model, given
 from ftlab.tasks.base import Task
 
-Prepared = tuple[Fields, Frame | None]  # of one input or of several; a frame where the kind of target follows
+Prepared = tuple[Fields, Where | None]  # of one input or of several; a frame where the kind of target follows
 
 
 class Predictor:
@@ -63,14 +63,14 @@ class Predictor:
     def stacked(self, several: Sequence[Prepared]) -> Prepared:
         """Fields (b, ...) and frame of several inputs."""
         fields, frames = zip(*several, strict=True)
-        return self.preprocessing.stack(fields), Frame.stacked(frames) if self.task.spec.target.follows else None
+        return self.preprocessing.stack(fields), frames[0].stacked(frames) if self.task.spec.target.follows else None
 
-    def records(self, fields: Fields, frame: Frame | None, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def records(self, fields: Fields, frame: Where | None, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Of preprocessed inputs, `stacked`, to one record each."""
         return self.task.describe(mapped(self.predictions(fields, frame), Tensor.cpu), **settings)
 
     @torch.inference_mode()
-    def predictions(self, fields: Fields, frame: Frame | None = None) -> Any:
+    def predictions(self, fields: Fields, frame: Where | None = None) -> Any:
         """Of preprocessed inputs, `stacked`, to what Task.predictions says of them, in the raw inputs' own pixels."""
         device = next(self.model.parameters()).device
         nothing = torch.zeros(len(next(iter(fields.values()))), dtype=torch.long)

@@ -86,6 +86,7 @@ TYPES: dict[str, Any] = {
     "num_workers": NonNegativeInt,
     "top_k": PositiveInt,
     "score": Probability | None,
+    "question": Name | None,
     "format": Literal["coco", "yolo", "masks", "overlay"] | None,
     "settings": dict[str, Any],
     # data
@@ -109,7 +110,8 @@ TYPES: dict[str, Any] = {
     "data.time_column": Name | None,
     "data.token_column": Name | None,
     "data.window": PositiveInt | None,
-    "data.stride": PositiveInt,
+    "data.stride": NonNegativeInt | None,
+    "ftlab.data.sources.sequence.Sequences.stride": PositiveInt,
     "data.horizon": NonNegativeInt,
     "data.max_length": PositiveInt | None,
     "data.max_tokens": PositiveInt | None,

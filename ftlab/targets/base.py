@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ftlab.errors import UserError
-from ftlab.frames import Frame
+from ftlab.frames import Frame, Where
 from ftlab.inputs.augment import Augment
 from ftlab.problems import Problem
 
@@ -45,6 +45,7 @@ class Target(ABC):
     given: ClassVar[str] = ""  # how data gives them, for a person who has others
     at_random: ClassVar[str] = ""  # what is said of a split by chance; "": nothing, since chance is meant
     follows: ClassVar[bool] = False  # whether a target lies at places in its input, and goes where these go
+    where: ClassVar[type[Where]] = Frame  # of what class the `frame` is by which it follows
     classes: tuple[str, ...] = ()  # by name, where there are any
     counts: tuple[int, ...] = ()  # training samples of each class
 
@@ -114,13 +115,13 @@ class Target(ABC):
                 return f"augment.{name}={value}: {self.plural} cannot follow it; use augment.{name}=0"
         return None
 
-    def follow(self, one: Any, frame: Frame) -> Any:
+    def follow(self, one: Any, frame: Any) -> Any:
         """A target in pixels of its raw input as one in pixels of the network's; called where the kind `follows`, in
         evaluation too. `one` stays as it is.
         """
         raise NotImplementedError(f"{type(self).__name__} says that it follows, and not how")
 
-    def sides(self, one: Any, frame: Frame) -> Tensor:
+    def sides(self, one: Any, frame: Any) -> Tensor:
         """(m,) the shorter side of each of its m objects in pixels of the network's input; 0 of what is left out there,
         nothing where a target has no objects."""
         return torch.zeros(0)

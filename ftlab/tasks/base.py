@@ -16,7 +16,6 @@ from ftlab.batch import Batch
 from ftlab.blocks import Block, Sample
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError, choices
-from ftlab.frames import Frame
 from ftlab.targets.base import Target
 from ftlab.tasks.sections import blocks_of
 
@@ -105,7 +104,7 @@ class Task(nn.Module, ABC):
         """Raw outputs to what they say, one a sample: probabilities (b, k), numbers in the user's units
         (b, targets, m), or tuples, lists and mappings of what is of each sample."""
 
-    def in_raw(self, predictions: Any, frame: Frame) -> Any:
+    def in_raw(self, predictions: Any, frame: Any) -> Any:
         """Predictions in pixels of the network's inputs as those in pixels of the raw ones: for whoever predicts.
 
         Called where the kind of target `follows`; targets and losses are of the network's pixels, metrics as
