@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map  # by its only name; torchvision's transforms stand on it too
 
-from ftlab.frames import Frame
-
 # What one raw input, or a stack of them, puts into a Batch, by the name of the field. Of the kinds that are shipped:
 # images (b, c, h, w) float32, normalised
 # vectors and ranks (b, d) float32, and categories (b, m) int64, of m columns, each with its own numbering
@@ -40,7 +38,7 @@ class Batch:
     index: Tensor  # (b,) int64, place of each sample in its split; it also tells the device of the whole
     inputs: Fields = field(default_factory=dict)  # each (b, ...); none at the freeze border
     border: tuple[Tensor, ...] | None = None  # values at the freeze border (b, ...), in place of the inputs
-    frame: Frame | None = None  # from the raw inputs to `inputs`; only where the kind of target `follows`
+    frame: Any = None  # a frames.Where, from the raw inputs to `inputs`; only where the kind of target `follows`
 
     def __len__(self) -> int:
         return len(self.index)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ftlab.bundle import Description
-from ftlab.config import options, plainly
+from ftlab.config import named, options, plainly
 from ftlab.data.base import Splits
 from ftlab.data.measured import ALL, only, there
 from ftlab.data.membership import record
@@ -237,4 +237,5 @@ def source(node: Mapping[str, Any]) -> dict[str, Any]:
     """The keys that say where samples come from; those that an earlier version lacked as they are shipped now."""
     plain = plainly(node)
     shipped = next((one for one in options("data").values() if one.get("_target_") == plain.get("_target_")), {})
-    return {key: value for key, value in {**shipped, **plain}.items() if key not in loading_keys()}
+    idle = loading_keys(named(shipped) if shipped else None)
+    return {key: value for key, value in {**shipped, **plain}.items() if key not in idle}

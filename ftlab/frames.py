@@ -1,11 +1,14 @@
 """Where the places of raw inputs lie in the network's, so that targets can follow and predictions come back.
 
+`Where` is what all kinds of inputs have of that, `Frame` that of images.
+
 Shapes: b batch, n points. A place is (x, y) in pixels, x to the right, y downwards; the first pixel reaches from 0 to 1
 and has its middle at 0.5.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -27,11 +30,40 @@ class Window(NamedTuple):
         return Frame.of(rows, raw, (self.height, self.width))
 
 
-class Frame:
-    """An affine map of places, and the sizes of both sides. Of one sample, or with a leading dimension b of a batch.
+class Where(ABC):
+    """Of one sample, or with a leading dimension b of a batch. No dataclass: Lightning takes those apart."""
 
-    No dataclass: Lightning takes those apart, and would round the numbers to a run's type of 16 bits.
-    """
+    ragged: ClassVar[bool] = False  # whether `packed` has a row for each position of a sample, as its values have
+
+    @classmethod
+    @abstractmethod
+    def stacked(cls, several: Sequence[Any]) -> Self:
+        """Those of single samples as that of a batch."""
+
+    @abstractmethod
+    def packed(self) -> Tensor:
+        """All of a batch as whole numbers (b, ...), which a cache keeps as they are."""
+
+    @classmethod
+    @abstractmethod
+    def unpacked(cls, packed: Tensor) -> Self:
+        """What `packed` gave."""
+
+    @abstractmethod
+    def each(self, move: Callable[[Tensor], Tensor]) -> "Where":
+        """With `move` done to every tensor, but for another type of numbers: 16 bits cannot hold places."""
+
+    @abstractmethod
+    def of_one(self, place: int) -> "Where":
+        """Of one sample of the batch."""
+
+    @abstractmethod
+    def select(self, places: Tensor) -> "Where":
+        """Of the samples at `places` (m,) of the batch."""
+
+
+class Frame(Where):
+    """An affine map of places, and the sizes of both sides."""
 
     def __init__(self, matrix: Tensor, raw: Tensor, size: Tensor) -> None:
         self.matrix = matrix  # (..., 2, 3) float32: (x, y, 1) of the raw input to (x, y) of the network's

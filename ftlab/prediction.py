@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ftlab.batch import of_one
@@ -20,7 +20,7 @@ from ftlab.writers import Writer
 # The keys of conf/predict.yaml that are no task's.
 MODE = (
     "bundle", "input", "output", "format", "batch_size", "num_workers", "accelerator", "trusted_modules", "settings",
-    "delimiter", "decimal", "encoding",
+    "delimiter", "decimal", "encoding", "question",
 )  # fmt: skip
 
 
@@ -89,6 +89,15 @@ def listed(
         plural = preprocessing.plural
         raise UserError(f"delimiter, decimal, encoding: are for files of rows; this network reads {plural}")
     return preprocessing.listed(given, how)  # type: ignore[call-arg]  # as from_rows says
+
+
+def asking(inputs: Sequence[Unread], question: str | None, preprocessing: InputPreprocessing) -> list[Unread]:
+    """The inputs as what a question is asked of. Raises: UserError for those of which none can be."""
+    if question is None:
+        return list(inputs)
+    if type(preprocessing).asked is InputPreprocessing.asked:
+        raise UserError(f"question={question}: is asked of texts; this network reads {preprocessing.plural}")
+    return [replace(one, read=lambda one=one: preprocessing.asked(one.read(), question)) for one in inputs]  # type: ignore[misc]  # each its own
 
 
 def settings_of(task: Task, config: Mapping[str, Any], shipped: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,13 +20,13 @@ from ftlab.bundle import DESCRIPTION, device_of, is_plain, read, restore, spec_o
 from ftlab.config import instantiate
 from ftlab.errors import UserError
 from ftlab.evaluation import on_device
-from ftlab.frames import Frame, Size, Window
+from ftlab.frames import Frame, Size, Where, Window
 from ftlab.inputs.base import InputPreprocessing, framed
 from ftlab.inputs.kinds import restored
 from ftlab.model import Model, given
 from ftlab.tasks.base import Task
 
-Prepared = tuple[Fields, Frame | None]  # of one input or of several; a frame where the kind of target follows
+Prepared = tuple[Fields, Where | None]  # of one input or of several; a frame where the kind of target follows
 
 
 @dataclass(frozen=True)
@@ -99,17 +99,17 @@ class Predictor:
     def stacked(self, several: Sequence[Prepared]) -> Prepared:
         """Fields (b, ...) and frame of several inputs."""
         fields, frames = zip(*several, strict=True)
-        return self.preprocessing.stack(fields), Frame.stacked(frames) if self.task.spec.target.follows else None
+        return self.preprocessing.stack(fields), frames[0].stacked(frames) if self.task.spec.target.follows else None
 
     @torch.inference_mode()
-    def predictions(self, fields: Fields, frame: Frame | None = None) -> Any:
+    def predictions(self, fields: Fields, frame: Where | None = None) -> Any:
         """Of preprocessed inputs, `stacked`, to what Task.predictions says of them, in the raw inputs' own pixels."""
         found = self._said(fields, frame)
         device = next(self.model.parameters()).device
         return found if frame is None else self.task.in_raw(found, frame.each(lambda part: part.to(device)))
 
     @torch.inference_mode()
-    def _said(self, fields: Fields, frame: Frame | None) -> Any:
+    def _said(self, fields: Fields, frame: Where | None) -> Any:
         """The same in pixels of the network's inputs."""
         device = next(self.model.parameters()).device
         nothing = torch.zeros(len(next(iter(fields.values()))), dtype=torch.long)

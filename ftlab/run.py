@@ -20,7 +20,7 @@ from ftlab import refit as refits
 from ftlab.assembly import Parts, assemble, put_together
 from ftlab.backbones.base import Backbone
 from ftlab.cache.decoded import Decoded
-from ftlab.config import options, plainly, shipped
+from ftlab.config import named, options, plainly, shipped
 from ftlab.continuing import going_on
 from ftlab.data.base import DataSpec, Splits
 from ftlab.data.membership import record
@@ -199,7 +199,7 @@ def evaluate(config: Config, data: Splits | None = None, backbone: Backbone | No
 def predict(config: Config) -> int:
     """One JSON line, or row of a table, an input, in the order given; 2 if one could not be read, else 0."""
     from ftlab.exports import exporter
-    from ftlab.prediction import listed, settings_of, write
+    from ftlab.prediction import asking, listed, settings_of, write
     from ftlab.predictor import load
     from ftlab.writers import check, writer_of
 
@@ -211,7 +211,8 @@ def predict(config: Config) -> int:
     predictor = load(required(settings, "bundle"), None, settings["accelerator"], settings["trusted_modules"])
     own = settings_of(predictor.task, settings, shipped("predict"))
     how = dialect(settings["delimiter"], settings["decimal"], settings["encoding"])
-    inputs, warnings = listed(predictor.preprocessing, required(settings, "input"), how)
+    found, warnings = listed(predictor.preprocessing, required(settings, "input"), how)
+    inputs = asking(found, settings["question"], predictor.preprocessing)
     for warning in warnings:
         print(f"input: {warning}", file=sys.stderr)
     where, names = output or Path(), list(dict.fromkeys(name for one in inputs for name in one.name))
@@ -238,7 +239,7 @@ def with_own(settings: Config, data: Splits | None) -> Config:
     if data is None or node["_target_"] == OWN:
         return settings
     shipped = next(option for option in options("data").values() if option.get("_target_") == node["_target_"])
-    changed = {key: node[key] for key in loading_keys() if key in node and node[key] != shipped.get(key)}
+    changed = {key: node[key] for key in loading_keys(named(shipped)) if key in node and node[key] != shipped.get(key)}
     return {**settings, "data": {**options("data")["own"], **changed}}
 
 

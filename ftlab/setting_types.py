@@ -101,6 +101,7 @@ TYPES: dict[str, Any] = {
     "num_workers": NonNegativeInt,
     "top_k": PositiveInt,
     "score": Probability | None,
+    "question": Name | None,
     "format": Literal["coco", "yolo", "masks", "overlay", "onnx", "torch_export"] | None,  # each mode takes its own
     "settings": dict[str, Any],
     # data
@@ -124,7 +125,8 @@ TYPES: dict[str, Any] = {
     "data.time_column": Name | None,
     "data.token_column": Name | None,
     "data.window": PositiveInt | None,
-    "data.stride": PositiveInt,
+    "data.stride": NonNegativeInt | None,
+    "ftlab.data.sources.sequence.Sequences.stride": PositiveInt,
     "data.horizon": NonNegativeInt,
     "data.max_length": PositiveInt | None,
     "data.max_tokens": PositiveInt | None,

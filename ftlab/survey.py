@@ -148,8 +148,8 @@ def readers(node: Mapping[str, Any]) -> int:
 def source_of(
     node: Mapping[str, Any], trusted_modules: Sequence[str], learned: bool = True, target_kind: str = ""
 ) -> Source:
-    own = signature(named(node, trusted_modules)).parameters  # what a source takes it gets, whoever reads it too
-    settings = {k: v for k, v in node.items() if k not in loading_keys() or k in own}
+    made = named(node, trusted_modules)  # imports the user's own module, and with it the kinds that it defines
+    settings = {k: v for k, v in node.items() if k not in loading_keys(made)}
     source: Source = instantiate(settings, trusted_modules=trusted_modules)
     source.learned, source.target_kind = learned, target_kind
     return source
@@ -161,9 +161,11 @@ def target_kind_of(task: Mapping[str, Any], trusted_modules: Sequence[str]) -> s
     return getattr(takes, "kind", "")
 
 
-def loading_keys() -> tuple[str, ...]:
-    """All keys of data options that no source reads."""
-    return (*LOADING, *kinds.loading())
+def loading_keys(source: Callable[..., Any] | None = None) -> tuple[str, ...]:
+    """All keys of data options that no source reads; of one source: that it does not read, as `stride` is of sequences'
+    and not of texts'."""
+    own = signature(source).parameters if source else {}
+    return tuple(key for key in (*LOADING, *kinds.loading()) if key not in own)
 
 
 def option_of(node: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ftlab.backbones.base import Features
 from ftlab.errors import UserError, choices
+from ftlab.inputs.texts.windows import begins, ends
 
 POOLINGS = ("auto", "average", "max", "average_max", "token", "last", "flatten")
 NO_ONE_SIZE = "the inputs are not of one length; accepted: auto, average, max, average_max, last."
@@ -26,6 +27,7 @@ def pool(features: Features, how: str, own: str = "average") -> Tensor:
     auto: `own`, the backbone's own pooling; average, max; average_max: the mean of both; token: the class token; last:
     the last position, which alone has seen all others in a network that reads from left to right;
     flatten: all positions one after the other, (b, positions * d).
+    Of a text in several windows token and last take the mean of those of each window.
     Class and register tokens are left out of all but token, as in timm's global_pool_nlc; so are tokens that only fill
     the batch, as the mask says. One vector stays as it is.
 
@@ -73,17 +75,18 @@ def largest(positions: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def last(positions: Tensor, mask: Tensor | None) -> Tensor:
-    """(b, t, c) to (b, c): of the last position where mask (b, t) is True."""
+    """(b, t, c) to (b, c): of the last position where mask (b, t) is True; of windows the mean of the last of each."""
     if mask is None:
         return positions[:, -1]
-    place = mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1)
-    return positions[torch.arange(len(positions), device=positions.device), place]
+    return mean(positions, ends(mask))
 
 
 def class_token(features: Features) -> Tensor:
     if features.tokens is None or not (features.prefix_tokens or features.begins):
         raise UserError("head.pool=token: this backbone has no class token; accepted: auto, average, max, average_max.")
-    return features.tokens[:, 0]
+    if features.mask is None or features.prefix_tokens:
+        return features.tokens[:, 0]
+    return mean(features.tokens, begins(features.mask))
 
 
 def as_positions(features: Features) -> Tensor:

@@ -6,6 +6,7 @@ Shapes: b batch, t tokens, c channels.
 import struct
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ftlab.backbones.base import Backbone, Features, Stage
 from ftlab.backbones.blocks import Blocks
 from ftlab.backbones.packaged import PACKAGED, PACKAGES, found, place
 from ftlab.backbones.text_layers import LAYERS, TextLayers, files_of, text_layers
+from ftlab.backbones.text_windows import by_window
 from ftlab.batch import Batch
 from ftlab.errors import UserError
 from ftlab.inputs.texts.preprocessing import TextPreprocessing
@@ -93,7 +95,8 @@ class TextBackbone(Backbone):
 
     def forward(self, batch: Batch) -> Features:
         tokens, mask, segments = self.inputs(batch)
-        return self.features((self._run(self.model, tokens, mask, segments), mask))
+        run = by_window(lambda *rows: self._run(self.model, *rows))
+        return self.features((run(tokens, mask, segments), mask))
 
     @staticmethod
     def _run(network: nn.Module, tokens: Tensor, mask: Tensor | None, segments: Tensor) -> Tensor:
@@ -124,14 +127,21 @@ class TextBackbone(Backbone):
 
 
 class Masked(Blocks):
-    """Hidden states become features together with the mask, which is among the values at the border."""
+    """Hidden states become features together with the mask, which is among the values at the border.
+
+    All values are of samples (b, t, ...), of which the network sees the windows apart.
+    """
 
     def __init__(self, *of: Any) -> None:
         *others, self.finish = of
         super().__init__(*others)
 
+    def _hidden(self, number: int, inputs: Sequence[Tensor]) -> Tensor:
+        return by_window(lambda *rows: super(Masked, self)._hidden(number, rows))(*inputs)  # type: ignore[no-any-return]
+
     def _go_on(self, number: int | None, *values: Tensor) -> Any:
-        return self.finish((super()._go_on(number, *values), values[self.inputs.index("mask")]))
+        run = by_window(partial(super()._go_on, number))
+        return self.finish((run(*values), values[self.inputs.index("mask")]))
 
 
 # --- from transformers

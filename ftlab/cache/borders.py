@@ -16,11 +16,12 @@ from ftlab.backbones.base import Features
 from ftlab.backbones.border import update
 from ftlab.backbones.part import Part
 from ftlab.batch import Batch
+from ftlab.frames import Where
 from ftlab.freezing import resting
 from ftlab.heads.vector import VectorHead
 from ftlab.model import Model
 
-FRAME = "frame"  # where the places of each input went, for targets that follow, as Frame.packed
+FRAME = "frame"  # where the places of each input went, for targets that follow, as Where.packed
 POOLED = "pooled"  # the vector that a head learns from, where the whole backbone is frozen
 
 Values = tuple[Tensor, ...]  # each (b, ...)
@@ -38,9 +39,11 @@ class Border:
 class Borders:
     """The freeze borders of one model."""
 
-    def __init__(self, model: Model, framed: bool = False) -> None:
-        """`framed`: whether targets follow their inputs. Raises: UserError where the backbone cannot be traced."""
-        self.model, self.own = model, (FRAME,) if framed else ()
+    def __init__(self, model: Model, frame: Where | None = None) -> None:
+        """`frame`: of a batch whose targets follow their inputs. Raises: UserError where the backbone cannot be
+        traced."""
+        self.model, self.own = model, () if frame is None else (FRAME,)
+        self.framed_by_position = frame is not None and frame.ragged
         self.traced = model.backbone.traced()
         self._cut = lru_cache(maxsize=None)(self._cut_before)
         self._last: tuple[Any, Callable[[Batch], Values]] | None = None  # what the last copy was made of, and the copy
@@ -114,7 +117,7 @@ class Borders:
 
     def is_ragged(self, name: str) -> bool:
         """Whether a value is of each position of its sample."""
-        return self.traced.ragged and name not in (POOLED, FRAME)
+        return self.framed_by_position if name == FRAME else self.traced.ragged and name != POOLED
 
     def digest(self, name: str) -> str:
         """A hash of all that decides the value `name` but the inputs: the graph, its weights and its buffers."""

@@ -12,7 +12,6 @@ from ftlab.cache.borders import Values
 from ftlab.cache.rows import RaggedRows, Rows
 from ftlab.data.base import Samples
 from ftlab.data.sampling import Key
-from ftlab.frames import Frame
 from ftlab.targets.base import Target
 
 
@@ -35,7 +34,7 @@ class Kept:
         border = tuple(rows.get(row) for rows in self.rows)
         if not self.target.follows:
             return Batch(self.target.gathered(self.samples.targets, index), index, border=border)
-        frame = Frame.unpacked(border[-1])
+        frame = self.target.where.unpacked(border[-1])
         targets = self.target.collated(
             [
                 self.target.follow(self.samples.targets[place], frame.of_one(number))

@@ -52,7 +52,7 @@ def probe(
     ]
     found = Probed(needs)
     try:
-        borders = Borders(model, framed=batch.frame is not None)
+        borders = Borders(model, batch.frame)
     except UserError as error:
         own = {address for address in model.addresses if address.startswith("backbone/")}
         found.needs = [need if own <= need.trains else replace(need, why_not=str(error)) for need in needs]

@@ -18,7 +18,6 @@ from ftlab.data.groups import across
 from ftlab.data.sampling import Item, Key, KeyedBatchSampler, KeyedDataset, Slots
 from ftlab.data.splits import subset as take
 from ftlab.errors import UserError, choices
-from ftlab.frames import Frame
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing
 from ftlab.targets.base import Target
@@ -73,7 +72,7 @@ def collate(items: list[Item] | UserError, preprocessing: InputPreprocessing, ta
     if isinstance(items, UserError):
         return items
     inputs, targets, index, frames = zip(*items, strict=True)
-    frame = Frame.stacked(frames) if target.follows else None
+    frame = frames[0].stacked(frames) if target.follows else None
     return Batch(target.collated(targets), torch.tensor(index), preprocessing.stack(inputs), frame=frame)
 
 

@@ -12,14 +12,14 @@ from ftlab.batch import Fields
 from ftlab.data.base import Samples
 from ftlab.data.lengths import grouped_by_length, sorted_by_length
 from ftlab.errors import UserError
-from ftlab.frames import Frame, Size
+from ftlab.frames import Frame, Size, Where
 from ftlab.inputs.base import FramedTransform, Transform, framed
 from ftlab.targets.base import Target
 
 SMALLEST = 4  # samples of a batch of its own at the end of an epoch
 # Epoch, index of the sample in its split; without an epoch the sample is prepared as in evaluation.
 Key = tuple[int | None, int]
-Item = tuple[Fields, Any, int, Frame | None]  # fields of one sample, target, index, frame where the target follows
+Item = tuple[Fields, Any, int, Where | None]  # fields of one sample, target, index, frame where the target follows
 
 
 def key(*parts: int) -> int:

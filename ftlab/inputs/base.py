@@ -15,7 +15,7 @@ import torch
 
 from ftlab.batch import Fields
 from ftlab.errors import UserError
-from ftlab.frames import Frame, Size, Window
+from ftlab.frames import Frame, Size, Where, Window
 from ftlab.inputs.augment import Augment
 from ftlab.kinds import name_of
 
@@ -70,8 +70,8 @@ class FramedTransform(Transform):
         """Height and width of a raw input."""
 
     @abstractmethod
-    def framed(self, first: Any, extent: Size) -> tuple[Fields, Frame]:
-        """`then` with the same draws, and where the places of the raw input went.
+    def framed(self, first: Any, extent: Size) -> tuple[Fields, Any]:
+        """`then` with the same draws, and where the places of the raw input went: a frames.Where.
 
         Raises: UserError for a variation that cannot tell it.
         """
@@ -193,7 +193,7 @@ class InputPreprocessing(ABC):
         """The part of a raw input that lies in a window."""
         raise NotImplementedError(f"{type(self).__name__} says that inputs have windows, and not how they are cut")
 
-    def frame(self, inputs: "Inputs", index: int) -> Frame | None:
+    def frame(self, inputs: "Inputs", index: int) -> Where | None:
         """Where the places of an input lie in the network's, unless it is varied, found without loading it; None where
         that is not known."""
         return None
@@ -231,6 +231,10 @@ class InputPreprocessing(ABC):
         """Of each split, of each of its inputs (n,) the digests (p,) of its pieces, by which inputs that overlap are
         known; None where inputs have no pieces, or these say nothing. There is a split train."""
         return None
+
+    def asked(self, raw: Any, question: str) -> Any:
+        """A raw input with a question of a person's. Raises: UserError for one of which none can be asked."""
+        raise NotImplementedError
 
     def unlearned(self, raw: Any) -> tuple[str, ...]:
         """What of a raw input the network has no knowledge of, since training did not hold it, each in a few words."""

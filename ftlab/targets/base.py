@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ftlab.batch import Fields
 from ftlab.errors import UserError
-from ftlab.frames import Frame, Size, Window
+from ftlab.frames import Frame, Size, Where, Window
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import Transform
 from ftlab.problems import Problem
@@ -88,6 +88,7 @@ class Target(ABC):
     mosaics: ClassVar[bool] = False  # whether those of several inputs can be `together`
     follows: ClassVar[bool] = False  # whether a target lies at places in its input, and goes where these go
     hides: ClassVar[bool] = False  # whether a target is what of its input is hidden, drawn anew in each epoch
+    where: ClassVar[type[Where]] = Frame  # of what class the `frame` is by which it follows
     classes: tuple[str, ...] = ()  # by name, where there are any
     counts: tuple[int, ...] = ()  # training samples of each class
 
@@ -157,7 +158,7 @@ class Target(ABC):
                 return f"augment.{name}={value}: {self.plural} cannot follow it; use augment.{name}=0"
         return None
 
-    def follow(self, one: Any, frame: Frame) -> Any:
+    def follow(self, one: Any, frame: Any) -> Any:
         """A target in pixels of its raw input as one in pixels of the network's; called where the kind `follows`, in
         evaluation too. `one` stays as it is.
         """
@@ -183,7 +184,7 @@ class Target(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} says that it hides, and not what")
 
-    def sides(self, one: Any, frame: Frame) -> Tensor:
+    def sides(self, one: Any, frame: Any) -> Tensor:
         """(m,) the shorter side of each of its m objects in pixels of the network's input; 0 of what is left out there,
         nothing where a target has no objects."""
         return torch.zeros(0)

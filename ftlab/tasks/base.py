@@ -111,7 +111,7 @@ class Task(nn.Module, ABC):
         """Raw outputs to what they say, one a sample: probabilities (b, k), numbers in the user's units
         (b, targets, m), or tuples, lists and mappings of what is of each sample."""
 
-    def in_raw(self, predictions: Any, frame: Frame) -> Any:
+    def in_raw(self, predictions: Any, frame: Any) -> Any:
         """Predictions in pixels of the network's inputs as those in pixels of the raw ones: for whoever predicts.
 
         Called where the kind of target `follows`; targets and losses are of the network's pixels, metrics as

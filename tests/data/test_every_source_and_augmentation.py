@@ -17,7 +17,7 @@ from ftlab.inputs.images.transforms import training_transform
 
 CONF = Path(__file__).parents[2] / "conf"
 LOADING = {"batch_size", "num_workers", "check", "on_error", "split_from", "split_seed"}
-OF_TEXTS = {"max_tokens"}
+OF_TEXTS = {"max_tokens", "stride"}
 OF_IMAGES = {"image_size", "crop_pct", "resize"}
 SOURCES = sorted((CONF / "data").glob("*.yaml"))
 AUGMENTATIONS = sorted((CONF / "augment").glob("*.yaml"))
@@ -42,10 +42,12 @@ def test_a_source_takes_its_own_keys_and_all_have_the_loading_keys(file):
     source = target(config)
     assert issubclass(source, Source)
     assert config["_target_"].split(".")[-2] == file.stem  # the option is called as its module
-    assert config.keys() - LOADING - OF_IMAGES - OF_TEXTS - {"_target_"} == inspect.signature(source).parameters.keys()
+    own = inspect.signature(source).parameters.keys()
+    idle = (LOADING | OF_IMAGES | OF_TEXTS | {"_target_"}) - own
+    assert config.keys() - idle == own
     assert config.keys() >= LOADING
     assert config.keys() & OF_IMAGES in (set(), OF_IMAGES)
-    source(**{key: value for key, value in config.items() if key not in LOADING | OF_IMAGES | OF_TEXTS | {"_target_"}})
+    source(**{key: value for key, value in config.items() if key not in idle})
 
 
 @pytest.mark.parametrize("file", SOURCES + AUGMENTATIONS, ids=names(SOURCES + AUGMENTATIONS))

@@ -12,7 +12,7 @@ from ftlab.files.table_file import PARQUET, table_file
 from ftlab.files.text_table import given
 from ftlab.inputs.base import Unread
 
-COLUMN, SECOND = "text", "second"  # of a file of rows
+PAIRS = (("text", "second"), ("question", "context"))  # columns of a file of rows; the first pair may lack its second
 ROWS = (".csv", ".tsv", *JSONL, *PARQUET)
 
 
@@ -50,12 +50,13 @@ def _read(path: Path) -> str:
 def _of_rows(path: Path) -> list[Unread]:
     file = table_file(str(path), Path(), "input")
     table = file.read()
-    if COLUMN not in table.columns:
-        raise file.error(f"no column is called {COLUMN}", hint=choices(COLUMN, table.columns))
-    pairs = SECOND in table.columns
+    there = next((pair for pair in PAIRS[::-1] if {*pair} <= {*table.columns}), PAIRS[0][:1])
+    if there[0] not in table.columns:
+        wanted = "text, and none is called question and none context"
+        raise file.error(f"no column is called {wanted}", hint=choices(there[0], table.columns))
 
     def read(row: object) -> object:
         cells = given(row)  # type: ignore[arg-type]  # a row of the table
-        return (cells[COLUMN], cells[SECOND]) if pairs else cells[COLUMN]
+        return tuple(cells[column] for column in there) if len(there) > 1 else cells[there[0]]
 
     return [Unread({"file": file.shown, "row": line}, partial(read, row)) for line, row in table.rows]

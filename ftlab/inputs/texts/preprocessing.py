@@ -14,13 +14,18 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ftlab.batch import Fields
 from ftlab.errors import UserError
+from ftlab.frames import Size
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import InputPreprocessing, Inputs, MaskingTransform, Transform, Unread
+from ftlab.inputs.base import FramedTransform, InputPreprocessing, Inputs, MaskingTransform, Transform, Unread
 from ftlab.inputs.texts.masking import masked
+from ftlab.inputs.texts.offsets import Offsets
+from ftlab.inputs.texts.windows import joined
 
 Text = str | tuple[str, str]  # one, or a pair such as a question and its context
 SHOWN = 300  # characters of a text in the report
 FILE = "tokenizer.json"  # of a bundle
+SHORTEST = 16  # tokens of a window, special ones among them
+FIRST = 3  # of a window one part of so many is at most the first text of a pair, which each window repeats
 
 
 @dataclass(frozen=True)
@@ -31,20 +36,30 @@ class TextPreprocessing(InputPreprocessing):
     plural: ClassVar[str] = "texts"
     one_size: ClassVar[bool] = False
     words: ClassVar[bool] = True
-    loading: ClassVar[tuple[str, ...]] = ("max_tokens",)
+    loading: ClassVar[tuple[str, ...]] = ("max_tokens", "stride")
 
     tokenizer: str  # the whole of tokenizer.json
     padding: int  # id of tokens that only fill a batch
     longest: int  # tokens that the network takes at most
-    max_tokens: int  # tokens of a text, or of both of a pair; what comes after them is cut off
+    max_tokens: int  # tokens of a text, or of both of a pair; what comes after them is cut off, or in further windows
+    stride: int | None = None  # tokens that a window shares with the one before it; None: there is one, the rest is cut
 
     @cached_property
     def encoder(self) -> Any:
+        """Of single texts, and of pairs that are cut."""
+        return self._made("longest_first")
+
+    @cached_property
+    def of_pairs(self) -> Any:
+        """Each window of a pair has the whole of the first text."""
+        return self.encoder if self.stride is None else self._made("only_second")
+
+    def _made(self, strategy: str) -> Any:
         from tokenizers import Tokenizer
 
         made = Tokenizer.from_str(self.tokenizer)
         made.no_padding()
-        made.enable_truncation(self.max_tokens)
+        made.enable_truncation(self.max_tokens, stride=self.stride or 0, strategy=strategy)
         return made
 
     @cached_property
@@ -56,6 +71,25 @@ class TextPreprocessing(InputPreprocessing):
     def word(self, token: int) -> str:
         """A token as a person reads it."""
         return str(self.encoder.decode([token], skip_special_tokens=False)).strip()
+
+    def encoded(self, several: Sequence[Text]) -> Iterator[list[Any]]:
+        """The windows of each text as the tokenizers library has them, one where the rest is cut off."""
+        texts = [self._shortened(pair(one)) for one in several]
+        found: dict[int, Any] = {}
+        for count, encoder in ((1, self.encoder), (2, self.of_pairs)):
+            places = [place for place, one in enumerate(texts) if len(one) == count]
+            these = encoder.encode_batch([texts[place] if count > 1 else texts[place][0] for place in places])
+            found |= zip(places, these, strict=True)
+        more = self.stride is not None
+        return ([found[place], *(found[place].overflowing if more else ())] for place in range(len(texts)))
+
+    def _shortened(self, several: tuple[str, ...]) -> tuple[str, ...]:
+        """A pair whose first text leaves room for its second in each window."""
+        if self.stride is None or len(several) < 2:
+            return several
+        kept = self.max_tokens // FIRST
+        found = self.encoder.encode(several[0], add_special_tokens=False)
+        return (several[0][: found.offsets[kept - 1][1]], several[1]) if len(found.ids) > kept else several
 
     def __getstate__(self) -> dict[str, Any]:
         return asdict(self)  # a worker makes its own encoder
@@ -79,6 +113,11 @@ class TextPreprocessing(InputPreprocessing):
         from ftlab.inputs.texts.listed import listed
 
         return listed(inputs)
+
+    def asked(self, raw: Text, question: str) -> Text:
+        if not isinstance(raw, str):
+            raise UserError("has a question of its own; leave question= out")
+        return question, raw
 
     def shown(self, raw: Text) -> dict[str, Any]:
         first, *more = (raw,) if isinstance(raw, str) else raw
@@ -104,11 +143,15 @@ class TextPreprocessing(InputPreprocessing):
     def told(self, loading: Mapping[str, Any]) -> "TextPreprocessing":
         """Raises: UserError for texts that are longer than the network takes."""
         asked = loading.get("max_tokens")
-        if asked is None:
-            return self
-        if not 4 <= asked <= self.longest:
+        if asked is not None and not 4 <= asked <= self.longest:
             raise UserError(f"data.max_tokens={asked}: accepted is 4 to {self.longest}, which the network takes")
-        return replace(self, max_tokens=asked)
+        most, stride = asked or self.max_tokens, loading.get("stride")
+        if stride is not None and not (most >= SHORTEST and stride <= most // 2):
+            raise UserError(
+                f"data.stride={stride}: windows of data.max_tokens={most} tokens share 0 to {most // 2} of them, and "
+                f"have {SHORTEST} or more"
+            )
+        return replace(self, max_tokens=most, stride=stride)
 
     def stack(self, several: Sequence[Fields]) -> Fields:
         """Each field (t,) is filled up to the longest of them."""
@@ -121,17 +164,28 @@ class TextPreprocessing(InputPreprocessing):
             for name in several[0]
         }
 
+    def frame(self, inputs: Inputs, index: int) -> Offsets | None:
+        raw = inputs[index]
+        return None if isinstance(raw, str) else TextTransform(self).framed(raw, (0, 0))[1]
+
     def positions(self, inputs: Inputs) -> list[int]:
-        encoded = self.encoder.encode_batch([inputs[place] for place in range(len(inputs))])
-        return [len(one.ids) for one in encoded]
+        return [
+            sum(len(one.ids) for one in windows) + len(windows) - 1 for windows in self.encoded(list(all_of(inputs)))
+        ]
 
     def remarks(self, parts: Mapping[str, Inputs]) -> tuple[str, ...]:
-        """How many texts are cut."""
+        """How many texts are cut, or are several windows."""
         lines = []
         for split, inputs in parts.items():
-            cut = sum(bool(one.overflowing) for one in self.encoder.encode_batch(list(all_of(inputs))))
-            limit = f"longer than data.max_tokens={self.max_tokens} tokens; the rest is cut off"
-            lines += [f"{cut:,} of {len(inputs):,} texts of {split} are {limit}"] if cut else []
+            texts = list(all_of(inputs))
+            windows = [len(found) - 1 + bool(found[0].overflowing) for found in self.encoded(texts)]
+            long, of = sum(map(bool, windows)), f"of {len(texts):,} texts of {split} are"
+            rest = "the rest is cut off" if self.stride is None else f"they are {sum(windows):,} windows"
+            limit = f"longer than data.max_tokens={self.max_tokens} tokens; {rest}"
+            lines += [f"{long:,} {of} {limit}"] if long else []
+            shortened = sum(self._shortened(pair(one)) != pair(one) for one in texts)
+            few = f"the first of a pair longer than {self.max_tokens // FIRST} tokens; the rest of it is cut off"
+            lines += [f"{shortened:,} {of} {few}"] if shortened else []
         return tuple(lines)
 
     def stored(self) -> dict[str, Any]:
@@ -143,38 +197,53 @@ class TextPreprocessing(InputPreprocessing):
         own = dict(stored)
         tokenizer = own.pop("files")[FILE]
         numbers = {key: int(own[key]) for key in ("padding", "longest", "max_tokens")}
-        return cls(tokenizer=str(tokenizer), **numbers)
+        stride = own.get("stride")  # the first bundles of texts have none
+        return cls(tokenizer=str(tokenizer), stride=None if stride is None else int(stride), **numbers)
 
 
-class TextTransform(MaskingTransform):
-    """A text to {"tokens": int64 (t,), "mask": bool (t,), "segments": int64 (t,), 1 for a pair's second}."""
+class TextTransform(FramedTransform, MaskingTransform):
+    """A text to {"tokens": int64 (t,), "mask": bool (t,), "segments": int64 (t,), 1 for a pair's second}; t positions
+    of all its windows, which the mask parts (see ftlab.inputs.texts.windows)."""
 
     def __init__(self, own: TextPreprocessing) -> None:
         self.own = own
 
     def then(self, first: Text) -> Fields:
-        return self.fields(self.own.encoder.encode(*pair(first)))
+        return self.fields(next(self.own.encoded([first])))
 
     def masked(self, first: Text, share: float) -> tuple[Fields, torch.Tensor]:
         """Special tokens, such as those that begin and end a text, are never hidden."""
         gap = self.own.gap
         if gap is None:
             raise UserError("the network's tokenizer has no mask token; it was not trained to fill masks")
-        found = self.own.encoder.encode(*pair(first))
-        fields, free = self.fields(found), torch.tensor(found.special_tokens_mask) == 0
+        if self.own.stride is not None:
+            raise UserError("data.stride: task=masked_language reads the beginning of each text only; leave it null")
+        (found,) = next(self.own.encoded([first]))
+        fields, free = self.fields([found]), torch.tensor(found.special_tokens_mask) == 0
         tokens, targets = masked(fields["tokens"], free, gap, self.own.encoder.get_vocab_size(), share)
         return {**fields, "tokens": tokens}, targets
 
-    def fields(self, found: Any) -> Fields:
-        """found: what the library tokenizers made of a text."""
-        tokens = torch.tensor(found.ids, dtype=torch.int64)
-        if not len(tokens):
+    def fields(self, windows: Sequence[Any]) -> Fields:
+        ids = [torch.tensor(one.ids, dtype=torch.int64) for one in windows]
+        if not len(ids[0]):
             raise UserError("the text has no token")
+        segments = [torch.tensor(one.type_ids, dtype=torch.int64) for one in windows]
+        masks = [torch.ones(len(one), dtype=torch.bool) for one in ids]
         return {
-            "tokens": tokens,
-            "mask": torch.ones(len(tokens), dtype=torch.bool),
-            "segments": torch.tensor(found.type_ids, dtype=torch.int64),
+            "tokens": joined(ids, self.own.padding),
+            "mask": joined(masks, False),
+            "segments": joined(segments, 0),
         }
+
+    def extent(self, raw: Text) -> Size:
+        return 0, 0  # a text has no height and width
+
+    def framed(self, first: Text, extent: Size) -> tuple[Fields, Offsets]:
+        """Raises: UserError for a single text: what follows lies in the second of a pair."""
+        if isinstance(first, str):
+            raise UserError("a question and its context are needed, and there is one text")
+        windows = next(self.own.encoded([first]))
+        return self.fields(windows), Offsets.of(windows, first[1])
 
 
 def is_text(one: Any) -> bool:
