@@ -20,9 +20,9 @@ from ftlab.composition import compose
 from ftlab.data.base import Splits
 from ftlab.data.measured import joined
 from ftlab.data.membership import record
-from ftlab.inputs.base import Joined, Selected
 from ftlab.inputs.images.files import ArrayImages
 from ftlab.inputs.images.pictures import first_shapes
+from ftlab.inputs.views import Joined, Selected
 from ftlab.training.saving.checkpoints import Checkpoints
 from ftlab.training.saving.loading import read_checkpoint
 from tests.conftest import Command, close_handlers

@@ -12,8 +12,8 @@ from PIL import Image
 import ftlab
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
-from ftlab.inputs.base import Selected
 from ftlab.inputs.images.files import ArrayImages, ImageFiles
+from ftlab.inputs.views import Selected
 from ftlab.resume import as_begun, differing, value_of
 from ftlab.sized import epochs, image_size, label_smoothing
 from ftlab.targets.classes import Classes

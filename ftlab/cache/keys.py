@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from ftlab.data.checks import cache as files
-from ftlab.inputs.base import Inputs, Joined, Selected
+from ftlab.inputs.base import Inputs
 from ftlab.inputs.images.files import ArrayImages, ImageFiles, TileImages
+from ftlab.inputs.views import Joined, Selected
 
 VERSION = 1  # of how values are computed and kept
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from ftlab.batch import Fields
-from ftlab.inputs.base import Inputs, Joined, Selected, Transform
+from ftlab.inputs.base import Inputs, Transform
 from ftlab.inputs.images.files import ArrayImages, ImageFiles, TileImages
+from ftlab.inputs.views import Joined, Selected
 
 READ = 4  # samples; each is read twice
 WHY_NOT = (

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ftlab.data.base import Samples, Splits
 from ftlab.errors import UserError
-from ftlab.inputs.base import Joined
+from ftlab.inputs.views import Joined
 from ftlab.targets.base import Target
 
 ALL = "all"  # all samples, whichever split they are in

@@ -16,7 +16,7 @@ from torch import Tensor
 from ftlab.data.base import Drawn, Samples
 from ftlab.data.groups import split_groups
 from ftlab.errors import UserError
-from ftlab.inputs.base import Selected
+from ftlab.inputs.views import Selected
 from ftlab.targets.base import Target, selected
 from ftlab.targets.counted import FEWEST
 

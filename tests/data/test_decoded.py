@@ -21,10 +21,10 @@ from ftlab.data.datasets import from_datasets
 from ftlab.data.module import DataModule, describe
 from ftlab.errors import UserError
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import Selected
 from ftlab.inputs.images.files import ArrayImages, ImageFiles, image_size, load_image
 from ftlab.inputs.images.preprocessing import Preprocessing
 from ftlab.inputs.tables.preprocessing import TablePreprocessing
+from ftlab.inputs.views import Selected
 from ftlab.targets.classes import Classes
 
 # A machine with one core is told that two workers are many; what they load is the same.

@@ -17,8 +17,9 @@ from ftlab.data.checks.pairs import Place
 from ftlab.data.splits import select
 from ftlab.files.paths import printable
 from ftlab.inputs import kinds
-from ftlab.inputs.base import Inputs, Selected
+from ftlab.inputs.base import Inputs
 from ftlab.inputs.images.files import ImageFiles
+from ftlab.inputs.views import Selected
 from ftlab.problems import Fault, Problem, left_out, problem, refusal
 
 Level = Literal["fast", "full"]

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from ftlab.files.dates import date
 from ftlab.files.numbers import number
-from ftlab.inputs.base import Inputs, Selected
+from ftlab.inputs.base import Inputs
 from ftlab.inputs.images.files import ArrayImages, ImageFiles
 from ftlab.inputs.sequences.steps import Steps
+from ftlab.inputs.views import Selected
 from ftlab.targets.base import Column, Target
 
 Content = Literal["none", "size", "bytes"]  # what is looked at of a file, beside its path

@@ -21,7 +21,8 @@ from ftlab.files.folders import not_there
 from ftlab.files.image_suffixes import image_suffixes
 from ftlab.files.paths import printable
 from ftlab.frames import Size, Window
-from ftlab.inputs.base import Inputs, Joined, Selected
+from ftlab.inputs.base import Inputs
+from ftlab.inputs.views import Joined, Selected
 
 ORIENTATION = 0x0112  # the tag of EXIF
 TURNED = (5, 6, 7, 8)  # by 90 degrees, mirrored or not

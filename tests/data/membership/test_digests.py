@@ -14,9 +14,9 @@ from ftlab.data.datasets import from_datasets
 from ftlab.data.membership import digests
 from ftlab.data.membership.dealing import membership
 from ftlab.earlier import as_trained
-from ftlab.inputs.base import Selected
 from ftlab.inputs.images.files import ArrayImages, ImageFiles
 from ftlab.inputs.sequences.steps import Steps
+from ftlab.inputs.views import Selected
 from ftlab.targets.classes import Classes
 from ftlab.targets.labels import Labels
 from ftlab.targets.numbers import Numbers
