@@ -207,7 +207,7 @@ class KeyedDataset(Dataset[Item]):
         fields = transform.together([one[0] for one in ready], cells)
         parts = [kind.follow(one[1], cell.frame) for one, cell in zip(ready, cells, strict=True)]
         first, own = cells[0], ready[0][3]
-        assert own is not None, "a kind that follows has a frame"
+        assert isinstance(own, Frame), "what is put together lies in a plane"
         height, width = own.size.tolist()
         target = kind.together(parts, [cell.window for cell in cells], (height, width))
         top, left, *shape = first.window
