@@ -17,7 +17,7 @@ from ftlab.inputs.images.transforms import training_transform
 
 CONF = Path(__file__).parents[2] / "conf"
 LOADING = {"batch_size", "num_workers", "check", "on_error", "split_from", "split_seed"}
-OF_TEXTS = {"max_tokens", "stride"}
+OF_TEXTS = {"max_tokens", "stride", "group_by_length"}
 OF_IMAGES = {"image_size", "crop_pct", "resize"}
 SOURCES = sorted((CONF / "data").glob("*.yaml"))
 AUGMENTATIONS = sorted((CONF / "augment").glob("*.yaml"))
