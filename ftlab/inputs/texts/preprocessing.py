@@ -145,6 +145,8 @@ class TextTransform(Transform):
         self.own = own
 
     def then(self, first: Text) -> Fields:
+        if any(is_halved(part) for part in pair(first)):
+            raise UserError("the text holds half of a character (a lone surrogate), which no tokenizer takes")
         found = self.own.encoder.encode(*pair(first))
         tokens = torch.tensor(found.ids, dtype=torch.int64)
         if not len(tokens):
@@ -154,6 +156,15 @@ class TextTransform(Transform):
             "mask": torch.ones(len(tokens), dtype=torch.bool),
             "segments": torch.tensor(found.type_ids, dtype=torch.int64),
         }
+
+
+def is_halved(text: str) -> bool:
+    """Whether it holds one of two codes of UTF-16 that are a character only together, as JSON can write it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def is_text(one: Any) -> bool:
