@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ftlab.errors import UserError, choices
-from ftlab.inputs.images.files import load_image
 from ftlab.picture_writers import MaskPictures, Overlays
 from ftlab.tasks.base import Task
 from ftlab.writers import Writer
@@ -72,10 +71,11 @@ class Yolo(Writer):
             raise UserError(
                 f"output={self.path}: a second image would be {file.name} ({name['file']}); predict it apart"
             )
-        file.write_text("".join(f"{line}\n" for line in self._lines(name["file"], record)), encoding="utf8")
+        file.write_text("".join(f"{line}\n" for line in self._lines(record)), encoding="utf8")
 
-    def _lines(self, image: str, record: Mapping[str, Any]) -> Iterator[str]:
-        width, height = load_image(image).size
+    def _lines(self, record: Mapping[str, Any]) -> Iterator[str]:
+        assert self.read is not None
+        width, height = self.read().size
         for one in record["boxes"]:
             left, top, right, bottom = one["box"]
             middle = (left + right) / 2 / width, (top + bottom) / 2 / height

@@ -1,6 +1,7 @@
 """Runs that detect: what they learn, what stays frozen, how batches add up, and what a bundle says of images."""
 
 import json
+import os
 import re
 from functools import partial
 from importlib import import_module
@@ -169,6 +170,11 @@ def test_boxes_are_written_as_other_tools_read_them_and_nothing_is_overwritten(
         numbers = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top, one["score"]]
         assert ["dark", "light"][int(row[0])] == one["class"]
         assert [float(number) for number in row[1:]] == pytest.approx(numbers, abs=1e-5)
+    odd = tmp_path / "odd" / os.fsdecode(b"\xff.png")  # a name that is no UTF-8 can be read, but not printed
+    odd.parent.mkdir()
+    odd.write_bytes((tmp_path / "images" / "a.png").read_bytes())
+    exported(folder, odd.parent, command, "format=yolo", "output=odd_texts", "score=0.05")
+    assert len([*Path("odd_texts").iterdir()]) == 2
     exported(folder, tmp_path / "images", command, "format=overlay", "output=drawn")
     with Image.open("drawn/a.png") as drawn:
         assert drawn.size == (96, 96)

@@ -42,7 +42,7 @@ class JsonlFile(CsvFile):
     def _row(self, line: int, text: str) -> Record | Fault:
         try:
             found = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return self.fault("rows are no JSON", f"'{short(text)}' is no JSON ({error})", line)
         if not isinstance(found, dict):
             return self.fault("rows are no JSON objects", f"'{short(text)}' is no object with keys", line)
@@ -53,3 +53,12 @@ def as_text(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def listed(text: str) -> list[str] | None:
+    """The parts of a list as `as_text` writes it, each as a text; None for what is none."""
+    try:
+        found = json.loads(text) if text.startswith("[") else None
+    except (ValueError, RecursionError):
+        return None
+    return [as_text(part) for part in found] if isinstance(found, list) else None

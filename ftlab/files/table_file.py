@@ -8,7 +8,7 @@ from typing import Any
 from ftlab.errors import UserError
 from ftlab.files.csv_file import CsvFile
 from ftlab.files.dialect import FOUND, Dialect
-from ftlab.files.jsonl_file import JSONL, JsonlFile
+from ftlab.files.jsonl_file import JSONL, JsonlFile, as_text
 from ftlab.files.text_table import TextTable, twice
 
 PARQUET = (".parquet", ".pq")
@@ -40,7 +40,9 @@ class ParquetFile(CsvFile):
 
 
 def _text(cell: Any) -> str:
-    """repr of a float is read back to the same bits."""
+    """repr of a float is read back to the same bits; a list is that of its parts as JSON."""
+    if isinstance(cell, list):
+        return as_text(cell)
     return "" if cell is None else repr(cell) if isinstance(cell, float) else str(cell)
 
 

@@ -67,7 +67,7 @@ class Detection(Task):
         for key, value in (("score", self.score), ("least_score", least_score), ("overlap", overlap)):
             if not 0 <= value <= 1:
                 raise UserError(f"task.{key}={value}: accepted is 0 to 1")
-        if self.score < least_score:
+        if self.decided and self.score < least_score:
             raise UserError(f"task.score={score}: boxes below task.least_score={least_score} are not kept")
         if most < 1:
             raise UserError(f"task.most={most}: accepted is 1 or more")

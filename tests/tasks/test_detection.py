@@ -254,6 +254,7 @@ def test_settings_that_are_no_share_are_refused() -> None:
             task(**{key: value})
     with pytest.raises(UserError, match=r"task.score=0.01: boxes below task.least_score=0.05 are not kept"):
         task(score=0.01)
+    assert task(least_score=0.6).least == 0.6  # a score that val is to decide is above it
 
 
 def test_the_worst_images_show_what_is_true_and_what_was_found() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -116,7 +117,10 @@ def _size(whole: Element, name: str) -> Size | None:
     node = whole.find("size")
     if node is None:
         return None
-    height, width = (int(_number(node, side, f"{name}, size")) for side in ("height", "width"))
+    sides = [_number(node, side, f"{name}, size") for side in ("height", "width")]
+    if not all(map(isfinite, sides)):
+        raise ValueError(f"{name}, size: {sides[1]:g} x {sides[0]:g} is not finite")
+    height, width = map(int, sides)
     return (height, width) if height and width else None  # 0 x 0, as some programs write it, says nothing
 
 

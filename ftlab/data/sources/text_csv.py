@@ -16,7 +16,7 @@ from ftlab.files.dialect import dialect
 from ftlab.files.folders import existing_folder
 from ftlab.files.table_file import table_file
 from ftlab.files.text_table import Record
-from ftlab.inputs.texts.preprocessing import Text
+from ftlab.inputs.texts.preprocessing import Text, is_halved
 from ftlab.problems import Fault
 from ftlab.targets.cells.choice import cells_of
 from ftlab.targets.cells.nothing import NoCells
@@ -97,6 +97,9 @@ class TextCsv(Source):
         for column, text in zip(self.columns, texts, strict=True):
             if not text.strip():
                 return self.file.fault("rows have no text", "the text is empty", line, column)
+            if is_halved(text):
+                what = "the text holds half of a character, a lone surrogate"
+                return self.file.fault("rows hold halves of characters", what, line, column)
         target = self.cells.of_row(line, record)
         columns = self.sharing.split_column, self.sharing.group_column
         split = split_of(self.file, line, record.get(columns[0] or ""), columns[0])

@@ -1,6 +1,5 @@
 """Images with boxes in text files beside them, and a data.yaml that names splits and classes, as YOLO has them."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from ftlab.problems import Fault, problem
 from ftlab.yaml_text import loaded
 
 SPLIT_KEYS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
-IMAGES, LABELS = f"{os.sep}images{os.sep}", f"{os.sep}labels{os.sep}"
+IMAGES, LABELS = "images", "labels"
 ACCEPTED = "accepted: class, x and y of the middle, width, height; or class and x, y of three points or more"
 
 
@@ -123,14 +122,16 @@ class _Listing:
 
 def labels_of(image: Path) -> Path:
     """Where the objects of an image stand: in labels/ for the last images/ of its path, else beside it."""
-    before, sep, after = str(image).rpartition(IMAGES)
-    return Path(f"{before}{LABELS}{after}" if sep else str(image)).with_suffix(".txt")
+    parts, names = image.parent.parts, image.parent.parts[::-1]
+    place = len(parts) - 1 - names.index(IMAGES) if IMAGES in names else None
+    folder = image.parent if place is None else Path(*parts[:place], LABELS, *parts[place + 1 :])
+    return (folder / image.name).with_suffix(".txt")
 
 
 def _lost(images: Sequence[Path]) -> list[Path]:
     """Label files in the folders of those of the images that are none of theirs."""
     own = {labels_of(path) for path in images}
-    apart = sorted({path.parent for path in own if LABELS in f"{path.parent}{os.sep}" and path.parent.is_dir()})
+    apart = sorted({path.parent for path in own if LABELS in path.parent.parts and path.parent.is_dir()})
     return [path for folder in apart for path in sorted(folder.glob("*.txt")) if path not in own]
 
 

@@ -1,6 +1,7 @@
 """What `input=` of `ftlab predict` names as texts: files of text, rows with a column `text`, or the text itself."""
 
 import glob
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,10 @@ def listed(inputs: str | Sequence[str]) -> tuple[list[Unread], tuple[str, ...]]:
     """In order; a folder stands for its .txt files, and what is no file at all for itself."""
     found: list[Unread] = []
     for text in [inputs] if isinstance(inputs, str) else inputs:
-        path = Path(text).expanduser()
-        if len(text) < 4096 and path.is_dir():
+        path = Path(os.path.expanduser(text))  # as Path does it, a ~ before nobody's name would be an error
+        if os.path.isdir(path):  # False for what is too long to be a path, where Path.is_dir raises
             found += [_of_file(file) for file in sorted(path.rglob("*.txt"))]
-        elif len(text) < 4096 and path.is_file():
+        elif os.path.isfile(path):
             found += _of_rows(path) if path.suffix.lower() in ROWS else [_of_file(path)]
         elif names := sorted(glob.glob(text)) if glob.has_magic(text) else []:
             found += [one for name in names for one in listed(name)[0]]

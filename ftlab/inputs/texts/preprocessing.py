@@ -74,6 +74,8 @@ class TextPreprocessing(InputPreprocessing):
 
     def encoded(self, several: Sequence[Text]) -> Iterator[list[Any]]:
         """The windows of each text as the tokenizers library has them, one where the rest is cut off."""
+        if any(is_halved(part) for one in several for part in pair(one)):
+            raise UserError("the text holds half of a character (a lone surrogate), which no tokenizer takes")
         texts = [self._shortened(pair(one)) for one in several]
         found: dict[int, Any] = {}
         for count, encoder in ((1, self.encoder), (2, self.of_pairs)):
@@ -244,6 +246,15 @@ class TextTransform(FramedTransform, MaskingTransform):
             raise UserError("a question and its context are needed, and there is one text")
         windows = next(self.own.encoded([first]))
         return self.fields(windows), Offsets.of(windows, first[1])
+
+
+def is_halved(text: str) -> bool:
+    """Whether it holds one of two codes of UTF-16 that are a character only together, as JSON can write it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def is_text(one: Any) -> bool:

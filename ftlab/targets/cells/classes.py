@@ -12,6 +12,7 @@ import torch
 
 from ftlab.errors import UserError, choices
 from ftlab.files.csv_file import CsvFile
+from ftlab.files.jsonl_file import listed
 from ftlab.files.paths import short
 from ftlab.files.text_table import Record
 from ftlab.problems import Fault, Problem, problem
@@ -143,7 +144,7 @@ class ClassCells(_Named):
 
 
 class LabelCells(_Named):
-    """One column, with any number of labels between separators; a blank cell has none."""
+    """One column, with any number of labels between separators, or in a list of JSON; a blank cell has none."""
 
     def __init__(
         self,
@@ -157,7 +158,8 @@ class LabelCells(_Named):
         self.separator = separator
 
     def value(self, line: int, record: Record) -> tuple[str, ...]:
-        parts = record[self.columns[0]].split(self.separator)
+        cell = record[self.columns[0]].strip()
+        parts = cell.split(self.separator) if (own := listed(cell)) is None else own
         return tuple(part.strip() for part in parts if part.strip())
 
     def read(self, rows: Sequence[Raw]) -> Read:
@@ -184,6 +186,8 @@ def odd_label(label: str, numeric: bool, missing: Collection[str] = MISSING_LABE
     """Why a label cannot be meant; None where it can. `numeric`: the column holds whole numbers."""
     if label.lower() in missing:
         return f"the label '{label}' stands for a missing value. {AS_CLASS}"
+    if listed(label) is not None:
+        return f"the label '{short(label)}' is a list. data.multilabel=true takes several labels"
     if numeric and not WHOLE.fullmatch(label):
         return f"the label '{short(label)}' is in a column of whole numbers"
     return None

@@ -117,6 +117,10 @@ FAULTS = {
         r"a.xml, object 1: xmin is 'five', no number",
     ),
     "side that is missing": (sheet("<xmin>5</xmin>", ""), r"a.xml, object 1: xmin is '', no number"),
+    "size without end": (
+        sheet("<width>40</width>", "<width>inf</width>"),
+        r"a.xml, size: inf x 30 is not finite",
+    ),
     "no name": (sheet("<name>cat</name>", "<name> </name>"), r"a.xml, object 1: no name"),
     "no box": (
         sheet("<bndbox><xmin>5</xmin><ymin>4</ymin><xmax>14</xmax><ymax>18</ymax></bndbox>", ""),

@@ -194,6 +194,15 @@ def test_a_data_yaml_names_folders_and_lists_for_each_split(tmp_path: Path, list
     assert list(told(splits, splits.val)) == ["b"]
 
 
+def test_labels_are_found_from_the_folder_that_one_is_in(tmp_path: Path, monkeypatch):
+    yolo(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    source = yolo(Path())
+    assert told(source.survey(0), source.survey(0).train)["a"]
+    (tmp_path / "labels" / "lost.txt").write_text("")
+    assert ["labels/lost.txt" in str(one) for one in source.survey(0).problems] == [True]
+
+
 def test_voc_lists_say_the_splits_and_difficult_objects_count_as_neither(tmp_path: Path):
     source = voc(tmp_path)
     (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
