@@ -150,23 +150,19 @@ def counts_batches(tensors: Collection[str]) -> bool:
 
 # Names in files of before torchvision 0.13, and those of now.
 OLDER = (
-    (re.compile(r"(rpn\.head\.conv|fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$"), lambda m: number(m, "")),
-    (re.compile(r"(_head\.conv)\.(\d+)\.(weight|bias)$"), lambda m: f"{m[1]}.{int(m[2]) // 2}.0.{m[3]}"),
+    (r"(rpn\.head\.conv)\.(weight|bias)$", r"\1.0.0.\2"),
+    (r"(fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2"),
 )
-
-
-def number(found: re.Match[str], _: str) -> str:
-    between = "0.0" if "rpn" in found[1] else "0"
-    return f"{found[1]}.{between}.{found[2]}"
+TOWER = re.compile(r"(_head\.conv)\.(\d+)\.(weight|bias)$")  # of RetinaNet: every second layer has none
 
 
 def renamed(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
     """Tensors of older files under the names of now."""
 
     def now(name: str) -> str:
-        changed = name
-        for pattern, new in OLDER:
-            changed = pattern.sub(new, changed)
+        changed = TOWER.sub(lambda found: f"{found[1]}.{int(found[2]) // 2}.0.{found[3]}", name)
+        for older, newer in OLDER:
+            changed = re.sub(older, newer, changed)
         return name if name in wanted or changed not in wanted else changed
 
     return {now(name): tensor for name, tensor in tensors.items()}
