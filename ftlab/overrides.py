@@ -162,7 +162,11 @@ def jobs(
         yield list(chosen), [(key, key.values[index % len(key.values)]) for key in keys]
 
 
-USUAL = {"detection": "digit_scenes", "segmentation": "digit_scenes"}  # data of a task that no other data have
+USUAL = {  # data of a task that no other data have
+    "detection": "digit_scenes",
+    "segmentation": "digit_scenes",
+    "question_answering": "docstring_questions",
+}
 
 
 def usual(words: Sequence[str]) -> list[str]:
