@@ -97,7 +97,7 @@ def test_rows_have_a_place_or_the_first_that_the_text_stands_at(tmp_path):
     rows = (f'Who?,"{CONTEXT}",The Rhine,55', f'Who?,"{CONTEXT} ",The Rhine,', f'How?,"{CONTEXT}",,')
     found = csv(tmp_path, "\n".join(("question,context,answer,start", *rows)), start_column="start")
     assert [found.train.targets[place].start for place in range(3)] == [55, 0, NOWHERE]
-    assert [one.kind for one in found.problems] == ["answers stand in several places of their context"]
+    assert [one.kind for one in found.problems] == ["answers are found several times in their context"]
     assert found.train.groups.tolist() == [0, 1, 0]  # those of one context
 
 

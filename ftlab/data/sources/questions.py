@@ -94,7 +94,7 @@ def dealt(questions: Sequence[Question | Fault], sharing: Sharing, seed: int) ->
     parts = split_up(good, column)
     target = Spans()
     train, val, test, said = complete(target, parts["train"], *_others(parts), sharing.split, seed)
-    several = problem("answers stand in several places of their context", "note", judge.first, "the first is taken")
+    several = problem("answers are found several times in their context", "note", judge.first, "the first is taken")
     return Splits(train, val, test, target, said, (*several, *doubled(good)), tuple(faults), kind="text")
 
 
