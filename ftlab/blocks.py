@@ -135,6 +135,8 @@ class Sample:
     image: Any = None  # Pillow image
     side: int = 112  # pixels of the longer side that the image is shown with
     cells: Mapping[str, str] | None = None  # by column
+    # A text in pieces, each with what it is of: an answer that was found, the true one, both, or none.
+    passage: Sequence[tuple[str, Literal["", "found", "true", "both"]]] = ()
 
 
 @dataclass(frozen=True)

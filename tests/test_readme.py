@@ -3,6 +3,7 @@
 Of a page of the manual the first command runs with every change; the others are slow.
 """
 
+import json
 import re
 import shlex
 import shutil
@@ -33,6 +34,7 @@ TABLES = {"data=table", "data=diabetes", "data=linnerud", "data=sequence", "data
 QUICK_EPOCHS = ("trainer.max_epochs=3",)  # also of a plan whose file is trained later
 QUICK_SCENES = ("data.scenes=[12,4,4]",)
 DENSE = {"task=detection", "task=segmentation"}
+QUICK_QUESTIONS = ("data.questions=40",)
 QUICK_MULTIRUN = ("trainer.max_epochs=2",)
 QUICK_COMPARISON = ("compare.seeds=2", "compare.strategies=[closed_form,head_only]", "trainer.max_epochs=2")
 QUICK_DIGITS = ("data.split=[0.9,0.05,0.05]",)  # fewer images to evaluate
@@ -71,6 +73,8 @@ def quick(words: list[str]) -> list[str]:
         return words
     if DENSE & set(words):
         return [*words, *QUICK_SCENES, *QUICK_EPOCHS]
+    if "task=question_answering" in words:
+        return [*words, *(() if "data" in keys else QUICK_QUESTIONS), *QUICK_EPOCHS]
     epochs = QUICK_MULTIRUN if "-m" in words else QUICK_EPOCHS
     images = () if TABLES & set(words) else QUICK_IMAGES
     kept = ("checkpoint.keep=all",) if resumed(words) else ()
@@ -100,6 +104,15 @@ def write_idx(file: Path, values: np.ndarray) -> None:
     file.write_bytes(bytes((0, 0, 8, values.ndim)) + sizes + values.tobytes())
 
 
+def write_questions(folder: Path) -> None:
+    contexts = [f"The house of number {n} is in {('Rome', 'Oslo')[n % 2]}." for n in range(20)]
+    lines = [f"Where is house {n}?,{context},{('Rome', 'Oslo')[n % 2]}" for n, context in enumerate(contexts)]
+    (folder / "questions.csv").write_text("\n".join(["question,context,answer", *lines]))
+    new = {"question": "Which type must x have?", "context": "Parameters\n\nx : array_like\n    Values."}
+    (folder / "answered.jsonl").write_text(json.dumps(new))
+    (folder / "context.txt").write_text("Parameters\n\naxis : int\n    Where to add.")
+
+
 def prepare(folder: Path) -> None:
     """The user's files that the README speaks of."""
     images, labels = pixels()
@@ -127,6 +140,7 @@ def prepare(folder: Path) -> None:
         letter = folder / "letters" / ("dear", "dull")[number % 2] / f"{number}.txt"
         letter.parent.mkdir(parents=True, exist_ok=True)
         letter.write_text(f"to my {('friend', 'bank')[number % 2]}, for the {number}th time")
+    write_questions(folder)
     for root in ("fashion", "downloaded/FashionMNIST/raw"):
         for part in ("train", "t10k"):
             write_idx(folder / root / f"{part}-images-idx3-ubyte", images)

@@ -23,6 +23,7 @@ from ftlab.blocks import (
     Rule,
     Table,
 )
+from ftlab.tasks.answer_section import drawn as answers
 from ftlab.tasks.box_section import detection
 from ftlab.tasks.confusion import ClassFigures, Matrix, from_labels, per_class, worst_pairs
 
@@ -143,6 +144,7 @@ SECTIONS: dict[str, Callable[[Report], list[Block]]] = {
     "labels": labels,
     "detection": detection,
     "segments": segments,
+    "answers": answers,
 }
 
 

@@ -32,6 +32,11 @@ def _sample(one: Sample) -> Markup:
         Markup('<span class="cell">{} <i>{}</i></span>\n').format(shorten(column, 24), shorten(cell, CELL))
         for column, cell in (one.cells or {}).items()
     )
+    marked = Markup("").join(
+        Markup('<mark class="{}">{}</mark>').format(kind, text) if kind else Markup("{}").format(text)
+        for text, kind in one.passage
+    )
+    cells += Markup('<p class="passage">{}</p>\n').format(marked) if one.passage else Markup("")
     under = Markup('<span title="{}">{}</span>\n').format(name, shorten(one.name, 36))
     return Markup("<div>{}{}{}{}</div>\n").format(image, said, under, cells)
 
