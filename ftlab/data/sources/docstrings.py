@@ -24,6 +24,7 @@ from ftlab.targets.masked_tokens import MaskedTokens, column
 
 PACKAGE = "scipy"
 PARTS = ("integrate", "interpolate", "io", "linalg", "optimize", "signal", "sparse", "spatial", "special", "stats")
+DOC = "_doc.py"  # how a file ends that says again what functions of the one beside it do
 WORDS = 5  # that a description has at least
 END = "\nParameters\n"  # what follows is a list of names and types
 VERSION = 1  # of what is read
@@ -53,7 +54,8 @@ class Docstrings(Source):
         if self.target_kind == MaskedTokens.kind:
             target, labels = MaskedTokens(), column(len(kept))
         names = [f"{one.file}/{number}" for number, one in enumerate(kept)]
-        whole = Samples([one.text for one in kept], labels, names, numbered([one.file for one in kept]))
+        groups = numbered([one.file.replace(DOC, ".py") for one in kept])
+        whole = Samples([one.text for one in kept], labels, names, groups)
         train, val, test, said = complete(target, whole, None, None, self.split, seed)
         return Splits(train, val, test, target, said, kind="text")
 
