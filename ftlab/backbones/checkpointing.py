@@ -56,3 +56,12 @@ def enable(model: Any, name: str) -> FirstPass:
             f"backbone.checkpointing=true: timm's '{name}' does not support gradient checkpointing. Set it to false."
         ) from error
     return FirstPass(model)
+
+
+def enable_blocks(model: Any, name: str) -> None:
+    """The same of a network of transformers. Raises: UserError for a family that cannot."""
+    try:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    except ValueError as error:
+        raise UserError(f"backbone.checkpointing=true: {name}: {error} Set it to false.") from error
+    model.disable_input_require_grads()  # by which gradients would flow back through all that is frozen

@@ -19,6 +19,7 @@ from ftlab.backbones import hub
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features, Stage
 from ftlab.backbones.blocks import Blocks
+from ftlab.backbones.checkpointing import enable_blocks
 from ftlab.backbones.packaged import PACKAGED, PACKAGES, found, place
 from ftlab.backbones.text_layers import LAYERS, TextLayers, files_of, text_layers
 from ftlab.backbones.text_windows import by_window
@@ -71,7 +72,7 @@ class TextBackbone(Backbone):
         self.default_pool = "last" if self.is_causal else "average"
         self.no_weight_decay = frozenset()
         if checkpointing:
-            checkpoint(self.model, name)
+            enable_blocks(self.model, name)
         self.loaded = self._load(source, pretrained, weights, allow_missing, meta)
 
     def _load(
@@ -103,7 +104,14 @@ class TextBackbone(Backbone):
         settings: Any = network.config
         more: dict[str, Any] = {"token_type_ids": segments} if getattr(settings, "type_vocab_size", 0) > 1 else {}
         more |= {"use_cache": False} if hasattr(settings, "use_cache") else {}
-        more |= {} if mask is None or mask.is_meta else {"attention_mask": mask.long()}
+        if (
+            tokens.is_meta
+        ):  # without values, which some families ask of a mask, and others of what they make without one
+            try:
+                return network(input_ids=tokens, **more)[0]  # type: ignore[no-any-return]
+            except RuntimeError:
+                mask = torch.ones_like(tokens)
+        more |= {} if mask is None else {"attention_mask": mask.long()}
         return network(input_ids=tokens, **more)[0]  # type: ignore[no-any-return]
 
     def features(self, output: Any) -> Features:
@@ -187,13 +195,15 @@ def built(settings: Any, weights: str | None, meta: bool) -> Any:
         where, words = place(weights)
         model = own.AutoModel.from_pretrained(where, config=settings, **words)  # with sdpa wherever it has that
     else:
+        # On meta there are no values, for which sdpa asks the masks of some families.
         with torch.device("meta") if meta else nullcontext():
-            model = own.AutoModel.from_config(settings)
+            model = own.AutoModel.from_config(settings, **({"attn_implementation": "eager"} if meta else {}))
     if settings.is_encoder_decoder:
         model = model.get_encoder()
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # trained for another task, and no head here reads it
-    return model.float() if not meta else model
+    model.config.__dict__.pop("quantization_config", None)  # its numbers are floats by now
+    return model if meta else nn.Module.float(model)  # transformers' own refuses what was read from fewer bits
 
 
 def prepared(source: str | None, tokenizer: str | None, settings: Any) -> TextPreprocessing | None:
@@ -218,15 +228,6 @@ def tokenizer_of(source: str) -> str:
         return own.AutoTokenizer.from_pretrained(where, **words).backend_tokenizer.to_str()  # type: ignore[no-any-return]
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"backbone.name={source}: it has no fast tokenizer (tokenizer.json)") from error
-
-
-def checkpoint(model: Any, name: str) -> None:
-    """Raises: UserError for a family that cannot."""
-    try:
-        model.activation_checkpointing_enable({"use_reentrant": False})
-    except ValueError as error:
-        raise UserError(f"backbone.checkpointing=true: {name}: {error} Set it to false.") from error
-    model.disable_input_require_grads()  # by which gradients would flow back through all that is frozen
 
 
 # --- what the network is made of

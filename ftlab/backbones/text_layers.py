@@ -99,7 +99,7 @@ def text_layers(
         made = {"config": settings, "ignore_mismatched_sizes": True}  # a classifier of other classes begins anew
         where, words = (None, {}) if source is None else place(source)
         whole = auto.from_config(settings) if where is None else auto.from_pretrained(where, **made, **words)
-    layers = TextLayers(whole if meta else whole.float())
+    layers = TextLayers(whole if meta else nn.Module.float(whole))
     if kind == "masked_language" and settings.tie_word_embeddings:
         whole.get_output_embeddings().weight = table.weight
     return layers

@@ -51,3 +51,6 @@ def test_the_packaged_decoder_knows_how_a_sentence_goes_on():
         last = backbone(batch).tokens[0, -1]
         likely = (backbone.model.get_input_embeddings().weight @ last).argmax()
     assert own.word(int(likely)) == "Paris"
+    again = TextBackbone(DECODER, pretrained=False, **backbone.rebuilds(), meta=True)  # as a bundle has it
+    there = [{name: part.shape for name, part in one.model.state_dict().items()} for one in (backbone, again)]
+    assert there[0] == there[1]

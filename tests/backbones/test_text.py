@@ -195,3 +195,16 @@ def test_a_folder_of_every_family_loads_with_its_weights_and_attends_by_sdpa_whe
     mine = backbone.model.state_dict()
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     assert backbone.model.config._attn_implementation == ("eager" if family in WITHOUT_SDPA else "sdpa")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_network_without_numbers_has_the_same_stages_for_a_plan(family):
+    settings = {"model_type": family, **FAMILIES[family]}
+    plain, meta = (
+        TextBackbone(family, pretrained=False, config=settings, tokenizer=tokenizer(), meta=bare)
+        for bare in (False, True)
+    )
+    assert meta.stages == plain.stages
+    assert next(meta.parameters()).is_meta
+    fields = {name: field.to("meta") for name, field in made(family)[1].inputs.items()}
+    assert meta(Batch(None, torch.arange(3), fields)).tokens.shape[::2] == (3, meta.num_features)
