@@ -85,7 +85,8 @@ def _look(
     ragged = {name: borders.is_ragged(name) for name in border.names}
     if not one_size and not borders.traced.ragged and any(value.ndim > 2 for value in values):
         return replace(need, why_not="the inputs are not of one length, and its values at the freeze border neither")
-    if not is_steady(compute, batch, values):
+    steady = is_steady(compute, batch, values)
+    if not steady or (borders.traced.ragged and not is_closed(compute, batch, values, list(ragged.values()))):
         why = "its values at the freeze border depend on chance, or on the other samples of a batch"
         return replace(need, why_not=why)
     if not is_same(borders.model, border, batch, values):
@@ -131,6 +132,20 @@ def is_steady(compute: Callable[[Batch], Values], batch: Batch, values: Values) 
         return True
     again = compute(batch.select(torch.arange(half, device=batch.index.device)))
     return all(is_near(a, b[:half]) for a, b in zip(again, values, strict=True))
+
+
+def is_closed(compute: Callable[[Batch], Values], batch: Batch, values: Values, ragged: Sequence[bool]) -> bool:
+    """Whether the shortest sample gives the same values without what fills the batch up behind it. A network that looks
+    there (a convolution, a Fourier transform) does not; ragged: the values that have its positions."""
+    mask = batch.inputs.get("mask")
+    if mask is None:
+        return True
+    place = mask.sum(1).argmin()
+    end = int(mask[place].sum())
+    inputs = {n: field[:, :end] if field.shape[:2] == mask.shape else field for n, field in batch.inputs.items()}
+    again = compute(replace(batch, inputs=inputs).select(place[None]))
+    wanted = [value[place, :end] if cut else value[place] for value, cut in zip(values, ragged, strict=True)]
+    return all(is_near(found[0], those) for found, those in zip(again, wanted, strict=True))
 
 
 def is_same(model: Any, border: Border, batch: Batch, values: Values) -> bool:

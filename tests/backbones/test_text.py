@@ -6,11 +6,13 @@ import torch
 from ftlab.backbones.pooling import pool
 from ftlab.backbones.text import TextBackbone
 from ftlab.batch import Batch
+from ftlab.cache.probe import probe
 from ftlab.errors import UserError
 from ftlab.freezing import freeze
 from ftlab.heads.linear import Linear
 from ftlab.model import Model
-from tests.backbones.texts import FAMILIES, tokenizer
+from ftlab.strategies.base import Phase
+from tests.backbones.texts import BERT, FAMILIES, tokenizer
 
 TEXTS = ["a b c d e f g", "x", ("q r", "s t u v")]
 WITHOUT_CHECKPOINTS, WITHOUT_SDPA = {"mpnet"}, {"mpnet", "deberta-v2"}
@@ -124,6 +126,22 @@ def test_a_saved_network_is_read_with_the_attention_that_it_has(family, tmp_path
     with torch.no_grad():
         theirs = network(input_ids=tokens, attention_mask=mask.long())[0]
         assert torch.equal(TextBackbone(str(tmp_path)).eval()(batch).tokens, theirs)
+
+
+@pytest.mark.parametrize(("family", "kept"), [("bert", True), ("convbert", False), ("fnet", False)])
+def test_a_network_that_looks_at_what_fills_a_batch_is_not_kept(family, kept):
+    torch.manual_seed(0)
+    settings = {"model_type": family, **BERT, "initializer_range": 0.5}  # weights as large as trained ones
+    settings |= {"embedding_size": 32} if family == "convbert" else {}
+    backbone = TextBackbone(family, pretrained=False, config=settings, tokenizer=tokenizer())
+    transform = backbone.preprocessing.transform()
+    fields = backbone.preprocessing.stack([transform(text) for text in (*TEXTS, "a b c")])
+    model = Model(backbone, Linear(backbone.num_features, 2, backbone.default_pool))
+    phase = Phase("last", 1, model.addresses[-2:])
+    found, _ = probe(model, [phase], Batch(None, torch.arange(4), fields), 0.0, "float32", one_size=False)
+    assert (found.needs[0].why_not is None) == kept, found.needs[0].why_not
+    if not kept:
+        assert "on the other samples of a batch" in found.needs[0].why_not
 
 
 def test_a_network_that_hands_more_than_hidden_states_from_block_to_block_is_not_cut_there():

@@ -69,7 +69,8 @@ class Averaging(Callback):
             if self.steps == 1:
                 self.mean[name] = value.detach().float().clone()
             else:
-                self.mean[name].lerp_(value.float(), 1 / self.steps)
+                mean = self.mean[name].to(value.device)  # a checkpoint gives it back on the CPU
+                self.mean[name] = mean.lerp_(value.float(), 1 / self.steps)
 
 
 def moving(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
