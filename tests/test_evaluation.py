@@ -87,6 +87,17 @@ def test_prediction_and_target_of_the_worst_are_kept_on_the_cpu_with_memory_of_t
         assert one["answer"].untyped_storage().nbytes() == chances[0].nbytes  # not the whole batch's
 
 
+def test_intervals_of_groups_are_the_same_in_whatever_order_samples_are_taken_in() -> None:
+    task, network, groups = Classification(SPEC), model(), torch.arange(30) // 3
+    (whole,) = batches((30,))
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
+    mixed = Batch(whole.targets[order], whole.index[order], {"images": whole.inputs["images"][order]})
+    found = [evaluate(network, task, [one], 30, keep=1).judged(groups, "groups") for one in (whole, mixed)]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert found[0].intervals["accuracy"] == found[1].intervals["accuracy"]
+
+
 def texts(found: Evaluation) -> list[dict[str, Any]]:
     return [{key: value for key, value in one.items() if key not in ("answer", "target")} for one in found.worst]
 
