@@ -53,6 +53,10 @@ class Loaded:
             self.source if self.kept is None else f"{self.source}: {self.kept} tensors" + (f"; {said}" if said else "")
         )
 
+    def told(self) -> dict[str, Any]:
+        """What report.json says of it."""
+        return {"weights": str(self), "licence": self.licence, "surgery": self.surgery}
+
     @property
     def surgery(self) -> list[str]:
         """A line each for what was kept, replaced and dropped; none where nothing was loaded from a file."""

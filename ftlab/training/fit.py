@@ -171,9 +171,7 @@ class Fitted:
             "task": parts.task.name,
             "backbone": {
                 "name": parts.model.backbone.name,
-                "weights": str(parts.model.backbone.loaded),
-                "licence": parts.model.backbone.loaded.licence,
-                "surgery": parts.model.backbone.loaded.surgery,
+                **parts.model.backbone.loaded.told(),
                 "parameters": sum(p.numel() for p in parts.model.backbone.parameters()),
             },
             "head": type(parts.model.head).__name__.lower(),
