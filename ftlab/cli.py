@@ -147,7 +147,7 @@ def _compare(settings: dict[str, Any], line: list[str], typed: list[str]) -> int
 
     check_read(typed, settings["runs"])
     if settings["runs"]:
-        return _hydra("compare", [*line, "hydra.run.dir=.", SILENT])
+        return _hydra("compare", [*line, "hydra.run.dir=.", *OTHERS])
     flags = [word for word in line if "=" not in word or word.startswith("-")]
     words = as_multirun(typed, settings["compare"], settings["seed"], settings["subset"])
     return _mode("train", ["-m", *flags, *words])

@@ -125,11 +125,12 @@ def samples(folders: Sequence[Path]) -> dict[str, Any]:
     judged = {str(folder): _judged(folder) for folder in folders}
     if None in judged.values():
         return {"pairs": [], "unpaired": "the task's figure is no share of samples that are right"}
-    names = [tuple(one[1]) for one in judged.values() if one is not None]
-    if len(set(names)) > 1:
-        return {"pairs": [], "unpaired": "the runs have different samples in test (data.split_seed keeps one split)"}
-    right = {name: one[0] for name, one in judged.items() if one is not None}
-    return {"pairs": [_pair(right, left, other, names[0]) for left, other in itertools.combinations(right, 2)]}
+    known = {name: one for name, one in judged.items() if one is not None}
+    right, names = {name: one[0] for name, one in known.items()}, {name: one[1] for name, one in known.items()}
+    pairs = [both for both in itertools.combinations(known, 2) if names[both[0]] == names[both[1]]]
+    unpaired = [both for both in itertools.combinations(known, 2) if both not in pairs]
+    said = {"unpaired": "other samples in test (data.split_seed keeps one split)"} if unpaired else {}
+    return {"pairs": [_pair(right, *both, names[both[0]]) for both in pairs], **said}
 
 
 def _judged(folder: Path) -> "tuple[Tensor, list[str]] | None":

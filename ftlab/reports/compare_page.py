@@ -54,14 +54,14 @@ def rows(found: Found) -> list[tuple[str, list[str]]]:
 
 def told(found: Found) -> list[str]:
     """What the samples of test say, a line a pair of runs."""
-    if not found["pairs"]:
-        return [f"samples are not compared: {found['unpaired']}"]
-    return [
+    lines = [
         f"test: {pair['runs'][0]} alone is right on {len(pair['only_first'])}, {pair['runs'][1]} alone on "
         f"{len(pair['only_second'])}, both on {pair['both']}, neither on {pair['neither']}; p {pair['p']:.3g}, "
         f"{pair['test']}"
         for pair in found["pairs"]
     ]
+    which = "the other runs" if lines else "the runs"
+    return lines + ([f"samples of {which} are not compared: {found['unpaired']}"] if "unpaired" in found else [])
 
 
 def write_runs(found: Found, reports: Mapping[str, Any]) -> str:
@@ -77,6 +77,8 @@ def write_runs(found: Found, reports: Mapping[str, Any]) -> str:
 
 def curves_figure(reports: Mapping[str, Any], width: float = WIDTH) -> str:
     """Loss of val, and the objective, of all runs over their epochs."""
+    from matplotlib.ticker import MaxNLocator
+
     wide = width >= WIDTH
     names = [report["objective"]["name"] for report in reports.values()]
     with style():
@@ -93,9 +95,10 @@ def curves_figure(reports: Mapping[str, Any], width: float = WIDTH) -> str:
             for axes, name in zip(both, ("loss", report["objective"]["name"]), strict=True):
                 values = [(record["val"] or {}).get(name) for record in history]
                 label = numbers.shorten(run, 30) if name == "loss" else None
-                axes.plot(epochs, [float("nan") if v is None else v for v in values], label=label, markersize=3, **look)
+                axes.plot(epochs, [float("nan") if v is None else v for v in values], label=label, **look)
         for axes, title in zip(both, ("loss of val", f"{' / '.join(dict.fromkeys(names))} of val"), strict=True):
             axes.set_title(title, loc="left")
             axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(loc="outside lower left", ncols=2 if wide else 1, handlelength=1.2)
         return svg(figure, "Loss and objective of all runs")
