@@ -51,4 +51,4 @@ def test_a_frozen_network_tells_spam_by_a_hundred_e_mails(tmp_path: Path, monkey
     board = named(SETS, "spam 100")
     board.write(tmp_path)
     found = ours("strategy=closed_form")(board, 0)
-    assert found > 0.85  # three of ten are spam
+    assert found > 0.8  # seven of ten are no spam
