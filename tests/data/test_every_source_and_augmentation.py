@@ -19,6 +19,7 @@ CONF = Path(__file__).parents[2] / "conf"
 LOADING = {"batch_size", "num_workers", "check", "on_error", "split_from", "split_seed"}
 OF_TEXTS = {"max_tokens", "stride", "group_by_length"}
 OF_IMAGES = {"image_size", "crop_pct", "resize"}
+OF_TILES = {"tile", "tile_overlap"}
 SOURCES = sorted((CONF / "data").glob("*.yaml"))
 AUGMENTATIONS = sorted((CONF / "augment").glob("*.yaml"))
 
@@ -43,7 +44,7 @@ def test_a_source_takes_its_own_keys_and_all_have_the_loading_keys(file):
     assert issubclass(source, Source)
     assert config["_target_"].split(".")[-2] == file.stem  # the option is called as its module
     own = inspect.signature(source).parameters.keys()
-    idle = (LOADING | OF_IMAGES | OF_TEXTS | {"_target_"}) - own
+    idle = (LOADING | OF_IMAGES | OF_TILES | OF_TEXTS | {"_target_"}) - own
     assert config.keys() - idle == own
     assert config.keys() >= LOADING
     assert config.keys() & OF_IMAGES in (set(), OF_IMAGES)
