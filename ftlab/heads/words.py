@@ -49,6 +49,9 @@ class Words(Head):
         """In a prediction, the mask tokens of the text itself are asked for."""
         asked = batch.inputs["tokens"] == self.gap if batch.targets is None else batch.targets != SEEN
         assert features.tokens is not None
+        if asked.is_meta:  # without values nothing can be chosen, and shapes are all that is wanted
+            logits = self.layers(features.tokens).flatten(0, 1)
+            return WordOutputs(logits, asked.sum(1), None if batch.targets is None else batch.targets.flatten())
         logits = self.layers(features.tokens[asked][None])[0]
         return WordOutputs(logits, asked.sum(1), None if batch.targets is None else batch.targets[asked])
 

@@ -227,6 +227,13 @@ def test_lines_of_a_file_are_texts_and_blank_ones_only_part_others(folder, tmp_p
         source.read(0)
 
 
+def test_a_check_needs_no_weights_and_finds_nothing_wrong(folder, capsys):
+    assert main(["check", *words(folder, "texts.csv", "task=masked_language")]) == 0
+    told = capsys.readouterr().out
+    assert "0 errors" in told
+    assert "not known" not in told
+
+
 def test_a_tokenizer_without_a_mask_token_is_refused(folder, tmp_path):
     (tmp_path / "net").mkdir()
     for file in (folder / "net").iterdir():
