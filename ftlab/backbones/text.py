@@ -96,7 +96,8 @@ class TextBackbone(Backbone):
         more: dict[str, Any] = {"token_type_ids": segments} if getattr(settings, "type_vocab_size", 0) > 1 else {}
         more |= {"use_cache": False} if hasattr(settings, "use_cache") else {}
         more |= {} if mask is None or mask.is_meta else {"attention_mask": mask.long()}
-        return network(input_ids=tokens, **more)[0]  # type: ignore[no-any-return]
+        with Unpadded() if tokens.is_meta else nullcontext():
+            return network(input_ids=tokens, **more)[0]  # type: ignore[no-any-return]
 
     def features(self, output: Any) -> Features:
         hidden, mask = output
@@ -244,8 +245,7 @@ def behind(model: nn.Module, path: str, run: Any) -> tuple[frozenset[str], int |
     two = torch.full((1, 2), 3, device=device)  # no id that stands for padding
     was = model.training
     try:
-        with Unpadded():
-            width = run(model.eval(), two, None, two * 0).shape[-1]
+        width = run(model.eval(), two, None, two * 0).shape[-1]
     finally:
         model.train(was)
         for hook in hooks:
