@@ -21,7 +21,7 @@ from ftlab.backbones.blocks import Blocks
 from ftlab.backbones.checkpointing import enable_blocks
 from ftlab.backbones.packaged import PACKAGED, PACKAGES, found, place
 from ftlab.backbones.text_layers import LAYERS, TextLayers, files_of, text_layers
-from ftlab.backbones.text_structure import behind, fixed, longest_list, stages_of
+from ftlab.backbones.text_structure import Unpadded, behind, fixed, longest_list, stages_of
 from ftlab.backbones.text_windows import by_window
 from ftlab.batch import Batch
 from ftlab.errors import UserError
@@ -104,15 +104,9 @@ class TextBackbone(Backbone):
         settings: Any = network.config
         more: dict[str, Any] = {"token_type_ids": segments} if getattr(settings, "type_vocab_size", 0) > 1 else {}
         more |= {"use_cache": False} if hasattr(settings, "use_cache") else {}
-        if (
-            tokens.is_meta
-        ):  # without values, which some families ask of a mask, and others of what they make without one
-            try:
-                return network(input_ids=tokens, **more)[0]  # type: ignore[no-any-return]
-            except RuntimeError:
-                mask = torch.ones_like(tokens)
-        more |= {} if mask is None else {"attention_mask": mask.long()}
-        return network(input_ids=tokens, **more)[0]  # type: ignore[no-any-return]
+        more |= {} if mask is None or mask.is_meta else {"attention_mask": mask.long()}
+        with Unpadded() if tokens.is_meta else nullcontext():
+            return network(input_ids=tokens, **more)[0]  # type: ignore[no-any-return]
 
     def features(self, output: Any) -> Features:
         hidden, mask = output

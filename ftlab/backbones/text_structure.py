@@ -47,8 +47,7 @@ def behind(model: nn.Module, path: str, run: Any) -> tuple[frozenset[str], int |
     two = torch.full((1, 2), 3, device=device)  # no id that stands for padding
     was = model.training
     try:
-        with Unpadded():
-            width = run(model.eval(), two, None, two * 0).shape[-1]
+        width = run(model.eval(), two, None, two * 0).shape[-1]
     finally:
         model.train(was)
         for hook in hooks:

@@ -112,6 +112,8 @@ def test_on_meta_it_is_the_same_network(family):
     assert planned.stages == backbone.stages
     assert (planned.after, planned.more) == (backbone.after, backbone.more)
     assert planned.num_features == backbone.num_features
+    fields = {name: torch.zeros(1, 3, dtype=torch.long, device="meta") for name in ("tokens", "mask", "segments")}
+    assert planned(Batch(None, torch.arange(1), fields)).tokens.shape == (1, 3, backbone.num_features)
 
 
 @pytest.mark.parametrize("family", ["deberta-v2", "bart"])
