@@ -58,7 +58,7 @@ def _accepted(mode: str, found: Iterable[str]) -> list[str]:
     from ftlab.config import conf_dir, keys
     from ftlab.help_command import keys as documented
 
-    foreign = {path.name for path in conf_dir().iterdir() if path.is_dir()} - keys(mode)
+    foreign = {path.name for path in conf_dir().iterdir() if path.is_dir()} - keys(mode) - {"hydra"}
     lists = {key.name for key in documented() if key.value.startswith("[")}
     own = (word for word in found if re.split(r"[.=/]", word.lstrip("+~"))[0] not in foreign)
     return [f"{word[:-1]}=" if word[:-1] in lists else word for word in own if "_target_" not in word]

@@ -36,8 +36,13 @@ def _of_experiment(overrides: Sequence[str], config_dir: str | None) -> Mapping[
     words = [text for text in overrides if text.startswith(("experiment=", f"{SWEEPER}=", "hydra.searchpath="))]
     if not any(text.startswith(("experiment=", SWEEPER)) for text in words):
         return None
-    node = prepare(words, "train", config_dir, missing_ok=True).config.hydra.sweeper
-    return node if node.get("_target_") == SEARCH else None
+    for some in (words, overrides):  # an experiment may need an option that is typed beside it
+        try:
+            node = prepare(some, "train", config_dir, multirun=True, missing_ok=True).config.hydra.sweeper
+        except UserError:  # which the whole line has too, and is told there
+            continue
+        return node if node.get("_target_") == SEARCH else None
+    return None
 
 
 def check_read(overrides: Sequence[str]) -> None:
