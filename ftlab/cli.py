@@ -5,7 +5,7 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -261,16 +261,37 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
     return getattr(run, mode)(config)
 
 
-# A plain function of this module, which launchers of other processes can pickle by name.
+# Plain functions of this module, which launchers of other processes can pickle by name.
 def train_job(config: Any) -> Any:
     return _job("train", config)
 
 
-def _of(mode: str) -> Callable[[Any], Any]:
-    def job(config: Any) -> Any:
-        return _job(mode, config)
-
-    return job
+def check_job(config: Any) -> Any:
+    return _job("check", config)
 
 
-JOBS = {mode: train_job if mode == "train" else _of(mode) for mode in MODES if mode != "help"}
+def plan_job(config: Any) -> Any:
+    return _job("plan", config)
+
+
+def evaluate_job(config: Any) -> Any:
+    return _job("evaluate", config)
+
+
+def predict_job(config: Any) -> Any:
+    return _job("predict", config)
+
+
+def compare_job(config: Any) -> Any:
+    return _job("compare", config)
+
+
+def export_job(config: Any) -> Any:
+    return _job("export", config)
+
+
+def cache_job(config: Any) -> Any:
+    return _job("cache", config)
+
+
+JOBS = {name.removesuffix("_job"): job for name, job in [*globals().items()] if name[1:].endswith("_job")}

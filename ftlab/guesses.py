@@ -25,7 +25,7 @@ PACKAGES = {
         "rq": "hydra-rq-launcher",
     },
     "hydra/sweeper": {
-        "optuna": "hydra-optuna-sweeper", "ax": "hydra-ax-sweeper", "nevergrad": "hydra-nevergrad-sweeper",
+        "ax": "hydra-ax-sweeper", "nevergrad": "hydra-nevergrad-sweeper",
     },
 }  # fmt: skip
 USUAL = ("image_folder", "table")  # options that are proposed first, of those that have a key

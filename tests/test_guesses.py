@@ -32,7 +32,7 @@ from ftlab.overrides import parse
         ("backbone=resnet18", "a network of timm is named by backbone.name=resnet18"),
         ("backbone=tables", "did you mean 'table'?"),
         ("hydra/launcher=joblib", "its package is not installed: pip install hydra-joblib-launcher"),
-        ("hydra/sweeper=optuna", "its package is not installed: pip install hydra-optuna-sweeper"),
+        ("hydra/sweeper=ax", "its package is not installed: pip install hydra-ax-sweeper"),
     ],
 )
 def test_what_is_not_there_is_answered_with_what_was_meant(typed: str, answer: str) -> None:
