@@ -40,12 +40,12 @@ def given(
 
     Raises: UserError as `width_of` and Backbone.hand_out do.
     """
-    if getattr(named(head, trusted_modules), "inside", False):
-        return {"backbone": backbone}
     if strides := head.get("strides"):
         return {"levels": backbone.hand_out(strides)}
     if head.get("own"):
         return {"layers": backbone.own_layers, "gap": preprocessing.gap}
+    if getattr(named(head, trusted_modules), "inside", False):
+        return {"backbone": backbone}
     return {"num_features": width_of(backbone, head, preprocessing), "default_pool": backbone.default_pool}
 
 

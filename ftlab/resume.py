@@ -36,8 +36,8 @@ OF_DATA: dict[str, dict[str, Any]] = {
     TABLE: {"dates": "categories", "index": "keep"},
     SEQUENCE: {"whole": False, "level": "keep"},
 }
-# The same of keys that any source of images has, and any augmentation.
-OF_IMAGES = {"data.resize": "crop", "data.tile_overlap": 0.2} | {
+# The same of keys that any source of images has, any augmentation, and tasks.
+OF_IMAGES = {"data.resize": "crop", "data.tile_overlap": 0.2, "task.calibrate": False} | {
     f"augment.{key}": 0 for key in ("crop", "brightness", "contrast", "saturation", "mosaic")
 }
 OWN = ("resume", "resume_allow", "plan", "sweep", "checkpoint.keep")  # how to go about it, not what to train

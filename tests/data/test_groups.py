@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ftlab
-from ftlab.config import instantiate, options
+from ftlab.config import instantiate, named, options
 from ftlab.data.base import Samples, Splits
 from ftlab.data.groups import across, numbered, split_groups
 from ftlab.data.module import describe
@@ -106,7 +106,8 @@ def test_numbers_of_groups_do_not_depend_on_the_order_of_rows() -> None:
 
 def survey(option: str, root: Path, **settings: Any) -> Splits:
     node = {key: value for key, value in options("data")[option].items() if value != "???"}
-    given = {key: value for key, value in {**node, "root": str(root), **settings}.items() if key not in loading_keys()}
+    idle = loading_keys(named(node))
+    given = {key: value for key, value in {**node, "root": str(root), **settings}.items() if key not in idle}
     return instantiate(given).survey(0)
 
 

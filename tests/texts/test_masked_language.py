@@ -151,7 +151,7 @@ def run(folder, tmp_path_factory) -> Path:
     more = (
         "task=masked_language",
         "strategy=full",
-        "trainer.max_epochs=6",
+        "trainer.max_epochs=8",
         "optimizer.lr=0.01",
         "backbone.drop_rate=0",
     )
