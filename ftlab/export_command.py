@@ -19,7 +19,7 @@ from ftlab.portable import standalone
 from ftlab.portable.check import Check, check
 from ftlab.portable.formats import FORMATS, OUTPUT
 from ftlab.portable.network import Portable, portable, traced
-from ftlab.predictor import Predictor, load
+from ftlab.predictor import Pieces, Predictor, load
 from ftlab.run import required
 from ftlab.tasks.multilabel import Multilabel
 
@@ -72,7 +72,7 @@ def examples(predictor: Predictor, folder: Path, trusted_modules: list[str]) -> 
         measured = of_bundle(None, None, None, folder, description, trusted_modules)
         samples = measured.splits.parts()[measured.split]
         raws = [samples.inputs[place] for place in range(min(SAMPLES, len(samples)))]
-        ready = [predictor.prepared(raw)[0] for raw in raws]
+        ready = [one[0] for raw in raws if not isinstance(one := predictor.prepared(raw), Pieces)]
         if len(ready) < 2:
             raise UserError(f"the split {measured.split} has {len(ready)} samples")
         return preprocessing.stack(ready), f"samples of {measured.data}, {measured.split}"
