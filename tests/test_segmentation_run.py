@@ -158,7 +158,7 @@ def test_frozen_stages_are_the_same_bits_and_the_cache_changes_none(tmp_path):
         assert any(torch.equal(tensor, before) for before in start.values() if before.shape == tensor.shape), name
 
 
-@pytest.mark.parametrize("loss", ["task.loss=cross_entropy", "task.loss=[cross_entropy,dice]"])
+@pytest.mark.parametrize("loss", ["task.loss=cross_entropy", "task.loss=focal+dice"])
 def test_four_batches_of_four_train_as_one_of_sixteen(tmp_path, loss):
     words = ("strategy=full", loss, "optimizer=sgd", "optimizer.lr=0.1", "task.class_weights=balanced", "cache=off")
     trained(tmp_path / "one", *words, "data.batch_size=16")

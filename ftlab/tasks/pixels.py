@@ -21,7 +21,7 @@ UNIT = 2.0**14  # pixels that weigh as one sample: else their sums would not fit
 
 def weights_of(loss: str | Sequence[str] | Mapping[str, float]) -> dict[str, float]:
     """The losses by name, each with its weight. Raises: UserError for an unknown one, or for none."""
-    named = {loss: 1.0} if isinstance(loss, str) else loss
+    named = loss.split("+") if isinstance(loss, str) else loss
     found = dict(named) if isinstance(named, Mapping) else dict.fromkeys(named, 1.0)
     for name, weight in found.items():
         if name not in LOSSES:

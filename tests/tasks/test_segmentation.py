@@ -204,7 +204,9 @@ def test_class_weights_are_by_pixels():
     torch.testing.assert_close(total / weight, by_hand)
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", ["focal", "cross_entropy"], {"cross_entropy": 1, "dice": 2}])
+@pytest.mark.parametrize(
+    "loss", ["cross_entropy", "focal+dice", ["focal", "cross_entropy"], {"cross_entropy": 1, "dice": 2}]
+)
 def test_a_loss_of_parts_is_that_of_the_whole(loss):
     own = task(loss=loss, class_weights="balanced")
     outputs, truth = torch.randn(8, 3, 3, 3), torch.randint(0, 4, (8, 5, 6))
