@@ -108,13 +108,13 @@ def test_a_reset_forgets_everything() -> None:
     (batch,) = batches((8,))
     found.update(network(batch), batch)
     first = found.figures()
-    worst, matrix = texts(found), found.diagnosis.compute().tolist()  # type: ignore[union-attr]
+    worst, matrix = texts(found), found.diagnosis.compute().matrix.tolist()  # type: ignore[union-attr]
     found.reset()
     assert found.worst == []
     found.update(network(batch), batch)
     assert found.figures() == first
     assert texts(found) == worst
-    assert found.diagnosis.compute().tolist() == matrix  # type: ignore[union-attr]
+    assert found.diagnosis.compute().matrix.tolist() == matrix  # type: ignore[union-attr]
 
 
 def test_the_tasks_weights_are_not_in_the_state_of_an_evaluation() -> None:
