@@ -205,11 +205,13 @@ def _decided(settings: Mapping[str, Any], model: Model, task: Task, has_validati
     # The best head for features of chance has large weights, which blow up the gradients of what is behind it.
     noise = fresh and not model.backbone.passes_inputs
     init = "random" if noise or _no_convex_fit(model, task) else "closed_form"
+    # A head of places reads maps of all stages; measured, it gains where all thaw at once, and fast.
+    places = model.head.gives in ("boxes", "maps") and not model.head.inside
     # Random weights are nothing to keep for later; a single stage makes a single group.
-    groups = 1 if fresh or len(model.backbone.stages) == 1 else 2
+    groups = 1 if fresh or places or len(model.backbone.stages) == 1 else 2
     # A head alone learns nothing by descent from what chance made, which is usual where no weights come along.
     probes = not noise or model.backbone.preprocessing is not None
-    rate, head_rate = (model.backbone.rate, model.backbone.head_rate) if fresh else (0.5, 1.0)
+    rate, head_rate = (model.backbone.rate, model.backbone.head_rate) if fresh else (3.0 if places else 0.5, 1.0)
     auto = {"head_init": init, "groups": groups, "restore_best": has_validation, "average": not fresh}
     auto |= {"head_share": 0.2 if probes else 0.0, "rate": rate, "head_rate": head_rate}
     return {key: auto[key] if value == "auto" and key in auto else value for key, value in settings.items()}
@@ -218,9 +220,8 @@ def _decided(settings: Mapping[str, Any], model: Model, task: Task, has_validati
 def _left_out(settings: Mapping[str, Any], model: Model, task: Task) -> tuple[Choice, ...]:
     """That the head's fit in closed form is left out, and why, where a pretrained backbone would call for one."""
     why = None if model.backbone.loaded.source == "random" else _no_convex_fit(model, task)
-    if settings.get("head_init") != "auto" or why is None:
-        return ()
-    return (Choice("strategy.head_init", "random", f"not in closed form: {why}"),)
+    is_told = settings.get("head_init") == "auto" and why is not None
+    return (Choice("strategy.head_init", "random", f"not in closed form: {why}"),) if is_told else ()
 
 
 def _at_random(model: Model, phases: Sequence[Phase]) -> tuple[str, ...]:

@@ -41,4 +41,6 @@ class LpFt(Strategy):
         rate, of_head = self.rate if probes else 1.0, self.head_rate if head.fit == "convex" else 1.0
         rates = {stage: rate * (of_head if stage.startswith("head/") else 1.0) for stage in stages}
         rest = [replace(p, rates={stage: rates[stage] for stage in p.rates}) for p in rest]
+        if head.fit == "gradient":  # alone it learns no slower than with the network behind it
+            head = replace(head, rates=dict.fromkeys(head.rates, max(1.0, rate)))
         return [head, *rest] if probes else [replace(rest[0], start="current"), *rest[1:]]

@@ -180,6 +180,13 @@ def test_lp_ft_goes_on_with_the_whole_network_at_a_lower_rate_from_the_best_weig
     assert [p.epochs for p in by_stage] == [1, 2, 2, 2, 2, 2]
 
 
+def test_a_head_that_descends_alone_is_as_fast_as_with_the_network_and_never_slower_than_the_run() -> None:
+    fast, _ = LpFt(head_init="random", groups=1, rate=3.0).phases(LINEAR, 10)
+    slow, _ = LpFt(head_init="random", groups=1, rate=0.5).phases(LINEAR, 10)
+    assert {*fast.rates.values()} == {3.0}
+    assert {*slow.rates.values()} == {1.0}
+
+
 def test_lp_ft_without_a_closed_form_begins_with_gradient_descent_on_the_head() -> None:
     head, *rest = LpFt(head_init="random", head_share=0.3).phases(LINEAR, 10)
     assert (head.fit, head.epochs, dict(head.rates)) == ("gradient", 3, {"head/fc": 1.0})
