@@ -185,7 +185,7 @@ def _of_backbone(backbone: Backbone, kind: str, data: Mapping[str, Any]) -> Inpu
 
 
 def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation: bool) -> list[Phase]:
-    settings = _decided(config["strategy"], model, task, has_validation)
+    settings = _decided(config["strategy"], model, task, has_validation, bool(config["head"].get("strides")))
     strategy: Strategy = instantiate(settings, trusted_modules=config["trusted_modules"])
     phases = strategy.phases(model.addresses, config["trainer"]["max_epochs"])
     stopping = config["early_stopping"]
@@ -199,20 +199,19 @@ def _phases(config: Mapping[str, Any], model: Model, task: Task, has_validation:
     return phases
 
 
-def _decided(settings: Mapping[str, Any], model: Model, task: Task, has_validation: bool) -> dict[str, Any]:
+def _decided(settings: Mapping[str, Any], model: Model, task: Task, has_val: bool, levels: bool) -> dict[str, Any]:
     """A strategy's settings with what `auto` stands for, which depends on parts that a strategy is not told of."""
     fresh = model.backbone.loaded.source == "random"
     # The best head for features of chance has large weights, which blow up the gradients of what is behind it.
     noise = fresh and not model.backbone.passes_inputs
     init = "random" if noise or _no_convex_fit(model, task) else "closed_form"
-    # A head of places reads maps of all stages; measured, it gains where all thaw at once, and fast.
-    places = model.head.gives in ("boxes", "maps") and not model.head.inside
+    # A head that reads maps of several stages gains, as measured, where all of them thaw at once, and fast.
     # Random weights are nothing to keep for later; a single stage makes a single group.
-    groups = 1 if fresh or places or len(model.backbone.stages) == 1 else 2
+    groups = 1 if fresh or levels or len(model.backbone.stages) == 1 else 2
     # A head alone learns nothing by descent from what chance made, which is usual where no weights come along.
     probes = not noise or model.backbone.preprocessing is not None
-    rate, head_rate = (model.backbone.rate, model.backbone.head_rate) if fresh else (3.0 if places else 0.5, 1.0)
-    auto = {"head_init": init, "groups": groups, "restore_best": has_validation, "average": not fresh}
+    rate, head_rate = (model.backbone.rate, model.backbone.head_rate) if fresh else (3.0 if levels else 0.5, 1.0)
+    auto = {"head_init": init, "groups": groups, "restore_best": has_val, "average": not fresh}
     auto |= {"head_share": 0.2 if probes else 0.0, "rate": rate, "head_rate": head_rate}
     return {key: auto[key] if value == "auto" and key in auto else value for key, value in settings.items()}
 
