@@ -140,8 +140,9 @@ def is_closed(compute: Callable[[Batch], Values], batch: Batch, values: Values, 
     mask = batch.inputs.get("mask")
     if mask is None:
         return True
-    place = mask.sum(1).argmin()
-    end = int(mask[place].sum())
+    filled = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).amax(1)  # not the sum: windows are parted
+    place = filled.argmin()
+    end = int(filled[place])
     inputs = {n: field[:, :end] if field.shape[:2] == mask.shape else field for n, field in batch.inputs.items()}
     again = compute(replace(batch, inputs=inputs).select(place[None]))
     wanted = [value[place, :end] if cut else value[place] for value, cut in zip(values, ragged, strict=True)]
