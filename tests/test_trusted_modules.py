@@ -64,7 +64,7 @@ class Counted(Classification):
     worst_title = "Digits that fooled it"
 
     def section(self, diagnosis, split):
-        return {"answers": {"split": split, "counts": diagnosis.sum(dim=0).tolist()}}
+        return {"answers": {"split": split, "counts": diagnosis.matrix.sum(dim=0).tolist()}}
 
     def drawn(self, sample, worst):
         mark = int(255 * worst["answer"][worst["target"]])  # the truth's probability as a shade
