@@ -145,8 +145,9 @@ def is_closed(compute: Callable[[Batch], Values], batch: Batch, values: Values, 
     end = int(filled[place])
     inputs = {n: field[:, :end] if field.shape[:2] == mask.shape else field for n, field in batch.inputs.items()}
     again = compute(replace(batch, inputs=inputs).select(place[None]))
-    wanted = [value[place, :end] if cut else value[place] for value, cut in zip(values, ragged, strict=True)]
-    return all(is_near(found[0], those) for found, those in zip(again, wanted, strict=True))
+    own = zip(again, values, ragged, strict=True)  # both are cut: what tells where things lie was not before
+    pairs = [(a[0, :end], b[place, :end]) if cut else (a[0], b[place]) for a, b, cut in own]
+    return all(is_near(*pair) for pair in pairs)
 
 
 def is_same(model: Any, border: Border, batch: Batch, values: Values) -> bool:
