@@ -15,9 +15,8 @@ from ftlab.config import plainly
 from ftlab.disk import clear_errors
 from ftlab.earlier import of_bundle
 from ftlab.errors import UserError, choices
-from ftlab.portable import standalone
 from ftlab.portable.check import Check, check
-from ftlab.portable.formats import FORMATS, OUTPUT
+from ftlab.portable.formats import FORMATS, OUTPUT, check_extra
 from ftlab.portable.network import Portable, portable, traced
 from ftlab.predictor import Pieces, Predictor, load
 from ftlab.run import required
@@ -25,6 +24,7 @@ from ftlab.tasks.multilabel import Multilabel
 
 SAMPLES = 64  # of the run's data that the file is checked on
 SHIPPED = 8  # of them in example.npz
+SCRIPT = Path(__file__).parent / "portable" / "standalone.py"  # not imported: it needs onnxruntime
 
 
 def export(config: Any) -> None:
@@ -33,6 +33,7 @@ def export(config: Any) -> None:
     written = settings["format"]
     if written not in FORMATS:
         raise UserError(f"format={written}: no such format; {choices(written, FORMATS)}")
+    check_extra(written)
     output, folder = new_folder(required(settings, "output")), Path(required(settings, "bundle"))
     predictor = load(folder, accelerator="cpu", trusted_modules=settings["trusted_modules"])
     network = portable(predictor)
@@ -112,4 +113,4 @@ def beside(
     arrays = {one: value[:SHIPPED].numpy() for one, value in zip(network.names, inputs, strict=True)}
     np.savez(folder / "example.npz", **arrays, **{OUTPUT: answers})  # type: ignore[arg-type]  # names of inputs
     if name.endswith(".onnx"):
-        shutil.copyfile(str(standalone.__file__), folder / "predict.py")
+        shutil.copyfile(SCRIPT, folder / "predict.py")

@@ -154,6 +154,16 @@ def test_wrong_words_end_with_2_and_leave_nothing(bundle: Path, command: Command
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
+def test_without_the_extra_it_is_named_before_anything_is_read(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ftlab.portable.formats.find_spec", lambda name: None)
+    ended = command("export", "bundle=none", "output=new")
+    assert (ended.code, ended.err) == (2, "ftlab: format=onnx needs onnx: pip install 'ftlab[export]'\n")
+    block = "import sys; sys.modules['onnxruntime'] = None; import ftlab.export_command"
+    subprocess.run([sys.executable, "-c", block], check=True)  # which a mode without it must be able to import
+
+
 def test_the_script_resizes_as_training_does(tmp_path: Path) -> None:
     from ftlab.inputs.images.preprocessing import Preprocessing
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,17 @@ OUTPUT = "answers"
 Runner = Callable[[Sequence[Tensor]], Tensor]  # the file, run on inputs (b, ...), as whoever uses it would
 
 
+def check_extra(written: str) -> None:
+    """Before anything is computed. Raises: UserError where what writes the format is not installed."""
+    for name in ("onnx", "onnxscript", "onnxruntime") if written == "onnx" else ():
+        if find_spec(name) is None:
+            raise UserError(f"format=onnx needs {name}: pip install 'ftlab[export]'")
+
+
 def onnx(program: torch.export.ExportedProgram, names: Sequence[str], path: Path) -> Runner:
-    """Raises: UserError without the extra, and for an operator that ONNX has not."""
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401  # of torch's exporter
-    except ImportError as error:
-        raise UserError(f"format=onnx needs {error.name}: pip install 'ftlab[export]'") from None
+    """Raises: UserError for an operator that ONNX has not. `check_extra` comes before."""
+    import onnxruntime
+
     for name in ("onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.WARNING)  # else each weight that is stored once is told
     try:
