@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from ftlab import bundle as bundles
+from ftlab.adapters.adapting import NOT_ADAPTED, Adapted, adapt
 from ftlab.backbones.base import Backbone
-from ftlab.batch import Batch
 from ftlab.cache.settings import CacheSettings
 from ftlab.config import instantiate, named, options
 from ftlab.data.base import DataSpec, Splits
@@ -18,10 +18,9 @@ from ftlab.data.checks.seen import unseen
 from ftlab.data.checks.targets import small, undecided
 from ftlab.data.membership.holding import Hold
 from ftlab.data.membership.record import Membership
-from ftlab.data.module import collate, describe
-from ftlab.data.sampling import Item, KeyedDataset
+from ftlab.data.module import describe
 from ftlab.errors import UserError
-from ftlab.gradients import CannotTellError, unused
+from ftlab.gradients import check_gradients
 from ftlab.heads.base import Head
 from ftlab.inputs import kinds
 from ftlab.inputs.augment import Augment
@@ -33,6 +32,7 @@ from ftlab.schedules.base import Schedule
 from ftlab.sized import Choice, by_size, settled
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.checks import check as check_phases
+from ftlab.strategies.checks import without_idle
 from ftlab.survey import FRESH, in_tiles, option_of, split_seed, surveyed, target_kind_of
 from ftlab.tasks.base import Task
 from ftlab.tasks.monitor import unjudged_by
@@ -55,6 +55,7 @@ class Parts:
     cache: CacheSettings
     choices: tuple[Choice, ...] = ()  # what was `auto`, by the size of the data
     decided: tuple[Choice, ...] = ()  # what of the strategy was `auto` and a person might have expected otherwise
+    adapted: Adapted = NOT_ADAPTED  # which parameters of the stages that train do not, and what was put beside them
     membership: Membership | None = None  # which sample is in which split, where `hold` asks for it
     follows: Sequence[float | None] | None = None  # the `losses` of a fit whose phases and rates this one repeats
 
@@ -113,10 +114,15 @@ def put_together(
     remarks = (*preprocessing.remarks(splits.inputs()), *unseen(splits, preprocessing))
     unjudged = unjudged_by(config["monitor"], config.get("refit", False), task, is_judged)
     phases = list(phases or _phases(config, model, task, is_judged))
-    unchecked = _check_gradients(phases, model, splits, preprocessing)
+    adapted = adapt(model, make(config["adapters"]), config["parameters"], phases)
+    phases = without_idle(phases, model.idle, adapted.keys)
+    unchecked = check_gradients(phases, model, adapted.names, splits, preprocessing)
     return Parts(
         splits=splits,
-        spec=replace(task.spec, warnings=(*spec.warnings, *remarks, *_at_random(model, phases), *unjudged, *unchecked)),
+        spec=replace(
+            task.spec,
+            warnings=(*spec.warnings, *remarks, *_at_random(model, phases, adapted.keys), *unjudged, *unchecked),
+        ),
         preprocessing=preprocessing,
         augment=augment,
         model=model,
@@ -128,6 +134,7 @@ def put_together(
         cache=make(config["cache"]),
         choices=choices,
         decided=_left_out(config["strategy"], model, task),
+        adapted=adapted,
     )
 
 
@@ -223,10 +230,12 @@ def _left_out(settings: Mapping[str, Any], model: Model, task: Task) -> tuple[Ch
     return (Choice("strategy.head_init", "random", f"not in closed form: {why}"),) if is_told else ()
 
 
-def _at_random(model: Model, phases: Sequence[Phase]) -> tuple[str, ...]:
+def _at_random(model: Model, phases: Sequence[Phase], few: str) -> tuple[str, ...]:
     """The warning about stages that stay as chance made them while others are trained upon them by gradient descent."""
     if model.backbone.loaded.source != "random":
         return ()
+    if few:
+        return (f"the backbone has random weights, and under {few} most of them stay so; leave that out",)
     own = {address for address in model.addresses if address.startswith("backbone/")}
     gradient = [phase for phase in phases if phase.fit == "gradient"] or phases[-1:]
     frozen = {phase.name: len(own - set(phase.trainable)) for phase in gradient}
@@ -235,41 +244,6 @@ def _at_random(model: Model, phases: Sequence[Phase]) -> tuple[str, ...]:
         return ()
     stages = f"{frozen[worst]} of {len(own)} stages of the backbone"
     return (f"the backbone has random weights, and phase {worst} freezes {stages}; strategy=full trains them all",)
-
-
-def _check_gradients(
-    phases: Sequence[Phase], model: Model, splits: Splits, preprocessing: InputPreprocessing
-) -> tuple[str, ...]:
-    """The warning where it cannot be told which stages the outputs use; phases in closed form need no gradient.
-
-    Raises: UserError for a phase that trains a stage which no output uses: it would not, without a word.
-    """
-    if not any(phase.descending for phase in phases):
-        return ()
-    try:
-        idle = unused(model, _probe(splits, preprocessing))
-    except CannotTellError as error:
-        return (f"it is not known whether the outputs use every stage that trains: {error}",)
-    for phase in phases:
-        if of_no_use := [stage for stage in model.addresses if stage in phase.descending and stage in idle]:
-            raise UserError(
-                f"strategy, phase '{phase.name}': trains {', '.join(of_no_use)}, but no output of the network uses "
-                "it, so it would never get a gradient; freeze it (strategy=phases, rate: frozen), or take it out of "
-                "the network"
-            )
-    return ()
-
-
-def _probe(splits: Splits, preprocessing: InputPreprocessing) -> Batch:
-    """A batch of one: an image in which there is nothing, since a file may yet be broken, else the first training
-    sample; also where its target follows, which lies nowhere in what is blank."""
-    if preprocessing.pixels and not splits.target.follows:
-        item: Item = preprocessing.blank(), splits.train.targets[0], 0, None
-    else:
-        item = KeyedDataset(splits.train, preprocessing.transform(), seed=0, target=splits.target)[None, 0]
-    batch = collate([item], preprocessing, splits.target)
-    assert isinstance(batch, Batch)
-    return batch
 
 
 def _check_convex(phase: Phase, model: Model, task: Task) -> None:

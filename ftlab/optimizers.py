@@ -47,7 +47,7 @@ def on_cpu(model: nn.Module) -> bool:
 
 
 def groups(model: Model, optimizer: OptimizerSettings) -> list[dict[str, Any]]:
-    """A group a stage and weight decay: {stage, params, lr, weight_decay}; every parameter in exactly one.
+    """A group a stage and weight decay: {stage, params, lr, weight_decay}; every parameter that may train in one.
 
     Norms, biases (parameters of one dimension) and what the backbone's library exempts get no weight decay unless
     asked; a head may have one of its own.
@@ -55,15 +55,15 @@ def groups(model: Model, optimizer: OptimizerSettings) -> list[dict[str, Any]]:
     parameters = dict(model.named_parameters())
     exempt = {f"backbone.model.{name}" for name in model.backbone.no_weight_decay}
     found: list[dict[str, Any]] = []
-    for stage in model.stages:
-        own = model.head.weight_decay if stage.name.startswith("head/") else None
+    for stage, names in model.free.items():
+        own = model.head.weight_decay if stage.startswith("head/") else None
         decay = optimizer.weight_decay if own is None else own
         by_decay: dict[float, list[nn.Parameter]] = {}
-        for name in stage.parameters:
+        for name in names:
             plain = (parameters[name].ndim <= 1 or name in exempt) and not optimizer.decay_norms_and_biases
             by_decay.setdefault(0.0 if plain else decay, []).append(parameters[name])
         for decay, params in by_decay.items():
-            found.append({"stage": stage.name, "params": params, "lr": optimizer.lr, "weight_decay": decay})
+            found.append({"stage": stage, "params": params, "lr": optimizer.lr, "weight_decay": decay})
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ftlab.adapters.adapting import told
 from ftlab.assembly import Parts
 from ftlab.data.module import DataModule
 from ftlab.plan_tables import facts, layer_tables, plan_table, stage_table
@@ -27,7 +28,7 @@ def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
     print_plan(rows, plan, console, detail, parts.model.tied)
     for choice in chosen(parts):
         console.print(str(choice), markup=False, highlight=False, soft_wrap=True)
-    for line in averaged(parts.phases):
+    for line in (*averaged(parts.phases), *told(parts.model, parts.adapted)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for warning in parts.spec.warnings:
         console.print(f"data: {warning}", markup=False, highlight=False, soft_wrap=True)

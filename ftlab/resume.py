@@ -23,10 +23,10 @@ LATER_AUTO = (
     *("strategy.restore_best", "strategy.rate", "strategy.head_share", "backbone.dropout", "monitor"),
     *("data.dates", "data.index", "data.whole", "data.level", *BY_SIZE),
 )
-# What runs of earlier versions lack and did not need.
-LATER = ("trainer.auto_epochs", "strategy.head_rate", "strategy.average")
+LATER = ("trainer.auto_epochs", "strategy.head_rate", "strategy.average")  # that earlier runs lack
 UNASKED = {"strategy.average": False}  # what those did instead, where `auto` would now do something else
-BEFORE: dict[str, Any] = {"compile": "off", "refit": False}  # what runs of earlier versions did that lack a key
+BEFORE: dict[str, Any] = {"compile": "off", "refit": False, "parameters": "auto"}  # by runs that lack a key
+BEFORE |= {"adapters": {"_target_": "ftlab.adapters.settings.none"}}
 TABLE = "ftlab.data.sources.table.Table"
 SEQUENCE = "ftlab.data.sources.sequence.Sequences"
 PHASES = "ftlab.strategies.phases.Phases"
@@ -267,9 +267,9 @@ def as_named_now(folder: Path, words: Sequence[str]) -> list[str]:
     """The overrides of a run, with the present name of an option that is another one under the name of then."""
     stored = read_yaml(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     name = FORMER.get(str((stored.get("backbone") or {}).get("_target_")))
-    return (
-        list(words) if name is None or name in words else [*(text for text in words if text != "backbone=table"), name]
-    )
+    if name is None or name in words:
+        return list(words)
+    return [*(text for text in words if text != "backbone=table"), name]
 
 
 def begun_by(path: Path, typed: Sequence[str]) -> list[str]:

@@ -229,6 +229,12 @@ TYPES: dict[str, Any] = {
     | dict[str | int | float, NonNegativeFloat],
     "task.pos_weight": Literal["none", "balanced"] | list[PositiveFloat],
     "task.threshold": Share,
+    # few parameters
+    "adapters.rank": PositiveInt,
+    "adapters.alpha": PositiveFloat,
+    "adapters.dropout": Fraction,
+    "adapters.layers": Literal["auto"] | Annotated[list[str], Field(min_length=1), "a list of patterns"],
+    "parameters": Literal["auto", "all", "bias", "norm"],
     # strategies, rates, schedules
     "strategy.batchnorm": Literal["frozen", "train"],
     "strategy.average": bool | Literal["auto"],

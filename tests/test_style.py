@@ -64,6 +64,10 @@ def test_timm_stays_in_backbones() -> None:
     assert outside("timm", "backbones/") == set()
 
 
+def test_peft_stays_in_adapters() -> None:
+    assert outside("peft", "adapters/") == set()
+
+
 @pytest.mark.parametrize("package", ["torch", "lightning", "torchvision", "timm"])
 def test_what_decides_is_pure_python(package: str) -> None:
     decides = ("strategies/", "schedules/", "rates/")
@@ -82,7 +86,7 @@ FLOORS = (
     "backbones data",
     "heads sized survey",
     "matching model tasks",
-    "bundle evaluation freezing gradients optimizers watchers",
+    "adapters bundle evaluation freezing gradients optimizers watchers",
     "earlier",
     "cache predictor",
     "reports writers",

@@ -186,7 +186,9 @@ class Fitted:
             **resampled,
             "stages": stage_table(parts),
             "plan": plan_table(parts),
-            "phases": phase_records(parts.phases, tuner.history, values, sizes, tuner.supply.told),
+            "phases": phase_records(
+                parts.phases, tuner.history, values, sizes, tuner.supply.told, parts.model.free_sizes()
+            ),
             "history": [{key: value for key, value in record.items() if key != "rates"} for record in tuner.history],
             "rates": tuner.plan.curve(values, factor=self._halved, ran=[one.get("rates", []) for one in tuner.history]),
             "best": self._best(values),
