@@ -28,6 +28,7 @@ from ftlab.inputs.base import InputPreprocessing
 from ftlab.matching import check_augment, check_head, check_kind
 from ftlab.model import Model, given
 from ftlab.optimizers import OptimizerSettings
+from ftlab.resume import AUTO
 from ftlab.schedules.base import Schedule
 from ftlab.sized import Choice, by_size, settled
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
@@ -130,7 +131,7 @@ def put_together(
         phases=phases,
         rates=make(config["rates"]).of(model.addresses),
         schedule=_schedule(config, is_judged),
-        optimizer=make(config["optimizer"]),
+        optimizer=optimizer_of(config),
         cache=make(config["cache"]),
         choices=choices,
         decided=_left_out(config["strategy"], model, task),
@@ -263,6 +264,15 @@ def _no_convex_fit(model: Model, task: Task) -> str | None:
     if model.head.last_layer is None:
         return task.refuses_convex() or f"outputs of {task.name} come of more than one linear layer"
     return task.refuses_convex() if model.head.follows_gradients else task.refuses_estimator()
+
+
+def optimizer_of(config: Mapping[str, Any]) -> OptimizerSettings:
+    """As long as optimizer.lr is auto its rate is 1, and those of all stages are shares of what will be found."""
+    node = config["optimizer"]
+    is_sought = node.get("lr") == AUTO
+    told = {**node, "lr": 1.0} if is_sought else node
+    found: OptimizerSettings = instantiate(told, trusted_modules=config["trusted_modules"])
+    return replace(found, is_sought=True) if is_sought else found
 
 
 def _schedule(config: Mapping[str, Any], has_validation: bool) -> Schedule:

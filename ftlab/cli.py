@@ -17,7 +17,7 @@ from ftlab.completion import FLAGS, completed
 from ftlab.errors import UserError, choices
 from ftlab.exits import guard
 from ftlab.imports import uncollected
-from ftlab.modes import MODES, OF_TRAIN, listing, usage
+from ftlab.modes import MODES, OF_TRAIN, listing, usage, version
 from ftlab.streams import make_printable
 
 # .hydra/ is written by the first process of a new run only; where one goes on, by ftlab.run, once nothing is refused.
@@ -25,6 +25,7 @@ RUN_DIR = "hydra.run.dir"
 SILENT = "hydra.output_subdir=null"
 HOMES = {  # of modes that are no run
     "cache": "ftlab.cache_command", "compare": "ftlab.comparing", "export": "ftlab.export_command",
+    "lr-find": "ftlab.rate_command",
 }  # fmt: skip
 OTHERS = (SILENT, "hydra/job_logging=stdout")  # processes that torchrun or srun has started beside the first: no log
 
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(usage())
         return 0
     if words[:1] == ["--version"]:
-        print(f"ftlab {_version()}")
+        print(f"ftlab {version()}")
         return 0
     if words[:1] and words[0] in FLAGS:
         return guard(lambda: completed(words[1:], partial(_hydra, name="ftlab")))
@@ -63,15 +64,6 @@ def train() -> int:
     """The script ftlab-train, which Hydra completes by itself."""
     make_printable()
     return guard(lambda: _mode("train", sys.argv[1:]))
-
-
-def _version() -> str:
-    from importlib import metadata  # 50 ms that nothing else needs
-
-    try:
-        return metadata.version("ftlab")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 def _mode(mode: str, words: list[str]) -> int:
@@ -258,7 +250,7 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
         report = run.train(config, folder)  # empty where another process writes it
         value = report["objective"]["value"] if report else None
         return nan if value is None else value  # no split to judge by, or one in which it is undefined: not a 0
-    return getattr(run, mode)(config)
+    return getattr(run, mode.replace("-", "_"))(config)
 
 
 # Plain functions of this module, which launchers of other processes can pickle by name.
@@ -294,4 +286,10 @@ def cache_job(config: Any) -> Any:
     return _job("cache", config)
 
 
-JOBS = {name.removesuffix("_job"): job for name, job in [*globals().items()] if name[1:].endswith("_job")}
+def lr_find_job(config: Any) -> Any:
+    return _job("lr-find", config)
+
+
+JOBS = {
+    name.removesuffix("_job").replace("_", "-"): job for name, job in [*globals().items()] if name[1:].endswith("_job")
+}

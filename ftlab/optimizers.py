@@ -24,6 +24,7 @@ class OptimizerSettings:
     weight_decay: float
     decay_norms_and_biases: bool
     settings: dict[str, Any]
+    is_sought: bool = False  # whether `lr` is 1 until a rate is found
 
     def build(self, model: Model) -> Optimizer:
         local = on_cpu(model)

@@ -28,7 +28,7 @@ def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
     print_plan(rows, plan, console, detail, parts.model.tied)
     for choice in chosen(parts):
         console.print(str(choice), markup=False, highlight=False, soft_wrap=True)
-    for line in (*averaged(parts.phases), *told(parts.model, parts.adapted)):
+    for line in (*averaged(parts.phases), *told(parts.model, parts.adapted), *sought(parts)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for warning in parts.spec.warnings:
         console.print(f"data: {warning}", markup=False, highlight=False, soft_wrap=True)
@@ -48,6 +48,11 @@ def averaged(phases: Sequence[Phase]) -> list[str]:
     which = ", ".join(names) if len(names) < len(phases) else "all"
     said = "each epoch ends with the mean of the weights over its steps"
     return [f"strategy.average: {said} (phases: {which})"] if names else []
+
+
+def sought(parts: Parts) -> list[str]:
+    said = "the rates above are shares of what a range test finds before the first step"
+    return [f"optimizer.lr=auto: {said}"] if parts.optimizer.is_sought else []
 
 
 def show_estimates(

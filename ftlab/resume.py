@@ -15,7 +15,8 @@ from ftlab.yaml_text import loaded
 LAST = "checkpoints/last.ckpt"  # inside a run's folder
 CONFIG, REPORT = "config.yaml", "report.json"
 AUTO = "auto"
-AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
+# In the order of choice.
+AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile", "optimizer.lr")
 MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE = "trainer.max_epochs", "task.label_smoothing", "data.image_size"
 BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE)  # what is chosen by the size of the data, before there is a network
 # Whose default was no `auto` in earlier versions.
@@ -91,8 +92,7 @@ def differing(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     """The keys in which `settings` are others than the run's, each with `before -> now`. Raises: UserError."""
     if not (folder / CONFIG).is_file():
         raise UserError(f"resume={folder}: no run there ({CONFIG} is missing)")
-    stored = begun_with(folder)
-    return changes(stored, as_begun(stored, settings))
+    return changes(stored := begun_with(folder), as_begun(stored, settings))
 
 
 def changes(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:

@@ -77,7 +77,11 @@ TYPES: dict[str, Any] = {
     "trainer.gradient_clip_val": PositiveFloat | None,
     "trainer.deterministic": bool | Literal["warn"],
     # optimizers
-    "optimizer.lr": PositiveFloat,
+    "optimizer.lr": PositiveFloat | Literal["auto"],
+    "find.lowest": PositiveFloat,
+    "find.highest": PositiveFloat,
+    "find.steps": PositiveInt,
+    "find.phases": Literal["first", "all"],
     "optimizer.weight_decay": NonNegativeFloat,
     "optimizer.betas": Annotated[list[Fraction], Field(min_length=2, max_length=2), "two numbers from 0 to below 1"],
     "optimizer.eps": PositiveFloat,

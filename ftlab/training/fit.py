@@ -161,7 +161,7 @@ class Fitted:
         figures = {split: evaluation.figures() for split, evaluation in evaluations.items()}
         metrics = {split: found[0] for split, found in figures.items()}
         undefined = {f"{split}: {text}": 1 for split, (_, found) in figures.items() for text in found} | tuner.warned
-        sizes = parts.model.sizes()
+        sizes, free = parts.model.sizes(), parts.model.free_sizes()
         drawn = shown(evaluations)
         sure = self._sure(evaluations)
         resampled = by_split(sure)
@@ -186,9 +186,7 @@ class Fitted:
             **resampled,
             "stages": stage_table(parts),
             "plan": plan_table(parts),
-            "phases": phase_records(
-                parts.phases, tuner.history, values, sizes, tuner.supply.told, parts.model.free_sizes()
-            ),
+            "phases": phase_records(parts.phases, tuner.history, values, sizes, tuner.supply.told, free),
             "history": [{key: value for key, value in record.items() if key != "rates"} for record in tuner.history],
             "rates": tuner.plan.curve(values, factor=self._halved, ran=[one.get("rates", []) for one in tuner.history]),
             "best": self._best(values),

@@ -108,7 +108,9 @@ def test_only_adapters_and_head_move_and_the_rest_is_equal_bit_by_bit(tmp_path: 
     changed = moved(watch.epochs[0].before, watch.epochs[-1].after)
     adapters = {name for name in run.parts.model.state_dict() if ".lora_" in name}
     assert len(adapters) == 3 * 2  # three convolutions, two matrices each
-    assert changed == adapters | {"head.fc.weight", "head.fc.bias"}
+    trains = adapters | {"head.fc.weight", "head.fc.bias"}
+    assert changed == trains
+    assert {name for name, p in run.parts.model.named_parameters() if p.requires_grad} == trains
 
 
 def test_the_optimizer_and_the_plan_know_only_what_trains() -> None:
