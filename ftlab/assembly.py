@@ -31,6 +31,7 @@ from ftlab.optimizers import OptimizerSettings
 from ftlab.resume import AUTO
 from ftlab.schedules.base import Schedule
 from ftlab.sized import Choice, by_size, settled
+from ftlab.strategies.averages import Average
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.checks import check as check_phases
 from ftlab.strategies.checks import without_idle
@@ -57,6 +58,7 @@ class Parts:
     choices: tuple[Choice, ...] = ()  # what was `auto`, by the size of the data
     decided: tuple[Choice, ...] = ()  # what of the strategy was `auto` and a person might have expected otherwise
     adapted: Adapted = NOT_ADAPTED  # which parameters of the stages that train do not, and what was put beside them
+    weight_average: Average | None = None  # in place of what the phases say
     membership: Membership | None = None  # which sample is in which split, where `hold` asks for it
     follows: Sequence[float | None] | None = None  # the `losses` of a fit whose phases and rates this one repeats
 
@@ -136,6 +138,7 @@ def put_together(
         choices=choices,
         decided=_left_out(config["strategy"], model, task),
         adapted=adapted,
+        weight_average=make(config["weight_average"]),
     )
 
 

@@ -15,8 +15,7 @@ from ftlab.yaml_text import loaded
 LAST = "checkpoints/last.ckpt"  # inside a run's folder
 CONFIG, REPORT = "config.yaml", "report.json"
 AUTO = "auto"
-# In the order of choice.
-AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile", "optimizer.lr")
+AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile", "optimizer.lr")  # in this order
 MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE = "trainer.max_epochs", "task.label_smoothing", "data.image_size"
 BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE)  # what is chosen by the size of the data, before there is a network
 # Whose default was no `auto` in earlier versions.
@@ -28,6 +27,7 @@ LATER = ("trainer.auto_epochs", "strategy.head_rate", "strategy.average")  # tha
 UNASKED = {"strategy.average": False}  # what those did instead, where `auto` would now do something else
 BEFORE: dict[str, Any] = {"compile": "off", "refit": False, "parameters": "auto"}  # by runs that lack a key
 BEFORE |= {"adapters": {"_target_": "ftlab.adapters.settings.none"}}
+BEFORE |= {"weight_average": {"_target_": "ftlab.strategies.averages.none"}}
 TABLE = "ftlab.data.sources.table.Table"
 SEQUENCE = "ftlab.data.sources.sequence.Sequences"
 PHASES = "ftlab.strategies.phases.Phases"

@@ -238,6 +238,8 @@ TYPES: dict[str, Any] = {
     "adapters.alpha": PositiveFloat,
     "adapters.dropout": Fraction,
     "adapters.layers": Literal["auto"] | Annotated[list[str], Field(min_length=1), "a list of patterns"],
+    "weight_average.decay": Fraction,
+    "weight_average.start": Fraction,
     "parameters": Literal["auto", "all", "bias", "norm"],
     # strategies, rates, schedules
     "strategy.batchnorm": Literal["frozen", "train"],

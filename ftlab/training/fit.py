@@ -96,7 +96,7 @@ def prepare(
         folder=folder,
         callbacks=[
             unfreezing,
-            Averaging(),
+            Averaging(parts.weight_average),
             Caching(parts.cache, console),
             *([Compiling(console)] if settings.compile == "on" else []),
             ConvexFit(folder),
