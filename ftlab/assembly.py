@@ -117,6 +117,7 @@ def put_together(
     remarks = (*preprocessing.remarks(splits.inputs()), *unseen(splits, preprocessing))
     unjudged = unjudged_by(config["monitor"], config.get("refit", False), task, is_judged)
     phases = list(phases or _phases(config, model, task, is_judged))
+    _check_blend(config, phases, is_judged)
     adapted = adapt(model, make(config["adapters"]), config["parameters"], phases)
     phases = without_idle(phases, model.idle, adapted.keys)
     unchecked = check_gradients(phases, model, adapted.names, splits, preprocessing)
@@ -248,6 +249,19 @@ def _at_random(model: Model, phases: Sequence[Phase], few: str) -> tuple[str, ..
         return ()
     stages = f"{frozen[worst]} of {len(own)} stages of the backbone"
     return (f"the backbone has random weights, and phase {worst} freezes {stages}; strategy=full trains them all",)
+
+
+def _check_blend(config: Mapping[str, Any], phases: Sequence[Phase], has_validation: bool) -> None:
+    """Raises: UserError where there is no start worth going back to, or no split that says how far."""
+    if config["blend"] == "none":
+        return
+    if phases[0].fit != "convex" or len(phases) == 1:
+        raise UserError(
+            f"blend={config['blend']}: goes back to a head that was fitted in closed form, and the first phase "
+            f"({phases[0].name}) fits none, or is all; use strategy.head_init=closed_form"
+        )
+    if not has_validation or config.get("refit"):
+        raise UserError(f"blend={config['blend']}: val says how far, so it needs a val split, and no refit=true")
 
 
 def _check_convex(phase: Phase, model: Model, task: Task) -> None:

@@ -25,7 +25,7 @@ LATER_AUTO = (
 )
 LATER = ("trainer.auto_epochs", "strategy.head_rate", "strategy.average")  # that earlier runs lack
 UNASKED = {"strategy.average": False}  # what those did instead, where `auto` would now do something else
-BEFORE: dict[str, Any] = {"compile": "off", "refit": False, "parameters": "auto"}  # by runs that lack a key
+BEFORE: dict[str, Any] = {"compile": "off", "refit": False, "parameters": "auto", "blend": "none"}  # that they did
 BEFORE |= {"adapters": {"_target_": "ftlab.adapters.settings.none"}}
 BEFORE |= {"weight_average": {"_target_": "ftlab.strategies.averages.none"}}
 TABLE = "ftlab.data.sources.table.Table"

@@ -38,6 +38,7 @@ TYPES: dict[str, Any] = {
     "subset": Share | PositiveInt | PerClass | None,
     "on_nonfinite": Literal["stop", "skip", "rollback"],
     "compile": Literal["auto", "on", "off"],
+    "blend": Literal["none", "wise_ft"],
     "resume": Path | None,
     "resume_allow": list[str],
     "trusted_modules": list[str],

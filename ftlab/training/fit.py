@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
 from rich.console import Console
+from torch import Tensor
 
 from ftlab.assembly import Parts
 from ftlab.backbones.depthwise import by_taps
@@ -25,10 +25,11 @@ from ftlab.resume import is_unasked, went_on
 from ftlab.run_settings import RunSettings
 from ftlab.search.pruning import pruning_of
 from ftlab.strategies.base import prolonged_by
-from ftlab.tasks.base import Task
 from ftlab.tasks.monitor import Monitor, monitor_of
 from ftlab.tasks.resampling import Judged, by_split, remarks
 from ftlab.training import trainer as trainers
+from ftlab.training.advice import settled_of, ways
+from ftlab.training.blending import Blended, blend, start_of
 from ftlab.training.caching import Caching
 from ftlab.training.distributed.ranks import EqualRanks
 from ftlab.training.environment import environment, versions
@@ -67,6 +68,8 @@ def fit(
     with trainers.only_news():
         trainer, finetuner = prepare(parts, settings, make_data, folder, console)
         last = newest(folder / "checkpoints") if settings.resumes else None
+        blends = settings.blend != "none" and trainer.is_global_zero
+        start = start_of(parts, settings, make_data()) if blends else None
         try:
             layout = channels_last(parts.model, trainer.strategy.root_device)
             with out_of_memory(settings), clear_errors(), by_taps(parts.model), layout:
@@ -77,11 +80,17 @@ def fit(
         raise UserError(
             "the run took no step: there is nothing to train on; look at the data's sizes and trainer.max_epochs"
         )
-    if best_epoch(finetuner.losses) not in (len(finetuner.history) - 1, None):  # else they are there
+    best = best_epoch(finetuner.losses)
+    # To go back from the start itself is to go nowhere: then what lies between it and the last weights is looked at.
+    at_start = start is not None and best is not None and finetuner.history[best]["phase"] == parts.phases[0].name
+    if best not in (len(finetuner.history) - 1, None) and not at_start:  # else they are there
         finetuner.load_state_dict(read_checkpoint(folder / "checkpoints" / BEST)["state_dict"])
     device = trainer.strategy.root_device
     finetuner.model.to(device), finetuner.task.to(device)
-    return Fitted(parts, settings, finetuner)
+    found = Fitted(parts, settings, finetuner)
+    if start is not None:
+        found.blend(start, len(finetuner.history) - 1 if at_start or best is None else best, console)
+    return found
 
 
 def prepare(
@@ -139,6 +148,13 @@ class Fitted:
     parts: Parts
     settings: RunSettings
     finetuner: FineTuner
+    blended: Blended | None = None
+
+    def blend(self, start: Mapping[str, Tensor], end: int, console: Console) -> None:
+        """Go back from the weights that are there, of the epoch `end`, towards `start`, as far as val likes it."""
+        by = self._monitor()
+        self.blended = blend(self.parts.model, start, end, lambda: self.evaluate("val").figures()[0].get(by.name), by)
+        console.print(self.blended.line(), markup=False, highlight=False, soft_wrap=True)
 
     @property
     def chosen(self) -> list[float | None]:
@@ -190,6 +206,7 @@ class Fitted:
             "history": [{key: value for key, value in record.items() if key != "rates"} for record in tuner.history],
             "rates": tuner.plan.curve(values, factor=self._halved, ran=[one.get("rates", []) for one in tuner.history]),
             "best": self._best(values),
+            **({"blend": self.blended.told()} if self.blended else {}),
             "prolonged_by": prolonged_by(parts.phases, values),
             "data": {
                 "name": parts.spec.name,
@@ -256,7 +273,7 @@ class Fitted:
         samples that were trained on."""
         split, data = shown(evaluations), self.finetuner.data()
         judged = [] if split is None else results(report, evaluations[split], evaluations[split].task[0], data, split)
-        return [*judged, *training_samples(data)]
+        return [*judged, *(self.blended.blocks() if self.blended else []), *training_samples(data)]
 
     def description(self, report: Report, own_backbone: bool, own_data: bool) -> Description:
         """bundle.json of the run. The backbone's weights are in the bundle, so it is built without any."""
@@ -280,20 +297,3 @@ class Fitted:
             versions=report["versions"],
             config={**written.config, "data": None} if own_data else dict(written.config),
         )
-
-
-def ways(parts: Parts, slower: str) -> list[str]:
-    """What a run can still try where a thaw cost more than it brought."""
-    found = {
-        slower: bool(slower),
-        "rates=layer_decay": len(set(parts.rates.values())) == 1,
-        "schedule.warmup=1": parts.schedule.warmup < 1,
-        "augment=light": parts.preprocessing.pixels and not parts.augment.random,
-    }
-    return [way for way, is_new in found.items() if is_new]
-
-
-def settled_of(task: Task) -> dict[str, Any]:
-    """What data have decided of the settings that its class takes."""
-    taken = signature(type(task)).parameters
-    return {name: value for name, value in task.settled().items() if name in taken}

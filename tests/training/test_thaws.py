@@ -9,7 +9,7 @@ from torch.optim import SGD
 from ftlab.optimizers import OptimizerSettings
 from ftlab.run_settings import typed
 from ftlab.strategies.base import Phase, spans
-from ftlab.training.fit import ways
+from ftlab.training.advice import ways
 from ftlab.training.phases.thaws import Judge, Lost, lost, warnings
 from tests.training.tiny import parts_of
 
