@@ -27,7 +27,7 @@ from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing
 from ftlab.matching import check_augment, check_head, check_kind
 from ftlab.model import Model, given
-from ftlab.optimizers import OptimizerSettings
+from ftlab.optimizers import OptimizerSettings, anchored
 from ftlab.resume import AUTO
 from ftlab.schedules.base import Schedule
 from ftlab.sized import Choice, by_size, settled
@@ -134,7 +134,7 @@ def put_together(
         phases=phases,
         rates=make(config["rates"]).of(model.addresses),
         schedule=_schedule(config, is_judged),
-        optimizer=optimizer_of(config),
+        optimizer=anchored(_optimizer(config), make(config["anchor"]), model, adapted.names),
         cache=make(config["cache"]),
         choices=choices,
         decided=_left_out(config["strategy"], model, task),
@@ -283,7 +283,7 @@ def _no_convex_fit(model: Model, task: Task) -> str | None:
     return task.refuses_convex() if model.head.follows_gradients else task.refuses_estimator()
 
 
-def optimizer_of(config: Mapping[str, Any]) -> OptimizerSettings:
+def _optimizer(config: Mapping[str, Any]) -> OptimizerSettings:
     """As long as optimizer.lr is auto its rate is 1, and those of all stages are shares of what will be found."""
     node = config["optimizer"]
     is_sought = node.get("lr") == AUTO

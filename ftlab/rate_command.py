@@ -1,7 +1,6 @@
 """`ftlab lr-find`: the losses of a few steps at rising learning rates, before a run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from math import log10
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from ftlab.assembly import assemble, optimizer_of
+from ftlab.assembly import assemble
 from ftlab.blocks import Axes, Block, Chart, Line, Rule, Table
 from ftlab.config import plainly
 from ftlab.errors import UserError
@@ -48,7 +47,7 @@ def lr_find(config: Any) -> list[dict[str, Any]]:
     console = Console()
     found, lines = chosen(parts, settings, Path(), partial(loaders, parts))
     say(lines, console)
-    parts, own = replace(parts, optimizer=optimizer_of(found)), typed(found)
+    own = typed(found)
     descending = [phase for phase in parts.phases if phase.fit == "gradient"]
     phases = descending if settings["find"]["phases"] == "all" else descending[:1]
     curves = range_tests(parts, loaders(parts, own), own, phases, rates)

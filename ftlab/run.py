@@ -17,7 +17,7 @@ from rich.console import Console
 
 from ftlab import bundle as bundles
 from ftlab import refit as refits
-from ftlab.assembly import Parts, assemble, optimizer_of, put_together
+from ftlab.assembly import Parts, assemble, put_together
 from ftlab.backbones.base import Backbone
 from ftlab.cache.decoded import Decoded
 from ftlab.config import named, options, plainly, shipped
@@ -87,7 +87,7 @@ def run_in(
     untouched = deepcopy(backbone) if settings.get("refit") else None
     parts = going_on(folder, settings, assemble(settings, data, backbone, hold=of_run(folder, settings, is_main)))
     settings, automatic = settled(parts, settings, folder, console)
-    parts = replace(parts, optimizer=optimizer_of(settings))
+    parts = replace(parts, optimizer=parts.optimizer.at(settings["optimizer"]["lr"]))
     again = refits.parts_of(parts, settings, untouched) if settings.get("refit") else None
     if is_main:
         write_config(folder, settings, again or parts)

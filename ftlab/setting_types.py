@@ -241,6 +241,7 @@ TYPES: dict[str, Any] = {
     "adapters.layers": Literal["auto"] | Annotated[list[str], Field(min_length=1), "a list of patterns"],
     "weight_average.decay": Fraction,
     "weight_average.start": Fraction,
+    "anchor.strength": PositiveFloat,
     "parameters": Literal["auto", "all", "bias", "norm"],
     # strategies, rates, schedules
     "strategy.batchnorm": Literal["frozen", "train"],
