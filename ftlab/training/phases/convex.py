@@ -142,7 +142,8 @@ def fit_layer(
     with torch.no_grad():
         layer.weight[:, read:] = 0.0
         layer.weight[:, :read].copy_(fitted.weight), layer.bias.copy_(fitted.bias)
-    return {"C": fitted.strength, "converged": fitted.converged}
+    said = {"C": fitted.strength, "converged": fitted.converged}
+    return {**said, "layers_below": read == features.shape[1] - unread} if below else said
 
 
 def gather(trainer: Trainer, rows: Tensor) -> None:
