@@ -25,6 +25,7 @@ RUN_DIR = "hydra.run.dir"
 SILENT = "hydra.output_subdir=null"
 HOMES = {  # of modes that are no run
     "cache": "ftlab.cache_command", "compare": "ftlab.comparing", "export": "ftlab.export_command",
+    "serve": "ftlab.serve_command",
 }  # fmt: skip
 OTHERS = (SILENT, "hydra/job_logging=stdout")  # processes that torchrun or srun has started beside the first: no log
 
@@ -288,6 +289,10 @@ def compare_job(config: Any) -> Any:
 
 def export_job(config: Any) -> Any:
     return _job("export", config)
+
+
+def serve_job(config: Any) -> Any:
+    return _job("serve", config)
 
 
 def cache_job(config: Any) -> Any:

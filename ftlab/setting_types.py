@@ -104,6 +104,22 @@ TYPES: dict[str, Any] = {
     "question": Name | None,
     "format": Literal["coco", "yolo", "masks", "overlay", "onnx", "torch_export"] | None,  # each mode takes its own
     "settings": dict[str, Any],
+    # a server
+    "engine": Literal["torch", "onnx"],
+    "port": Annotated[int, Field(ge=0, lt=2**16), "a whole number from 0 to 65535"],
+    "allowed_hosts": Annotated[list[str], Field(), "a list of names"],
+    "allowed_origins": Annotated[list[str], Field(), "a list of addresses"],
+    "token_file": Path | None,
+    "max_batch": PositiveInt,
+    "max_wait_ms": NonNegativeFloat,
+    "limits.megabytes": PositiveFloat,
+    "limits.inputs": PositiveInt,
+    "limits.pixels": PositiveInt,
+    "limits.characters": PositiveInt,
+    "limits.requests": PositiveInt,
+    "limits.receive_seconds": PositiveFloat,
+    "limits.answer_seconds": PositiveFloat,
+    "end_seconds": PositiveFloat,
     # data
     "data.root": Path | None,
     "data.file": Path | None,
