@@ -1,5 +1,6 @@
 """`ftlab serve`: a bundle that answers over HTTP."""
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from importlib import metadata
@@ -30,8 +31,7 @@ def serve(config: Any) -> None:
     from ftlab.serving.engine import tried
     from ftlab.serving.gate import Access
     from ftlab.serving.limits import Limits
-    from ftlab.serving.listening import LOOPBACK, address_of, bound
-    from ftlab.serving.listening import serve as run
+    from ftlab.serving.listening import LOOPBACK, address_of, bound, server
     from ftlab.serving.service import Service
 
     settings = plainly(config, resolve=True)
@@ -52,7 +52,10 @@ def serve(config: Any) -> None:
         address = address_of(host, listening)
         said = f"{folder} answers at {address} (task={engine.task.name}, engine={settings['engine']}); Ctrl-C ends it"
         app = application(service, access, counters, facts)
-        run(app, listening, limits.receive_seconds, settings["end_seconds"], lambda: print(said, flush=True))
+        running = server(app, limits.receive_seconds, settings["end_seconds"])
+        asyncio.run(running.answer(listening, lambda: print(said, flush=True)))
+    if running.interrupted:
+        raise KeyboardInterrupt
 
 
 def engine_of(folder: Path, settings: Mapping[str, Any]) -> Any:

@@ -27,7 +27,9 @@ class Exported(Preparation):
 
         file = folder / FORMATS["onnx"][1]
         if not file.is_file():
-            raise UserError(f"bundle={folder}: there is no {file.name}; ftlab export bundle={folder} output=NEW makes one")
+            raise UserError(
+                f"bundle={folder}: there is no {file.name}; ftlab export bundle={folder} output=NEW makes one"
+            )
         description = described(folder, trusted_modules)
         # The file's answers are calibrated, and once is enough.
         settings = {name: value for name, value in description.task_settings.items() if name != "temperature"}

@@ -14,10 +14,14 @@ from starlette.requests import ClientDisconnect
 from ftlab.serving.counters import Counters
 from ftlab.serving.documented import ANSWERED, LIVES, READY, TOLD, predict_operation
 from ftlab.serving.gate import PREDICT, Access, Application, Gate
-from ftlab.serving.limits import Refusal
+from ftlab.serving.limits import RefusedError
 from ftlab.serving.service import Service
 
-PAGE = {"/": ("page.html", "text/html"), "/page.js": ("page.js", "text/javascript"), "/page.css": ("page.css", "text/css")}
+PAGE = {
+    "/": ("page.html", "text/html"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/page.css": ("page.css", "text/css"),
+}
 
 
 def application(service: Service, access: Access, counters: Counters, told: Mapping[str, Any]) -> Application:
@@ -36,7 +40,9 @@ def application(service: Service, access: Access, counters: Counters, told: Mapp
     _errors(app)
     if access.origins:
         headers = ["Authorization", "Content-Type"]
-        app.add_middleware(CORSMiddleware, allow_origins=access.origins, allow_headers=headers)
+        app.add_middleware(
+            CORSMiddleware, allow_origins=access.origins, allow_methods=["GET", "POST"], allow_headers=headers
+        )
     return Gate(app, access, service.limits, counters)
 
 
@@ -95,7 +101,7 @@ def _errors(app: FastAPI) -> None:
         return JSONResponse({"error": "the server failed; its terminal says why"}, 500)
 
     handlers: Sequence[tuple[Any, Any]] = (
-        (Refusal, refused), (HTTPException, of_http), (ClientDisconnect, gone), (Exception, unknown)
+        (RefusedError, refused), (HTTPException, of_http), (ClientDisconnect, gone), (Exception, unknown)
     )  # fmt: skip
     for kind, handler in handlers:
         app.add_exception_handler(kind, handler)

@@ -83,6 +83,7 @@ def told(engine: Engine, limits: Limits, name: str, version: str) -> Mapping[str
         "form": engine.preprocessing.form(),
         "summary": engine.preprocessing.summary(),
         "classes": list(task.spec.target.classes),
+        "background": task.background,
         "targets": described.get("targets", []),
         "settings": dict(task.predict_settings),
         "limits": limits.told(),

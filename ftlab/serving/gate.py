@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from ftlab.files.paths import short
 from ftlab.serving.counters import Counters
-from ftlab.serving.limits import Limits, Refusal
+from ftlab.serving.limits import Limits, RefusedError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -42,18 +42,18 @@ class Access:
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
 
-    def refuses(self, path: str, method: str, headers: dict[str, str]) -> Refusal | None:
+    def refuses(self, path: str, method: str, headers: dict[str, str]) -> RefusedError | None:
         host = headers.get("host", "")
         if self.hosts and name_of(host) not in self.hosts:
-            return Refusal(421, f"this server is not called '{short(name_of(host))}'; see allowed_hosts=")
+            return RefusedError(421, f"this server is not called '{short(name_of(host))}'; see allowed_hosts=")
         origin = headers.get("origin")
         if origin and origin not in self.origins and urlsplit(origin).netloc != host:
-            return Refusal(403, f"pages of '{short(origin)}' may not ask this server; see allowed_origins=")
+            return RefusedError(403, f"pages of '{short(origin)}' may not ask this server; see allowed_origins=")
         asks_first = method == "OPTIONS" and origin in self.origins
         if self.token is None or path in OPEN or asks_first or is_token(headers.get("authorization", ""), self.token):
             return None
         said = "the header 'Authorization: Bearer TOKEN' is missing, or its token is another"
-        return Refusal(401, said, {"www-authenticate": "Bearer"})
+        return RefusedError(401, said, {"www-authenticate": "Bearer"})
 
 
 def name_of(host: str) -> str:
@@ -95,7 +95,7 @@ class Gate:
             shown = path if path in KNOWN else "other"
             self.counters.requests.labels(shown, str(answer.status)).inc()
 
-    def refuses(self, scope: MutableMapping[str, Any], headers: dict[str, str]) -> Refusal | None:
+    def refuses(self, scope: MutableMapping[str, Any], headers: dict[str, str]) -> RefusedError | None:
         """Why a request is not let in, by its head alone."""
         if refusal := self.access.refuses(scope["path"], scope["method"], headers):
             return refusal
@@ -103,7 +103,7 @@ class Gate:
         if not length.isdecimal() or int(length) > self.limits.bytes:
             return too_large(self.limits)
         if scope["path"] == PREDICT and self.running >= self.limits.requests:
-            return Refusal(429, "too many requests at once; come again in a second", {"retry-after": "1"})
+            return RefusedError(429, "too many requests at once; come again in a second", {"retry-after": "1"})
         return None
 
     async def _counted(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -124,7 +124,7 @@ class Incoming:
         self.until = asyncio.get_running_loop().time() + limits.receive_seconds
 
     async def receive(self) -> Message:
-        """Raises: Refusal."""
+        """Raises: RefusedError."""
         if self.whole:  # all that may come is the news that nobody waits any more
             return await self.source()
         try:
@@ -132,7 +132,7 @@ class Incoming:
                 message = await self.source()
         except TimeoutError:
             said = f"the request took longer than {self.limits.receive_seconds:g} seconds to arrive"
-            raise Refusal(408, said, {"connection": "close"}) from None
+            raise RefusedError(408, said, {"connection": "close"}) from None
         self.bytes += len(message.get("body", b""))
         self.whole = not message.get("more_body", False)
         if self.bytes > self.limits.bytes:
@@ -157,8 +157,8 @@ class Answer:
         await self.to(message)
 
 
-def too_large(limits: Limits) -> Refusal:
-    return Refusal(413, f"the request is too large; at most {limits.megabytes:g} MB are accepted")
+def too_large(limits: Limits) -> RefusedError:
+    return RefusedError(413, f"the request is too large; at most {limits.megabytes:g} MB are accepted")
 
 
 async def linger(receive: Receive, headers: dict[str, str]) -> None:
@@ -177,7 +177,7 @@ async def linger(receive: Receive, headers: dict[str, str]) -> None:
         return
 
 
-async def refuse(send: Send, refusal: Refusal) -> None:
+async def refuse(send: Send, refusal: RefusedError) -> None:
     body = json.dumps({"error": refusal.said}).encode()
     headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]

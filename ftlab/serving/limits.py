@@ -30,7 +30,7 @@ class Limits:
         return asdict(self)
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """A request that is not answered; `said` is for whoever sent it."""
 
     def __init__(self, status: int, said: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:

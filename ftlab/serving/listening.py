@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -83,6 +84,9 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():  # no other one may be told of signals
+            yield
+            return
         before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -95,14 +99,18 @@ class Server(uvicorn.Server):
         self.force_exit = self.force_exit or (self.should_exit and sig == signal.SIGINT)  # a second Ctrl-C
         self.should_exit = True
 
+    async def answer(self, listening: socket.socket, began: Callable[[], None]) -> None:
+        """Until SIGTERM or Ctrl-C, or `should_exit`. began: is called once requests are answered."""
+        serving = asyncio.create_task(self.serve(sockets=[listening]))
+        while not (self.started or serving.done()):
+            await asyncio.sleep(0.01)
+        if self.started:
+            began()
+        await serving
 
-def serve(
-    app: Application, listening: socket.socket, receive_seconds: float, end_seconds: float, began: Callable[[], None]
-) -> None:
-    """Until SIGTERM or Ctrl-C; requests that are running then have `end_seconds` to finish.
 
-    began: is called once requests are answered. Raises: KeyboardInterrupt after Ctrl-C.
-    """
+def server(app: Application, receive_seconds: float, end_seconds: float) -> Server:
+    """receive_seconds: until a connection says something; end_seconds: that running requests have in the end."""
     config = uvicorn.Config(
         app,
         http=impatient(receive_seconds),
@@ -111,21 +119,8 @@ def serve(
         log_level="error",  # of a request that is not HTTP at all uvicorn would warn each time
         access_log=False,
         server_header=False,
-        date_header=True,
         proxy_headers=False,
         timeout_keep_alive=SECONDS,
         timeout_graceful_shutdown=max(1, round(end_seconds)),
     )
-    server = Server(config)
-
-    async def run() -> None:
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        while not (server.started or serving.done()):
-            await asyncio.sleep(0.01)
-        if server.started:
-            began()
-        await serving
-
-    asyncio.run(run())
-    if server.interrupted:
-        raise KeyboardInterrupt
+    return Server(config)

@@ -14,7 +14,7 @@ from ftlab.predictor import batches
 from ftlab.serving.batching import Batcher
 from ftlab.serving.counters import Counters
 from ftlab.serving.engine import Engine, check_finite, records
-from ftlab.serving.limits import Limits, Refusal
+from ftlab.serving.limits import Limits, RefusedError
 from ftlab.serving.reading import Sent, sent, settings_of
 
 Settings = tuple[tuple[str, Any], ...]
@@ -47,7 +47,7 @@ class Service:
             self.batcher.thread.shutdown()
 
     async def predict(self, request: Request) -> list[dict[str, Any]]:
-        """One record an input, in order. Raises: Refusal."""
+        """One record an input, in order. Raises: RefusedError."""
         settings = settings_of(request.query_params.multi_items(), self.engine.task)
         inputs = await sent(request, self.engine.preprocessing, self.limits)
         try:
@@ -55,7 +55,7 @@ class Service:
                 several = [await self._answers(chunk, settings) for chunk in batches(inputs, self.max_batch)]
         except TimeoutError:
             said = f"no answer within {self.limits.answer_seconds:g} seconds; come again, with fewer inputs at once"
-            raise Refusal(503, said, {"retry-after": "5"}) from None
+            raise RefusedError(503, said, {"retry-after": "5"}) from None
         self.counters.inputs.inc(len(inputs))
         return [record for chunk in several for record in chunk]
 
@@ -73,10 +73,10 @@ class Service:
         try:
             ready = await loop.run_in_executor(self.readers, lambda: self.engine.prepared(one.read()))
         except UserError as error:
-            raise Refusal(422, f"{one.called}: {shorten(str(error))}") from None
+            raise RefusedError(422, f"{one.called}: {shorten(str(error))}") from None
         finally:
             self.batcher.coming -= 1
         try:
             return check_finite(await self.batcher.answer(ready, settings))
         except UserError as error:
-            raise Refusal(422, f"{one.called}: {shorten(str(error))}") from None
+            raise RefusedError(422, f"{one.called}: {shorten(str(error))}") from None

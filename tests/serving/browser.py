@@ -61,8 +61,10 @@ class Page:
         return found["result"].get("value")
 
     def wait(self, script: str, seconds: float = 30) -> None:
-        tries = f"new Promise((done, fail) => {{ const from = Date.now(); (function look() {{ if ({script}) done(true); \
+        tries = (
+            f"new Promise((done, fail) => {{ const from = Date.now(); (function look() {{ if ({script}) done(true); \
             else if (Date.now() - from > {1000 * seconds}) fail('never'); else setTimeout(look, 20); }})(); }})"
+        )
         assert self.evaluate(tries), script
 
     def choose(self, selector: str, *files: Path) -> None:

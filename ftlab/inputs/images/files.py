@@ -83,7 +83,8 @@ def image_of(content: bytes, most: int) -> Image.Image:
 def _decoded(
     source: Any, name: str, unknown: str, formats: tuple[str, ...] | None = None
 ) -> tuple[Image.Image, Range | None]:
-    """What `load_ranged` gives, of a path or a stream. name: with what messages begin; unknown: what is said of no image."""
+    """What `load_ranged` gives, of a path or a stream. name: with what messages begin; unknown: what is said of a
+    content that is no image."""
     try:
         with warnings.catch_warnings():
             # A 21 kB file can ask for 0.8 GB; Pillow only warns between one and two times its limit.

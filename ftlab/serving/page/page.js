@@ -208,6 +208,7 @@ function painted(record) {
   const canvas = make("canvas", { width, height, "aria-hidden": "true" });
   const brush = canvas.getContext("2d");
   for (const [name, mask] of Object.entries(record.masks)) {
+    if (info.classes.indexOf(name) === info.background) continue;
     brush.fillStyle = colour(info.classes.indexOf(name));
     let at = 0;
     mask.counts.forEach((count, place) => {
