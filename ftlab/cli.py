@@ -25,7 +25,7 @@ RUN_DIR = "hydra.run.dir"
 SILENT = "hydra.output_subdir=null"
 HOMES = {  # of modes that are no run
     "cache": "ftlab.cache_command", "compare": "ftlab.comparing", "export": "ftlab.export_command",
-    "serve": "ftlab.serve_command",
+    "serve": "ftlab.serving.command",
 }  # fmt: skip
 OTHERS = (SILENT, "hydra/job_logging=stdout")  # processes that torchrun or srun has started beside the first: no log
 

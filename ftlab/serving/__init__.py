@@ -1,1 +1,1 @@
-"""A bundle that answers over HTTP; ftlab/serve_command.py starts it."""
+"""A bundle that answers over HTTP; command.py starts it."""

@@ -1,11 +1,13 @@
 """ftlab serve as a process of its own: its beginning, its end, its memory, and a network that was exported."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
+from base64 import b64encode
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from ftlab.export_command import export
 from tests.conftest import Command
 from tests.serving.conftest import ROWS
 from tests.serving.test_answers import ROW, alike, as_files, picture, told
+from tests.serving.test_bad_requests import head, raw, until_closed
 
 
 @contextmanager
@@ -34,33 +37,37 @@ def served(folder: Path, *words: str) -> Iterator[tuple[str, subprocess.Popen[st
             process.kill()
 
 
-def test_an_exported_network_answers_alike_and_ends_when_all_that_runs_is_answered(
+def test_an_exported_network_answers_alike_and_ends_when_all_that_came_is_answered(
     images: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("onnxruntime", reason="needs ftlab[export]")
     export(compose([f"bundle={images}", f"output={tmp_path / 'exported'}"], "export"))
-    contents = [picture(seed, 400, 400) for seed in range(60)]
-    files = tmp_path / "0.png"
-    files.write_bytes(contents[0])
-    expected = ftlab.load(images).predict([str(files)])
+    file = tmp_path / "0.png"
+    file.write_bytes(picture(0, 400, 400))
+    expected = ftlab.load(images).predict([str(file)])
     with served(tmp_path / "exported", "engine=onnx") as (address, process):
-        found = told(httpx.post(f"{address}/predict", files=as_files(contents[0])))
+        found = told(httpx.post(f"{address}/predict", files=as_files(file.read_bytes())))
         assert found[0]["class"] == expected[0]["class"]
         assert found[0]["probability"] == pytest.approx(expected[0]["probability"], abs=1e-4)
-
-        def ask(_: int) -> int:
-            return len(told(httpx.post(f"{address}/predict", files=as_files(*contents), timeout=60)))
-
-        with ThreadPoolExecutor(6) as pool:
-            asked = pool.map(ask, range(6))
-            while "ftlab_running_requests 6.0" not in httpx.get(f"{address}/metrics").text:
-                assert process.poll() is None
-            process.send_signal(signal.SIGTERM)
-            assert list(asked) == [60] * 6
-        assert process.wait(20) == 0
-        assert process.communicate()[1] == ""
+        body = json.dumps({"inputs": [b64encode(file.read_bytes()).decode()] * 3}).encode()
+        halfway = [raw(address) for _ in range(6)]
+        for one in halfway:
+            one.sendall(head(len(body)) + body[:100])
+        while "ftlab_running_requests 6.0" not in httpx.get(f"{address}/metrics").text:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)  # it has heard of it, and listens no longer
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{address}/health")
+        for one in halfway:
+            one.sendall(body[100:])
+        for one in halfway:
+            with one:
+                answer = until_closed(one)
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["predictions"]) == 3
+        assert process.communicate(timeout=20)[1] == ""
+        assert process.returncode == 0
 
 
 def test_memory_comes_back_after_large_requests_and_ctrl_c_is_an_end(tmp_path: Path) -> None:
