@@ -104,6 +104,8 @@ TYPES: dict[str, Any] = {
     "question": Name | None,
     "format": Literal["coco", "yolo", "masks", "overlay", "onnx", "torch_export"] | None,  # each mode takes its own
     "settings": dict[str, Any],
+    "method": Literal["grad_cam", "occlusion", "integrated_gradients", "shapley", "ablation"] | None,
+    "target": Name | None,
     # a server
     "engine": Literal["torch", "onnx"],
     "port": Annotated[int, Field(ge=0, lt=2**16), "a whole number from 0 to 65535"],

@@ -87,8 +87,7 @@ def test_a_row_is_filled_in_and_sent_by_keyboard_alone(page: Page) -> None:
         page.press(*ENTER)
         page.wait(READY)
         page.said.clear()  # the browser notes the 401
-        page.evaluate("document.activeElement.blur()")
-        page.press(*TAB)
+        page.wait("document.activeElement.id == 'field0'")
         page.type(str(ROW["size"]))
         page.press(*TAB)
         page.type("r")

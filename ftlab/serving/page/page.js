@@ -345,6 +345,6 @@ async function begin() {
 here("enter").addEventListener("submit", (event) => {
   event.preventDefault();
   sessionStorage.setItem("token", here("token").value);
-  begin();
+  begin().then(() => document.querySelector("#fields button, #fields input, #fields select, #fields textarea")?.focus());
 });
 begin();
