@@ -239,6 +239,7 @@ TYPES: dict[str, Any] = {
     "task.share": Share,
     "task.background": str | None,
     "task.delta": PositiveFloat,
+    "task.interval": Share | None,
     "task.quantiles": Annotated[list[Share], Field(min_length=1), "a list of fractions between 0 and 1"],
     "task.label_smoothing": Fraction | Literal["auto"],
     "task.focal_gamma": NonNegativeFloat,

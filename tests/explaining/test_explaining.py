@@ -1,7 +1,6 @@
 """What is explained lies where the answer lies, and follows the weights of the network."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +126,7 @@ def test_cells_of_a_row_share_out_the_score() -> None:
     alone, last = score(predictor, {**usual, "size": 5.5}, 0), score(predictor, {**row, "size": 2.048}, 0)
     orders = sorted([alone - score(predictor, usual, 0), score(predictor, row, 0) - last])
     assert orders[0] - 1e-4 <= weights["size"] <= orders[1] + 1e-4
-    assert list(weights)[0] == max(weights, key=lambda name: abs(weights[name]))
+    assert next(iter(weights)) == max(weights, key=lambda name: abs(weights[name]))
 
 
 def test_a_column_matters_as_much_as_figures_fall_without_it() -> None:
@@ -142,7 +141,7 @@ def test_a_column_matters_as_much_as_figures_fall_without_it() -> None:
 
 
 @pytest.fixture(scope="module")
-def steps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("steps")
     lines = ["hour,level", *(f"{hour},{np.sin(hour / 4):.4f}" for hour in range(160))]
     (place / "tide.csv").write_text("\n".join(lines))
@@ -150,7 +149,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
              "data.order=time", "data.target_columns=[level]", "data.window=8", "data.horizon=1", "cache=off",
              "trainer.max_epochs=1", "trainer.accelerator=cpu"]  # fmt: skip
     ftlab.train(compose(words), place / "run")
-    yield place / "run" / "bundle"
+    return place / "run" / "bundle"
 
 
 def test_a_step_matters_as_much_as_the_score_falls_without_it(steps: Path) -> None:

@@ -161,7 +161,7 @@ function numbers(record) {
   for (const [name, value] of Object.entries(record)) {
     if (["std", "quantiles", "interval"].includes(name) && typeof value === "object") continue;
     let spread = record.std?.[name] !== undefined ? ` ± ${written(record.std[name])} (standard deviation)` : "";
-    if (record.interval?.[name]) spread = ` (${record.interval[name].map(written).join(" to ")})`;
+    if (record.interval?.[name]) spread = ` (${written(record.interval[name].low)} to ${written(record.interval[name].high)})`;
     const levels = Object.entries(record.quantiles?.[name] ?? {});
     if (levels.length) spread = ` (${levels.map(([level, at]) => `${percent(Number(level))}: ${written(at)}`).join(", ")})`;
     const text = typeof value === "object" ? JSON.stringify(value) : written(value);
