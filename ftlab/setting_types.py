@@ -200,6 +200,7 @@ TYPES: dict[str, Any] = {
     "backbone.weights": Path | None,
     "backbone.name": str,
     "backbone.until": str | None,
+    "backbone.reinit": str | None,
     "backbone.stages": Literal["blocks", "layers"],
     "backbone.image_size": PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None,
     "backbone.width": PositiveInt,
