@@ -25,6 +25,7 @@ RUN_DIR = "hydra.run.dir"
 SILENT = "hydra.output_subdir=null"
 HOMES = {  # of modes that are no run
     "cache": "ftlab.cache_command", "compare": "ftlab.comparing", "export": "ftlab.export_command",
+    "serve": "ftlab.serving.command", "explain": "ftlab.explaining.command",
 }  # fmt: skip
 OTHERS = (SILENT, "hydra/job_logging=stdout")  # processes that torchrun or srun has started beside the first: no log
 
@@ -233,7 +234,7 @@ def _job(mode: str, config: Any) -> Any:
         alone = str(running.launcher._target_).endswith(".BasicLauncher")  # one job after the other, in this process
         job = Job(folder, Path(running.sweep.dir), running.job.num, list(running.overrides.task), draws=alone)
         return run_job(lambda: float(_run(mode, config, folder)), job)
-    gives_code = mode in ("predict", "check", "cache")
+    gives_code = mode in ("predict", "check", "cache", "explain")
 
     def run() -> int:
         found = _run(mode, config, folder)
@@ -288,6 +289,14 @@ def compare_job(config: Any) -> Any:
 
 def export_job(config: Any) -> Any:
     return _job("export", config)
+
+
+def explain_job(config: Any) -> Any:
+    return _job("explain", config)
+
+
+def serve_job(config: Any) -> Any:
+    return _job("serve", config)
 
 
 def cache_job(config: Any) -> Any:
