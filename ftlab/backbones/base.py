@@ -78,6 +78,12 @@ class Backbone(nn.Module, ABC):
         False  # whether the inputs are among the features, which then tell something at random weights
     )
     chance: int = 0  # how many features, the last ones, tell nothing as long as the weights are random
+
+    @classmethod
+    def at_hand(cls) -> list[str]:
+        """Names of pretrained networks that need no network connection: of packages, and downloaded before."""
+        return []
+
     # What multiplies the run's rate once the head is fitted, where the weights are random: of all, and of the head.
     rate: float = 0.5
     head_rate: float = 1.0

@@ -27,7 +27,7 @@ def collect(sweep_dir: Path) -> list[dict[str, Any]]:
     """
     if not Path(sweep_dir).is_dir():
         raise UserError(f"No sweep folder '{sweep_dir}'; accepted: the hydra.sweep.dir of an earlier `ftlab train -m`.")
-    jobs = [path for path in Path(sweep_dir).iterdir() if path.is_dir() and _is_job(path)]
+    jobs = [path for path in Path(sweep_dir).iterdir() if path.is_dir() and not path.is_symlink() and _is_job(path)]
     if not jobs:
         raise UserError(f"No job in '{sweep_dir}'; accepted: a folder whose subfolders 0, 1, ... are runs.")
     return [row_of(job) for job in sorted(jobs, key=_job_order)]

@@ -140,9 +140,12 @@ class _Jobs:
         return f"++{bare}" if one.key in self.added and one not in self.options else bare
 
 
-def goes_on(folder: Path, typed: Sequence[str]) -> bool:
-    """Whether a search goes on in the folder. Raises: UserError where one is there, and resume=auto was not typed."""
-    there = (folder / SWEEP).is_file() and read_yaml(folder / SWEEP)["hydra"]["sweeper"].get("_target_") == SEARCH
+def goes_on(folder: Path, typed: Sequence[str], sweeper: str = SEARCH) -> bool:
+    """Whether what `sweeper` has begun in the folder goes on.
+
+    Raises: UserError where it is there, and resume=auto was not typed.
+    """
+    there = (folder / SWEEP).is_file() and read_yaml(folder / SWEEP)["hydra"]["sweeper"].get("_target_") == sweeper
     if there and not is_auto(typed):
         raise UserError(f"hydra.sweep.dir={folder}: holds a search; the same line with resume=auto goes on with it")
     return there

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -26,6 +25,7 @@ from ftlab.exits import guard
 from ftlab.files.writing import read_report, write_json
 from ftlab.reports.jobs import row_of
 from ftlab.search import study as studies
+from ftlab.search.plugins import PLUGINS
 from ftlab.search.pruning import note
 from ftlab.search.space import space_of
 from ftlab.search.study import COSTS, FOLDER, JOBS, OBJECTIVE, OVERRIDES, WHY, SearchSettings, bare, begun
@@ -235,15 +235,4 @@ def value_of(row: Mapping[str, Any], name: str) -> float | None:
     return read_report(row["folder"])["metrics"].get(row["split"] or "", {}).get(name)  # type: ignore[no-any-return]
 
 
-PLUGINS = "hydra_plugins"
 Search.__module__ = f"{PLUGINS}.ftlab"
-
-
-def register() -> None:
-    """Hydra takes sweepers from modules of this name alone, and imports all that are installed at every start; so this
-    one is entered there when it is asked for."""
-    plugins = Plugins.instance()  # has imported those that are installed
-    sys.modules.setdefault(PLUGINS, ModuleType(PLUGINS))
-    sys.modules[Search.__module__] = sys.modules[__name__]
-    setattr(sys.modules[PLUGINS], Search.__module__.rpartition(".")[2], sys.modules[__name__])
-    plugins.register(Search)

@@ -50,6 +50,7 @@ from ftlab.training.saving.recovery import Recovery
 from ftlab.training.trials.compiling import Compiling, clear_errors
 from ftlab.training.trials.out_of_memory import out_of_memory
 from ftlab.training.watching import Watching
+from ftlab.watchers.deadline import deadline_of
 
 WORST = 24  # samples in the gallery of the report
 WITHOUT_WEIGHTS = {"pretrained": False, "weights": None, "checkpointing": False}  # of a backbone in a bundle
@@ -103,7 +104,7 @@ def prepare(
             recovery,
             EqualRanks(),
             EpochLines(console),
-            Watching(pruning_of(folder)),
+            Watching([*pruning_of(folder), *deadline_of(folder)]),
             interruptions,
             Checkpoints(checkpoints, interruptions, **asdict(settings.checkpoint)),
         ],
