@@ -48,6 +48,7 @@ class Length:
     stage: str
     epochs: int | None = None  # of a whole run; None: the strategy has its own
     part: float = 1.0  # of the epochs
+    spare: float = 0.0  # seconds that are left for what comes after
 
     def of(self, one: Proposal) -> tuple[str, ...]:
         """The words that make a run of a proposal as long."""
@@ -94,11 +95,18 @@ class Course:
         found = proposals(replace(seen, batch_size=now.get("data.batch_size", seen.batch_size)), now, self.typed)
         epochs = now.get(EPOCHS)
         part = short(epochs) / epochs if epochs else 1.0
-        whole, brief = Length(WHOLE), Length(SHORT if part < 1.0 else WHOLE, epochs, part)
+        spare = self._spare(number, standing, part)
+        whole, brief = Length(WHOLE), Length(SHORT if part < 1.0 else WHOLE, epochs, part, spare)
         reference = self._value(self._do(number, AS_IT_STANDS, standing, brief)) if found else None
         results = [Result(one, self._value(self._do(number, one, standing, brief))) for one in found]
         for one in finalists(results, reference) if part < 1.0 else ():
             self._do(number, one, standing, whole)
+
+    def _spare(self, number: int, standing: Standing, part: float) -> float:
+        """What short runs leave for a whole one of the best of them; nothing where a whole one finds no room anyway."""
+        of_round = sum(step["seconds"] for step in self.journal.steps if step["round"] == number)
+        left = self.budget - self.journal.used + of_round  # when the round began
+        return standing.seconds if part < 1.0 and left >= (1 + 2 * part) * standing.seconds else 0.0
 
     def _best(self, standing: Standing) -> Standing:
         """What stands, unless something is better."""
@@ -118,8 +126,7 @@ class Course:
             return self._launch(number, one, words, length.stage, None)
         left = self.budget - self.journal.used
         needed = price(one, standing.seconds, length.part)
-        spare = standing.seconds if length.stage == SHORT else 0.0  # what is promising shall run whole
-        if needed + spare > left:
+        if needed + length.spare > left:
             why = f"it would take about {duration(needed)}; {duration(max(left, 0.0))} were left"
             return self.journal.add(number, length.stage, one, words, 0.0, job=None, skipped=why)
         return self._launch(number, one, words, length.stage, left)

@@ -58,7 +58,7 @@ def print_steps(journal: Journal, rows: Rows, best: Entry | None, console: Conso
     for step in steps:
         if step["job"] is not None and (text := came(step, rows)):
             console.print(Text(f"{named(step)}: {text}"), soft_wrap=True)
-    if late := [named(step) for step in steps if step["job"] is None]:
+    if late := dict.fromkeys(step["name"] for step in steps if step["job"] is None):
         console.print(Text(f"no time was left for: {', '.join(late)}"), soft_wrap=True)
     count = len([step for step in steps if step["job"] is not None])
     console.print(f"{numbers.plural(count, 'run')}, {numbers.duration(journal['seconds'])}", highlight=False)

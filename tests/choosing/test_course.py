@@ -78,6 +78,14 @@ def test_the_default_runs_whatever_it_takes_and_nothing_else_beyond_the_time(tmp
     assert all("it would take about" in step["skipped"] for step in steps[1:])
 
 
+def test_where_no_whole_run_finds_room_short_ones_still_do(tmp_path: Path) -> None:
+    """10 s for the default and 10 / 3 for each short run: 17 s have room for two of them."""
+    jobs = Known(tmp_path, by_rate)
+    steps = course(jobs, 17)
+    assert [step["stage"] for step in steps if step["job"] is not None] == ["whole", "short", "short"]
+    assert jobs.now <= 17
+
+
 @pytest.mark.parametrize("budget", [30.0, 45.0, 80.0])
 def test_the_time_is_kept(tmp_path: Path, budget: float) -> None:
     jobs = Known(tmp_path, by_rate)
