@@ -25,8 +25,8 @@ from ftlab.errors import UserError
 from ftlab.exits import guard
 from ftlab.inputs.images.files import extent_of
 from ftlab.overrides import parse
+from ftlab.reports.jobs import has_ended
 from ftlab.resume import flat
-from ftlab.search.sweeper import ended
 from ftlab.sized import BATCH, settled
 from ftlab.starting import SWEEP, move_aside
 from ftlab.tasks.base import Task
@@ -69,7 +69,7 @@ class Choose(Sweeper):
 
     def launch(self, job: int, words: Sequence[str]) -> None:
         folder = self.folder / str(job)
-        if ended(folder):
+        if has_ended(folder):
             return
         if (folder / "config.yaml").is_file():
             move_aside(folder)  # it was interrupted

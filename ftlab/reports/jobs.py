@@ -55,6 +55,11 @@ def objective_of(rows: Sequence[dict[str, Any]]) -> str:
     return " ".join(filter(None, next(iter(names)))) if len(names) == 1 else "objective"
 
 
+def has_ended(job: Path) -> bool:
+    """Well, or failed, or ended by a search."""
+    return any((job / name).is_file() for name in ("report.json", "failed.json", PRUNED))
+
+
 def _is_job(path: Path) -> bool:
     return any((path / name).exists() for name in ("report.json", "failed.json", PRUNED, ".hydra"))
 

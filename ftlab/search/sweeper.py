@@ -23,7 +23,7 @@ from ftlab.disk import locked
 from ftlab.errors import UserError, choices
 from ftlab.exits import guard
 from ftlab.files.writing import read_report, write_json
-from ftlab.reports.jobs import row_of
+from ftlab.reports.jobs import has_ended, row_of
 from ftlab.search import study as studies
 from ftlab.search.plugins import PLUGINS
 from ftlab.search.pruning import note
@@ -196,7 +196,7 @@ class Search(Sweeper):
         """The jobs that have not ended; the first of a trial tells the pruner, as its rivals' first do."""
         for job in batch:
             folder = self.folder / str(job)
-            if ended(folder):
+            if has_ended(folder):
                 continue
             if folder.is_dir() and any(folder.iterdir()):
                 move_aside(folder)
@@ -207,10 +207,6 @@ class Search(Sweeper):
             seed = [f"seed={self.seed + jobs.index(job)}"] if self.settings.seeds > 1 else []
             words = [text for text in overrides if not (seed and text.startswith("seed="))]
             self.launcher.launch([[*words, *seed]], initial_job_idx=job)
-
-
-def ended(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("report.json", "failed.json", "pruned.json"))
 
 
 def is_there(config: DictConfig, key: str) -> bool:
