@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch.loggers import Logger
 
@@ -14,7 +14,7 @@ STEP = "trainer/global_step"  # as Lightning's logger calls it
 class Wandb(Tracker):
     name = "wandb"
 
-    def __init__(self, project: str, mode: str) -> None:
+    def __init__(self, project: str, mode: Literal["offline", "online"]) -> None:
         """Raises: UserError where wandb is not installed."""
         needs(self.name, "wandb", "wandb")
         self.project, self.mode = project, mode
