@@ -40,7 +40,7 @@ OF_DATA: dict[str, dict[str, Any]] = {
 OF_IMAGES = {"data.resize": "crop", "data.tile_overlap": 0.2, "task.calibrate": False} | {
     f"augment.{key}": 0 for key in ("crop", "brightness", "contrast", "saturation", "mosaic")
 }
-OWN = ("resume", "resume_allow", "plan", "sweep", "checkpoint.keep")  # how to go about it, not what to train
+OWN = ("resume", "resume_allow", "plan", "sweep", "checkpoint.keep", "logger")  # how to go about it, not what to train
 
 
 def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:

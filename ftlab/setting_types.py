@@ -63,6 +63,11 @@ TYPES: dict[str, Any] = {
     "compare.sizes": Annotated[
         list[Share | PositiveInt | PerClass | Literal["all"]], Field(min_length=1), "a list like [50,20/class,all]"
     ],
+    "logger.wandb.mode": Literal["offline", "online"],
+    # a choice
+    "time": Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?\s*(s|min|h)$"), "a time like 90s, 10min or 1.5h"],
+    "auto.backbones": list[str],
+    "auto.samples": PositiveInt,
     # the Trainer
     "trainer.max_epochs": PositiveInt | Literal["auto"],
     "trainer.auto_epochs.steps": PositiveInt,

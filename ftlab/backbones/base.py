@@ -87,6 +87,11 @@ class Backbone(nn.Module, ABC):
     classifier_name: str | None = None  # what that library calls its last linear layer; None where it has none
     no_weight_decay: frozenset[str] = frozenset()  # parameters that the library trains without weight decay
 
+    @classmethod
+    def at_hand(cls) -> list[str]:
+        """Names of pretrained networks that need no network connection: of packages, and downloaded before."""
+        return []
+
     @property
     def method(self) -> str:
         """The method of `model` that computes the features."""

@@ -38,6 +38,10 @@ class TextBackbone(Backbone):
     containers_rest = True
     preprocessing: TextPreprocessing | None
 
+    @classmethod
+    def at_hand(cls) -> list[str]:
+        return [name for name, package in PACKAGES.items() if find_spec(package.module)]
+
     def __init__(
         self,
         name: str = PACKAGED,
