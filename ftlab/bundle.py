@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ftlab.inputs.kinds import restored
 from ftlab.kinds import found, name_of
 from ftlab.model import Model
 from ftlab.targets.base import Target
+from ftlab.tasks.base import Task
 
 SCHEMA_VERSION = 1
 BEFORE = {"multilabel": "labels", "regression": "numbers"}  # kinds of targets of bundles that name none, by their task
@@ -192,8 +194,9 @@ def digest(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description, dict[str, Tensor]]:
-    """What `save` wrote. Raises: UserError naming the file that is missing, broken or of a newer version."""
+def described(folder: Path, trusted_modules: Sequence[str] = ()) -> Description:
+    """What `save` wrote, without the weights. Raises: UserError naming the file that is missing, broken or of a newer
+    version."""
     path = folder / DESCRIPTION
     if not path.is_file():
         inside = (folder / "bundle" / DESCRIPTION).is_file()
@@ -217,6 +220,12 @@ def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description
         IndexError,
     ) as error:  # ValueError: no JSON, no UTF-8, or odd numbers
         raise UserError(f"{path}: not a bundle's description: {error}") from None
+    return description
+
+
+def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description, dict[str, Tensor]]:
+    """What `save` wrote. Raises: UserError naming the file that is missing, broken or of a newer version."""
+    description = described(folder, trusted_modules)
     try:
         weights = load_file(folder / WEIGHTS)
     except FileNotFoundError:
@@ -263,6 +272,12 @@ def targets_of(spec: DataSpec) -> dict[str, Any]:
     """What `spec_of` reads: what an output stands for, the scale on which numbers were learned, and how many samples
     were trained on."""
     return {"kind": name_of(type(spec.target)), "train_samples": spec.sizes["train"], **spec.target.stored()}
+
+
+def settled_of(task: Task) -> dict[str, Any]:
+    """What data have decided of the settings that its class takes."""
+    taken = signature(type(task)).parameters
+    return {name: value for name, value in task.settled().items() if name in taken}
 
 
 def device_of(accelerator: str) -> torch.device:

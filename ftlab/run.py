@@ -41,11 +41,11 @@ from ftlab.run_settings import RunSettings, typed
 from ftlab.starting import folder_of, no_trace, open_folder
 from ftlab.strategies import phases as phase_files
 from ftlab.survey import loading_keys, problems_of, target_kind_of
+from ftlab.sweep import in_multirun
 from ftlab.yaml_text import dumped
 
 Config = Mapping[str, Any]
 OWN = "ftlab.data.sources.own.Own"
-OFF = "ftlab.cache.settings.off"
 Report = dict[str, Any]
 
 
@@ -86,6 +86,7 @@ def run_in(
     is_main, console = terminal is not None, terminal or Console(quiet=True)
     untouched = deepcopy(backbone) if settings.get("refit") else None
     parts = going_on(folder, settings, assemble(settings, data, backbone, hold=of_run(folder, settings, is_main)))
+    parts = replace(parts, cache=replace(parts.cache, shared=in_multirun()))
     settings, automatic = settled(parts, settings, folder, console)
     parts = replace(parts, optimizer=parts.optimizer.at(settings["optimizer"]["lr"]))
     again = refits.parts_of(parts, settings, untouched) if settings.get("refit") else None
@@ -132,7 +133,7 @@ def plan(config: Config, data: Splits | None = None, backbone: Backbone | None =
     from ftlab.training.trainer import check_devices
 
     settings = as_read(with_own(plainly(config, resolve=True), data))
-    tries = settings["cache"]["_target_"] != OFF
+    tries = settings["cache"]["_target_"] != "ftlab.cache.settings.off"
     folder, describe_only = Path(settings["resume"] or "."), backbone is None and not tries
     hold = looking(folder, settings)
     parts = going_on(folder, settings, assemble(settings, data, backbone, describe_only, hold))

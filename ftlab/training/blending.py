@@ -18,6 +18,8 @@ from ftlab.data.module import DataModule
 from ftlab.reports import numbers
 from ftlab.run_settings import RunSettings
 from ftlab.tasks.monitor import Monitor
+from ftlab.training.finetuner import FineTuner
+from ftlab.training.phases.history import best_epoch
 from ftlab.training.trials.batch_size import alone
 from ftlab.training.trials.range_test import begun
 
@@ -49,6 +51,16 @@ class Blended:
         line = Line([s for s, _ in known], [v for _, v in known], dots=True)
         axes = Axes([line, Rule(self.chosen, upright=True)], x="share of the way to the end", y=f"val {self.monitor}")
         return [Heading("Between start and end"), Chart([axes], "figure of val between start and end", self.line())]
+
+
+def kept(finetuner: FineTuner, blends: bool) -> int:
+    """The epoch whose weights training leaves: the best one, or the last where none is.
+
+    To go back from the start itself is to go nowhere: where that is the best, what lies before the last is looked at.
+    """
+    best, history = best_epoch(finetuner.losses), finetuner.history
+    at_start = blends and best is not None and history[best]["phase"] == finetuner.plan.phases[0].name
+    return len(history) - 1 if best is None or at_start else best
 
 
 def start_of(parts: Parts, settings: RunSettings, data: DataModule) -> Weights:

@@ -14,22 +14,21 @@ from ftlab.assembly import Parts
 from ftlab.backbones.depthwise import by_taps
 from ftlab.backbones.layout import channels_last
 from ftlab.blocks import Block
-from ftlab.bundle import Description, targets_of
+from ftlab.bundle import Description, settled_of, targets_of
 from ftlab.data.module import DataModule
 from ftlab.data.seen import training_samples
 from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, evaluate, monitored, results, section, shown
 from ftlab.inputs.images.transforms import mix
 from ftlab.reports.intervals import no_better
-from ftlab.resume import is_unasked, went_on
+from ftlab.resume import flat, is_unasked, went_on
 from ftlab.run_settings import RunSettings
 from ftlab.search.pruning import pruning_of
 from ftlab.strategies.base import prolonged_by
 from ftlab.tasks.monitor import Monitor, monitor_of
 from ftlab.tasks.resampling import Judged, by_split, remarks
 from ftlab.training import trainer as trainers
-from ftlab.training.advice import settled_of, ways
-from ftlab.training.blending import Blended, blend, start_of
+from ftlab.training.blending import Blended, blend, kept, start_of
 from ftlab.training.caching import Caching
 from ftlab.training.distributed.ranks import EqualRanks
 from ftlab.training.environment import environment, versions
@@ -48,9 +47,11 @@ from ftlab.training.saving.loading import read_checkpoint
 from ftlab.training.saving.nonfinite import factor
 from ftlab.training.saving.nonfinite import warnings as recovered
 from ftlab.training.saving.recovery import Recovery
+from ftlab.training.tracking.callback import Tracking, guards
 from ftlab.training.trials.compiling import Compiling, clear_errors
 from ftlab.training.trials.out_of_memory import out_of_memory
 from ftlab.training.watching import Watching
+from ftlab.watchers.deadline import deadline_of
 
 WORST = 24  # samples in the gallery of the report
 WITHOUT_WEIGHTS = {"pretrained": False, "weights": None, "checkpointing": False}  # of a backbone in a bundle
@@ -68,8 +69,7 @@ def fit(
     with trainers.only_news():
         trainer, finetuner = prepare(parts, settings, make_data, folder, console)
         last = newest(folder / "checkpoints") if settings.resumes else None
-        blends = settings.blend != "none" and trainer.is_global_zero
-        start = start_of(parts, settings, make_data()) if blends else None
+        start = start_of(parts, settings, make_data()) if settings.blend != "none" and trainer.is_global_zero else None
         try:
             layout = channels_last(parts.model, trainer.strategy.root_device)
             with out_of_memory(settings), clear_errors(), by_taps(parts.model), layout:
@@ -80,16 +80,14 @@ def fit(
         raise UserError(
             "the run took no step: there is nothing to train on; look at the data's sizes and trainer.max_epochs"
         )
-    best = best_epoch(finetuner.losses)
-    # To go back from the start itself is to go nowhere: then what lies between it and the last weights is looked at.
-    at_start = start is not None and best is not None and finetuner.history[best]["phase"] == parts.phases[0].name
-    if best not in (len(finetuner.history) - 1, None) and not at_start:  # else they are there
+    end = kept(finetuner, start is not None)
+    if end != len(finetuner.history) - 1:  # else they are there
         finetuner.load_state_dict(read_checkpoint(folder / "checkpoints" / BEST)["state_dict"])
     device = trainer.strategy.root_device
     finetuner.model.to(device), finetuner.task.to(device)
     found = Fitted(parts, settings, finetuner)
     if start is not None:
-        found.blend(start, len(finetuner.history) - 1 if at_start or best is None else best, console)
+        found.blend(start, end, console)
     return found
 
 
@@ -102,8 +100,9 @@ def prepare(
     trainer = trainers.build(
         settings.trainer,
         epochs=sum(phase.epochs for phase in parts.phases) if parts.follows is None else len(parts.follows),
-        folder=folder,
+        loggers=guards(settings.trackers, folder, console, again=parts.follows is not None),
         callbacks=[
+            Tracking(flat(settings.written.config), settings.resumes),
             unfreezing,
             Averaging(parts.weight_average),
             Caching(parts.cache, console),
@@ -112,9 +111,11 @@ def prepare(
             recovery,
             EqualRanks(),
             EpochLines(console),
-            Watching(pruning_of(folder)),
+            Watching([*pruning_of(folder), *deadline_of(folder)]),
             interruptions,
-            Checkpoints(checkpoints, interruptions, **asdict(settings.checkpoint)),
+            Checkpoints(
+                checkpoints, interruptions, writes_metrics=settings.writes_metrics, **asdict(settings.checkpoint)
+            ),
         ],
         validates="val" in parts.spec.sizes,
     )
@@ -226,7 +227,7 @@ class Fitted:
                 *recovered(tuner.recovery.events),
                 *(f"{text} ({count} times)" for text, count in undefined.items()),
                 *unmeasured(tuner.history, values, self._monitor().typed),
-                *thaws.warnings(self._judges(), parts.phases, ways(parts, self.settings.slower)),
+                *thaws.warnings(self._judges(), parts.phases, thaws.ways(parts, self.settings.slower)),
             ],
         }
 

@@ -32,7 +32,7 @@ from ftlab.model import Model
 from ftlab.rates.suggesting import is_blown, rising, smoothed, suggestions
 from ftlab.run_settings import RunSettings
 from ftlab.strategies.base import Phase
-from ftlab.training.phases.convex import fit_layer
+from ftlab.training.phases.convex import below_of, fit_layer
 from ftlab.training.phases.features import FeatureStore, compute
 from ftlab.training.trials.batch_size import alone
 from ftlab.training.trials.estimate import moved
@@ -106,7 +106,7 @@ def begun(parts: Parts, data: DataModule, trainer: Trainer) -> Model:
     with TemporaryDirectory() as folder:
         store = FeatureStore(len(samples), layer.in_features, Path(folder) / "features.bin")
         compute(model, layer, loader, store, partial(moved, trainer=trainer), trainer.precision_plugin.forward_context)
-        fit_layer(layer, parts.task, store.rows, samples.targets, first.C, fresh)
+        fit_layer(layer, parts.task, store.rows, samples.targets, first.C, fresh, below_of(model))
         store.close()
     return model
 
