@@ -36,3 +36,12 @@ def listing(mode: str) -> str:
         names = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))
         lines += wrap(f"{group}: {', '.join(names)}", 80, subsequent_indent="  ") if names else []
     return "\n".join(lines)
+
+
+def version() -> str:
+    from importlib import metadata  # 50 ms that nothing else needs
+
+    try:
+        return metadata.version("ftlab")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"

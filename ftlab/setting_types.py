@@ -112,13 +112,11 @@ TYPES: dict[str, Any] = {
     "allowed_hosts": Annotated[list[str], Field(), "a list of names"],
     "allowed_origins": Annotated[list[str], Field(), "a list of addresses"],
     "token_file": Path | None,
-    "max_batch": PositiveInt,
     "max_wait_ms": NonNegativeFloat,
+    **dict.fromkeys(
+        ("max_batch", *(f"limits.{of}" for of in ("inputs", "pixels", "characters", "requests"))), PositiveInt
+    ),
     "limits.megabytes": PositiveFloat,
-    "limits.inputs": PositiveInt,
-    "limits.pixels": PositiveInt,
-    "limits.characters": PositiveInt,
-    "limits.requests": PositiveInt,
     "limits.receive_seconds": PositiveFloat,
     "limits.answer_seconds": PositiveFloat,
     "end_seconds": PositiveFloat,

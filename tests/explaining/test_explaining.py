@@ -147,7 +147,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "tide.csv").write_text("\n".join(lines))
     words = ["task=regression", "data=sequence", f"data.file={place / 'tide.csv'}", "data.time_column=hour",
              "data.order=time", "data.target_columns=[level]", "data.window=8", "data.horizon=1", "cache=off",
-             "trainer.max_epochs=1", "trainer.accelerator=cpu"]  # fmt: skip
+             "trainer.max_epochs=2", "trainer.accelerator=cpu"]  # fmt: skip
     ftlab.train(compose(words), place / "run")
     return place / "run" / "bundle"
 
