@@ -63,6 +63,11 @@ TYPES: dict[str, Any] = {
     "compare.sizes": Annotated[
         list[Share | PositiveInt | PerClass | Literal["all"]], Field(min_length=1), "a list like [50,20/class,all]"
     ],
+    "logger.wandb.mode": Literal["offline", "online"],
+    # a choice
+    "time": Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?\s*(s|min|h)$"), "a time like 90s, 10min or 1.5h"],
+    "auto.backbones": list[str],
+    "auto.samples": PositiveInt,
     # the Trainer
     "trainer.max_epochs": PositiveInt | Literal["auto"],
     "trainer.auto_epochs.steps": PositiveInt,
@@ -114,12 +119,10 @@ TYPES: dict[str, Any] = {
     "token_file": Path | None,
     "max_wait_ms": NonNegativeFloat,
     **dict.fromkeys(
-        ("max_batch", *(f"limits.{of}" for of in ("inputs", "pixels", "characters", "requests"))), PositiveInt
+        ("max_batch", "limits.inputs", "limits.pixels", "limits.characters", "limits.requests"), PositiveInt
     ),
-    "limits.megabytes": PositiveFloat,
-    "limits.receive_seconds": PositiveFloat,
-    "limits.answer_seconds": PositiveFloat,
-    "end_seconds": PositiveFloat,
+    **dict.fromkeys(("limits.megabytes", "limits.receive_seconds"), PositiveFloat),
+    **dict.fromkeys(("limits.answer_seconds", "end_seconds"), PositiveFloat),
     # data
     "data.root": Path | None,
     "data.file": Path | None,

@@ -89,8 +89,8 @@ FLOORS = (
     "assembly cache_command comparing help_command picture_writers measuring portable prediction sweep",
     "completion exports plan_tables search",
     "training",
-    "continuing finishing refit",
-    "cli planning",
+    "choosing continuing finishing refit",
+    "cli jobs planning",
     "__main__ explaining export_command run serving",
     "joining",
 )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from timm.data import resolve_model_data_config
 from timm.layers import PatchEmbed
 from torch import Tensor, nn
 
+from ftlab.backbones import hub, local_dir
 from ftlab.backbones import levels as levels_of
-from ftlab.backbones import local_dir
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features, Level
 from ftlab.backbones.building import as_names, as_size, build
@@ -42,6 +43,11 @@ class TimmBackbone(Backbone):
 
     preprocessing: Preprocessing
     classifier_name: str | None  # timm's name of the removed linear layer; None where timm has none or two
+
+    @classmethod
+    def at_hand(cls) -> list[str]:
+        packaged = [weights_of.PACKAGED] if find_spec(weights_of.PACKAGE) else []
+        return [*packaged, *(name for name in hub.downloaded("timm") if name in timm.list_pretrained())]
 
     def __init__(
         self,
