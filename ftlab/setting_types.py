@@ -114,15 +114,13 @@ TYPES: dict[str, Any] = {
     # a server
     "engine": Literal["torch", "onnx"],
     "port": Annotated[int, Field(ge=0, lt=2**16), "a whole number from 0 to 65535"],
-    "allowed_hosts": Annotated[list[str], Field(), "a list of names"],
-    "allowed_origins": Annotated[list[str], Field(), "a list of addresses"],
+    **dict.fromkeys(("allowed_hosts", "allowed_origins"), Annotated[list[str], Field(), "a list of names"]),
     "token_file": Path | None,
     "max_wait_ms": NonNegativeFloat,
-    **dict.fromkeys(
-        ("max_batch", "limits.inputs", "limits.pixels", "limits.characters", "limits.requests"), PositiveInt
-    ),
-    **dict.fromkeys(("limits.megabytes", "limits.receive_seconds"), PositiveFloat),
-    **dict.fromkeys(("limits.answer_seconds", "end_seconds"), PositiveFloat),
+    **dict.fromkeys(("max_batch", "limits.inputs", "limits.pixels"), PositiveInt),
+    **dict.fromkeys(("limits.characters", "limits.requests"), PositiveInt),
+    **dict.fromkeys(("limits.megabytes", "limits.receive_seconds", "limits.answer_seconds"), PositiveFloat),
+    "end_seconds": PositiveFloat,
     # data
     "data.root": Path | None,
     "data.file": Path | None,
