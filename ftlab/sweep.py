@@ -74,11 +74,12 @@ def progress(sweep: Path, count: int | None, now: float) -> str:
     now: seconds since 1970. What is to come takes the time that each job has taken which has ended, however many run at
     once.
     """
-    from ftlab.reports.jobs import collect, has_ended
+    from ftlab.reports.jobs import has_ended, row_of
     from ftlab.reports.numbers import duration, figure
     from ftlab.reports.sweep import best
 
-    rows = [row for row in collect(sweep) if has_ended(row["folder"])]
+    ended = (path for path in sweep.iterdir() if path.name.isdecimal() and has_ended(path))
+    rows = [row_of(path) for path in sorted(ended, key=lambda path: int(path.name))]
     if count is not None and len(rows) >= count:
         return ""
     first = best(rows) if len(rows) > 1 else None
