@@ -11,6 +11,7 @@ from ftlab.imports import uncollected
 
 HOMES = {  # of modes that are no run
     "cache": "ftlab.cache_command", "compare": "ftlab.comparing", "export": "ftlab.export_command",
+    "serve": "ftlab.serving.command", "explain": "ftlab.explaining.command",
 }  # fmt: skip
 
 
@@ -27,7 +28,7 @@ def _job(mode: str, config: Any) -> Any:
         alone = str(running.launcher._target_).endswith(".BasicLauncher")  # one job after the other, in this process
         job = Job(folder, Path(running.sweep.dir), running.job.num, list(running.overrides.task), draws=alone)
         return run_job(lambda: float(_run(mode, config, folder)), job)
-    gives_code = mode in ("predict", "check", "cache")
+    gives_code = mode in ("predict", "check", "cache", "explain")
 
     def run() -> int:
         found = _run(mode, config, folder)
@@ -86,6 +87,14 @@ def auto_job(config: Any) -> Any:
 
 def export_job(config: Any) -> Any:
     return _job("export", config)
+
+
+def explain_job(config: Any) -> Any:
+    return _job("explain", config)
+
+
+def serve_job(config: Any) -> Any:
+    return _job("serve", config)
 
 
 def cache_job(config: Any) -> Any:

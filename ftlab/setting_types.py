@@ -1,7 +1,6 @@
 """The types of what settings may be that a default in conf/ cannot say: the table that settings.py reads."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -109,6 +108,24 @@ TYPES: dict[str, Any] = {
     "question": Name | None,
     "format": Literal["coco", "yolo", "masks", "overlay", "onnx", "torch_export"] | None,  # each mode takes its own
     "settings": dict[str, Any],
+    "method": Literal["grad_cam", "occlusion", "integrated_gradients", "shapley", "ablation"] | None,
+    "target": Name | None,
+    # a server
+    "engine": Literal["torch", "onnx"],
+    "port": Annotated[int, Field(ge=0, lt=2**16), "a whole number from 0 to 65535"],
+    "allowed_hosts": Annotated[list[str], Field(), "a list of names"],
+    "allowed_origins": Annotated[list[str], Field(), "a list of addresses"],
+    "token_file": Path | None,
+    "max_batch": PositiveInt,
+    "max_wait_ms": NonNegativeFloat,
+    "limits.megabytes": PositiveFloat,
+    "limits.inputs": PositiveInt,
+    "limits.pixels": PositiveInt,
+    "limits.characters": PositiveInt,
+    "limits.requests": PositiveInt,
+    "limits.receive_seconds": PositiveFloat,
+    "limits.answer_seconds": PositiveFloat,
+    "end_seconds": PositiveFloat,
     # data
     "data.root": Path | None,
     "data.file": Path | None,
@@ -187,6 +204,7 @@ TYPES: dict[str, Any] = {
     "backbone.weights": Path | None,
     "backbone.name": str,
     "backbone.until": str | None,
+    "backbone.reinit": str | None,
     "backbone.stages": Literal["blocks", "layers"],
     "backbone.image_size": PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None,
     "backbone.width": PositiveInt,
@@ -226,6 +244,7 @@ TYPES: dict[str, Any] = {
     "task.share": Share,
     "task.background": str | None,
     "task.delta": PositiveFloat,
+    "task.interval": Share | None,
     "task.quantiles": Annotated[list[Share], Field(min_length=1), "a list of fractions between 0 and 1"],
     "task.label_smoothing": Fraction | Literal["auto"],
     "task.focal_gamma": NonNegativeFloat,
@@ -267,20 +286,3 @@ TYPES: dict[str, Any] = {
     "schedule.start": Probability,
     "schedule.end": Probability,
 }
-
-
-def _parts(kind: Any) -> Iterator[Any]:
-    """A type and all that it is made of."""
-    yield kind
-    if get_origin(kind) is not Annotated or not isinstance(get_args(kind)[0], type):
-        for part in get_args(kind):
-            yield from _parts(part) if get_origin(kind) is not Literal else ()
-
-
-# Paths hold commas, spaces and brackets, which mean something else in Hydra's grammar: overrides.py quotes them.
-PATHS = frozenset({name for name, kind in TYPES.items() if kind is Path or Path in get_args(kind)}) | {
-    "hydra.run.dir",
-    "hydra.sweep.dir",
-}
-# Names of columns and labels may be digits, or hold blanks and signs: overrides.py quotes them too.
-NAMES = frozenset(name for name, kind in TYPES.items() if Name in _parts(kind))
