@@ -60,14 +60,6 @@ def swept(sweep: Path) -> tuple[set[str], int | None]:
     return constant, prod(len(one.values) for one in typed) if is_known else None
 
 
-def in_multirun() -> bool:
-    """Whether this run is one of several, here or in a process that a launcher has begun."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-
-
 def progress(sweep: Path, count: int | None, now: float) -> str:
     """; best 0.9123 (job 2), about 40 s left. Of jobs that have ended; empty once all of `count` have.
 
