@@ -1,7 +1,6 @@
 """The types of what settings may be that a default in conf/ cannot say: the table that settings.py reads."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -281,20 +280,3 @@ TYPES: dict[str, Any] = {
     "schedule.start": Probability,
     "schedule.end": Probability,
 }
-
-
-def _parts(kind: Any) -> Iterator[Any]:
-    """A type and all that it is made of."""
-    yield kind
-    if get_origin(kind) is not Annotated or not isinstance(get_args(kind)[0], type):
-        for part in get_args(kind):
-            yield from _parts(part) if get_origin(kind) is not Literal else ()
-
-
-# Paths hold commas, spaces and brackets, which mean something else in Hydra's grammar: overrides.py quotes them.
-PATHS = frozenset({name for name, kind in TYPES.items() if kind is Path or Path in get_args(kind)}) | {
-    "hydra.run.dir",
-    "hydra.sweep.dir",
-}
-# Names of columns and labels may be digits, or hold blanks and signs: overrides.py quotes them too.
-NAMES = frozenset(name for name, kind in TYPES.items() if Name in _parts(kind))
