@@ -103,14 +103,14 @@ def put_together(
     head = make(
         config["head"],
         num_outputs=task.num_outputs,
-        **given(backbone, config["head"], preprocessing, config["trusted_modules"]),
+        **given(backbone, config["head"], preprocessing, spec.target, config["trusted_modules"]),
     )
     check_head(task, head)
     task.meets(preprocessing)
     model = Model(backbone, head)
     augment = make(config["augment"])
     check_augment(augment, preprocessing, spec.target)
-    remarks = (*preprocessing.remarks(splits.inputs()), *unseen(splits, preprocessing))
+    remarks = (*preprocessing.remarks(splits.inputs()), *head.remarks(splits.targets()), *unseen(splits, preprocessing))
     unjudged = unjudged_by(config["monitor"], config.get("refit", False), task, is_judged)
     phases = list(phases or _phases(config, model, task, is_judged))
     unchecked = _check_gradients(phases, model, splits, preprocessing)

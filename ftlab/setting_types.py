@@ -31,6 +31,16 @@ Precision = Literal[
     "64", "32", "16", "bf16", 64, 32, 16, "auto",
 ]  # fmt: skip
 
+BOTH = Annotated[list[Path], Field(min_length=2, max_length=2), "two files, [SOURCE,TARGET]"]
+
+# How texts are written, by a task and by whoever predicts.
+GENERATION: dict[str, Any] = {
+    "beams": PositiveInt | None,
+    "length_penalty": Number | None,
+    "no_repeat": NonNegativeInt | None,
+    "max_tokens": PositiveInt | None,
+}
+
 # By the dotted name of a key; where options of a group mean different things by it, by the name of their class.
 TYPES: dict[str, Any] = {
     # the run
@@ -102,6 +112,7 @@ TYPES: dict[str, Any] = {
     "top_k": PositiveInt,
     "score": Probability | None,
     "question": Name | None,
+    **{f"{place}.{key}": kind for place in ("generation", "task.generation") for key, kind in GENERATION.items()},
     "format": Literal["coco", "yolo", "masks", "overlay", "onnx", "torch_export"] | None,  # each mode takes its own
     "settings": dict[str, Any],
     # data
@@ -143,6 +154,18 @@ TYPES: dict[str, Any] = {
     "data.answer_column": Name,
     "data.start_column": Name | None,
     "data.questions": PositiveInt,
+    "data.source_column": Name,
+    "data.longest": PositiveInt | None,
+    "ftlab.data.sources.messages.Messages.longest": PositiveInt,
+    "data.pairs": PositiveInt | None,
+    "ftlab.data.sources.messages.Messages.pairs": PositiveInt,
+    "data.language": Name,
+    "ftlab.data.sources.text_pairs.TextPairs.target_columns": Annotated[
+        list[Name], Field(min_length=1), "a list of columns"
+    ],
+    "ftlab.data.sources.text_pair_lines.TextPairLines.train": BOTH,
+    "ftlab.data.sources.text_pair_lines.TextPairLines.val": BOTH | None,
+    "ftlab.data.sources.text_pair_lines.TextPairLines.test": BOTH | None,
     "data.columns": Annotated[list[Name], Field(min_length=1), "a list of columns"] | None,
     "data.categorical_columns": Annotated[list[Name], Field(), "a list of columns"] | None,
     "data.drop": Annotated[list[Name], Field(), "a list of columns"] | None,
@@ -198,6 +221,14 @@ TYPES: dict[str, Any] = {
     "backbone.drop_rate": Fraction | None,
     "backbone.config": dict[str, Any] | None,
     "backbone.tokenizer": str | None,
+    "head.config": dict[str, Any] | None,
+    "head.files": dict[str, str] | None,
+    "head.max_tokens": PositiveInt,
+    "head.vocabulary": PositiveInt,
+    "head.depth": PositiveInt,
+    "head.heads": PositiveInt,
+    "ftlab.heads.decoder.Decoder.own": bool | Literal["auto"],
+    "ftlab.heads.decoder.Decoder.width": PositiveInt,
     "backbone.drop_path_rate": Fraction,
     "ftlab.heads.attention.Attention.width": PositiveInt | None,
     "head.own": Literal["masked_language", "sequence_classification"],
@@ -211,6 +242,9 @@ TYPES: dict[str, Any] = {
     # tasks
     "task.score": Probability | Literal["auto"],
     "task.longest": PositiveInt,
+    "task.generate": Literal["end", "each"],
+    "ftlab.tasks.writing.Translation.label_smoothing": Fraction,
+    "ftlab.tasks.writing.Captioning.label_smoothing": Fraction,
     "task.candidates": PositiveInt,
     "ftlab.tasks.classification.Classification.loss": Literal["cross_entropy", "focal"],
     "ftlab.tasks.multilabel.Multilabel.label_smoothing": Fraction,
