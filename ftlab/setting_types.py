@@ -223,7 +223,7 @@ TYPES: dict[str, Any] = {
     "backbone.tokenizer": str | None,
     "head.config": dict[str, Any] | None,
     "head.files": dict[str, str] | None,
-    "head.max_tokens": PositiveInt,
+    "head.max_tokens": PositiveInt | None,
     "head.vocabulary": PositiveInt,
     "head.depth": PositiveInt,
     "head.heads": PositiveInt,

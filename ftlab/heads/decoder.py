@@ -21,6 +21,7 @@ from ftlab.inputs.base import SEEN, InputPreprocessing
 from ftlab.inputs.texts.vocabulary import Vocabulary, made_of
 
 FILE = "vocabulary.json"  # of a bundle
+TOKENS = 128  # of a text, where nothing is said
 
 
 class TextOutputs(NamedTuple):
@@ -47,7 +48,7 @@ class Decoder(Head):
         num_outputs: int,
         *,
         own: bool | Literal["auto"] = "auto",
-        max_tokens: int = 128,
+        max_tokens: int | None = None,
         vocabulary: int = 8000,
         width: int = 256,
         depth: int = 3,
@@ -62,7 +63,6 @@ class Decoder(Head):
         Raises: UserError for what the decoder does not take.
         """
         super().__init__()
-        self.max_tokens = max_tokens
         self.is_own = (backbone.has_decoder or bool(config)) if own == "auto" else own
         if self.is_own:
             self.decoder: TextDecoder = backbone.decoder(config)
@@ -71,7 +71,8 @@ class Decoder(Head):
             self.vocabulary = Vocabulary((files or {}).get(FILE) or made_of(corpus, vocabulary), end=1)
             self.decoder = small(self.vocabulary, width, depth, heads, dropout)
             self.bridge = nn.Sequential(nn.Linear(backbone.num_features, width), nn.LayerNorm(width))
-        self._check(max_tokens, "head.max_tokens")
+        self.max_tokens = max_tokens or min(TOKENS, self.decoder.longest or TOKENS)
+        self._check(self.max_tokens, "head.max_tokens")
 
     def _check(self, tokens: int, key: str) -> None:
         """Raises: UserError for more tokens than the decoder can write."""
