@@ -21,6 +21,7 @@ from ftlab.problems import Fault, Problem, problem
 from ftlab.targets.texts import References, Texts, Written
 
 PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-+#0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z)?[sdiufgxc]|%\d+\$[sd]|\{\w*\}|\$\{\w+\}")
+WORDS = re.compile(r"\w+")
 UNLIKE = 4  # times the usual ratio of two lengths, from which two texts hardly say the same
 LONG = 20  # characters, below which lengths tell nothing
 
@@ -33,7 +34,7 @@ class Pair:
     source: str
     targets: References  # each right
     split: str = "train"
-    group: str = ""  # never in two splits; "": those of one source text
+    group: str = ""  # never in two splits; "": those of one source text, but for case and signs
 
 
 def dealt(pairs: Sequence[Pair | Fault], sharing: Sharing, seed: int) -> Splits:
@@ -64,7 +65,7 @@ def fault(one: Pair) -> Fault | None:
 
 
 def split_up(pairs: Sequence[Pair]) -> dict[str, Samples]:
-    groups = numbered([one.group or one.source.strip() for one in pairs])
+    groups = numbered([one.group or bare(one.source) for one in pairs])
     parts = {}
     for split in SPLITS:
         places = [place for place, one in enumerate(pairs) if one.split == split]
@@ -72,6 +73,11 @@ def split_up(pairs: Sequence[Pair]) -> dict[str, Samples]:
         inputs, names = [one.source for one in own], [one.name for one in own]
         parts[split] = Samples(inputs, Written([one.targets for one in own]), names, groups[places])
     return parts
+
+
+def bare(text: str) -> str:
+    """By which texts are one that differ in case and signs only; of signs alone the text itself."""
+    return " ".join(WORDS.findall(text.lower())) or text
 
 
 def odd(pairs: Sequence[Pair]) -> Iterator[Problem]:
