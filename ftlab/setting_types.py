@@ -149,6 +149,7 @@ TYPES: dict[str, Any] = {
     "data.label_column": Name | None,
     "ftlab.data.sources.image_csv.ImageCsv.label_column": Name,
     "data.path_column": Name,
+    "data.caption_column": Name,
     "data.question_column": Name,
     "data.context_column": Name,
     "data.answer_column": Name,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ftlab.backbones.base import Backbone, Features, Stage
 from ftlab.backbones.generation import Generation
 from ftlab.backbones.pooling import as_positions
+from ftlab.backbones.surgery import probe
 from ftlab.backbones.text_decoder import TextDecoder, small
 from ftlab.batch import Batch
 from ftlab.errors import UserError
@@ -70,7 +71,10 @@ class Decoder(Head):
         else:
             self.vocabulary = Vocabulary((files or {}).get(FILE) or made_of(corpus, vocabulary), end=1)
             self.decoder = small(self.vocabulary, width, depth, heads, dropout)
-            self.bridge = nn.Sequential(nn.Linear(backbone.num_features, width), nn.LayerNorm(width))
+            channels = backbone.num_features
+            if preprocessing.pixels:  # what a network does after its pooling may have more of them than its maps
+                channels = as_positions(probe(backbone, preprocessing)).shape[2]
+            self.bridge = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width))
         self.max_tokens = max_tokens or min(TOKENS, self.decoder.longest or TOKENS)
         self._check(self.max_tokens, "head.max_tokens")
 

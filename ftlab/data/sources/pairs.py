@@ -83,18 +83,18 @@ def bare(text: str) -> str:
 def odd(pairs: Sequence[Pair]) -> Iterator[Problem]:
     """What a person should know of pairs that can be used."""
     same = [one.name for one in pairs if one.source.strip() in one.targets]
-    yield from problem("texts to write are equal to their text", "warning", same, "they may not be translated")
+    yield from problem("pairs of texts are of two equal ones", "warning", same, "they may not be translated")
     count = Counter((one.source.strip(), one.targets) for one in pairs)
     twice = [one.name for one in pairs if count[one.source.strip(), one.targets] > 1]
     yield from problem("pairs of texts are there more than once", "note", twice, "they stay in one split")
     lost = [f"{one.name} ({' '.join(missing)})" for one in pairs if (missing := lacking(one))]
-    yield from problem("texts to write lack a placeholder of their text", "warning", lost, "as %s or {name}")
+    yield from problem("pairs of texts are without a placeholder in what is to be written", "warning", lost, "as %s or {name}")
     long = [one for one in pairs if min(len(one.source), len(one.targets[0])) >= LONG]
     if long:
         usual = median(ratio(one) for one in long)
         unlike = [one.name for one in long if not 1 / UNLIKE < ratio(one) / usual < UNLIKE]
         advice = "they may not belong together"
-        yield from problem("texts to write are of quite another length than their text", "warning", unlike, advice)
+        yield from problem("pairs of texts are of quite unlike lengths", "warning", unlike, advice)
 
 
 def lacking(one: Pair) -> list[str]:
