@@ -131,7 +131,9 @@ class Backbone(nn.Module, ABC):
 
         Raises: UserError where there is none.
         """
-        raise UserError(f"head.own=true: the backbone '{self.name}' has no decoder of its own; head.own=false makes one")
+        raise UserError(
+            f"head.own=true: the backbone '{self.name}' has no decoder of its own; head.own=false makes one"
+        )
 
     def rebuilds(self) -> dict[str, Any]:
         """Keywords of the constructor by which a bundle builds the same network where its source is not at hand."""

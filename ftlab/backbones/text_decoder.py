@@ -81,7 +81,10 @@ class TextDecoder(nn.Module):
         """
         with Unpadded() if hidden.is_meta else nullcontext():
             return self.whole(  # type: ignore[no-any-return]
-                encoder_outputs=_as_encoded(hidden), attention_mask=mask.long(), decoder_input_ids=given, use_cache=False
+                encoder_outputs=_as_encoded(hidden),
+                attention_mask=mask.long(),
+                decoder_input_ids=given,
+                use_cache=False,
             ).logits
 
     @torch.no_grad()

@@ -34,7 +34,7 @@ class Head(nn.Module, ABC):
         targets (teacher forcing), which are None in a prediction."""
 
     def answers(self, features: Features, batch: Batch, how: Any) -> Any:
-        """Raw outputs for whoever wants predictions, which may cost more than `forward`: what is generated belongs here.
+        """Raw outputs for whoever wants predictions, which may cost more than `forward`: here is what is generated.
 
         how: of Task.answering.
         """

@@ -54,10 +54,10 @@ def test_what_is_missing_is_counted_or_refused(tmp_path):
     (tmp_path / "two.csv").write_text("path,caption,split\n0.png,dark,train\n0.png,night,val\n")
     with pytest.raises(UserError, match=r"0.png is of val, and in .* of train"):
         surveyed(tmp_path, "two.csv", split_column="split")
-    with pytest.raises(UserError, match="caption_column=captoin is no column; did you mean 'caption'"):
+    with pytest.raises(UserError, match=r"caption_column=captoin is no column; did you mean 'caption'"):
         surveyed(tmp_path, "rows.csv", caption_column="captoin")
     (tmp_path / "bad.json").write_text("{}")
-    with pytest.raises(UserError, match="bad.json: no file of COCO's captions"):
+    with pytest.raises(UserError, match=r"bad.json: no file of COCO's captions"):
         surveyed(tmp_path, "bad.json")
     coco = {"images": [{"id": 1, "file_name": "0.png"}, {"id": 2, "file_name": "1.png"}],
             "annotations": [{"image_id": 1, "caption": "dark"}, {"image_id": 9, "caption": "x"}]}  # fmt: skip
@@ -100,5 +100,5 @@ def test_a_run_goes_from_images_to_sentences_and_its_bundle_writes_of_files(tmp_
 
 
 def test_an_image_that_is_varied_would_not_fit_its_caption(tmp_path):
-    with pytest.raises(UserError, match="texts to write do not follow an image that is varied; use augment=none"):
+    with pytest.raises(UserError, match=r"texts to write do not follow an image that is varied; use augment=none"):
         ftlab.train(ftlab.compose(words("augment=light", "trainer.max_epochs=1")), run_dir=tmp_path / "run")

@@ -92,7 +92,7 @@ def test_a_vocabulary_writes_every_text_as_it_was_and_is_the_same_each_time():
         assert made.text(numbers) == text
     assert made.lengths(["the file"]) == [len(made.numbers(["the file"], 50)[0])]
     assert made.numbers(["the file is there"], 3)[0] == [*made.numbers(["the file is there"], 50)[0][:2], 1]
-    with pytest.raises(UserError, match="vocabulary=100: accepted is 259"):
+    with pytest.raises(UserError, match=r"vocabulary=100: accepted is 259"):
         made_of(texts, 100)
 
 
@@ -151,7 +151,7 @@ def test_places_of_a_map_are_told_apart():
 def test_more_tokens_than_a_decoder_writes_are_refused(tmp_path):
     _, model = own(tmp_path, "bart")
     assert model.head.max_tokens == 40
-    with pytest.raises(UserError, match="generation.max_tokens=41: the decoder writes at most 40"):
+    with pytest.raises(UserError, match=r"generation.max_tokens=41: the decoder writes at most 40"):
         model.answers(batch_of(model, targets=None), Generation(max_tokens=41))
     with pytest.raises(UserError, match=r"head.own=true: .* has no decoder of its own"):
         small(WORDS, own=True)

@@ -80,13 +80,13 @@ def test_lines_of_two_files_belong_together(tmp_path):
     found = TextPairLines(str(tmp_path), ["a.en", "a.es"], **rest).survey(0)
     assert [*found.train.targets] == [("uno",), ("dos",)]
     assert found.train.names[1] == "a.en, line 2"
-    with pytest.raises(UserError, match="has 2 lines and .* 1; accepted are files in which line n"):
+    with pytest.raises(UserError, match=r"has 2 lines and .* 1; accepted are files in which line n"):
         TextPairLines(str(tmp_path), ["a.en", "b.es"], **rest).survey(0)
     with pytest.raises(UserError, match=r"c.en cannot be read"):
         TextPairLines(str(tmp_path), ["c.en", "b.es"], **rest).survey(0)
 
 
-PO = r'''
+PO = r"""
 msgid ""
 msgstr "Content-Type: text/plain; charset=UTF-8\n"
 
@@ -116,7 +116,7 @@ msgstr ""
 
 #~ msgid "Old"
 #~ msgstr "Viejo"
-'''
+"""
 WANTED = {"Open %s": ("Abrir %s",), "Two parts": ("Dos partes",), "one file": ("un archivo",),
           "%d files": ("%d archivos",)}  # fmt: skip
 
@@ -165,7 +165,7 @@ def test_machine_readable_messages_are_read_as_well(tmp_path):
     }  # fmt: skip
     found = Messages(str(tmp_path), "es", 60, 100, [1.0, 0.0, 0.0]).survey(0)
     assert sorted(found.train.inputs) == ["Open", "Save", "one"]
-    with pytest.raises(UserError, match="data.language=ez: no messages of programs in .*; accepted: es"):
+    with pytest.raises(UserError, match=r"data.language=ez: no messages of programs in .*; accepted: es"):
         Messages(str(tmp_path), "ez", 60, 100, [1.0, 0.0, 0.0]).survey(0)
 
 
@@ -186,7 +186,7 @@ def test_files_that_are_no_messages_are_refused(tmp_path, name, content, said):
 
 def test_a_table_without_the_columns_or_without_train_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("source,target,split\none,uno,val\n")
-    with pytest.raises(UserError, match="group_column=doc is no column"):
+    with pytest.raises(UserError, match=r"group_column=doc is no column"):
         surveyed(tmp_path, "a.csv", group_column="doc")
-    with pytest.raises(UserError, match="no pair of texts is of the train split"):
+    with pytest.raises(UserError, match=r"no pair of texts is of the train split"):
         surveyed(tmp_path, "a.csv", split_column="split")

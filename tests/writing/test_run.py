@@ -25,8 +25,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(place: Path, network: str, *more: str) -> list[str]:
-    own = ["task=translation", "data=text_pairs", f"data.root={place}", "data.file=pairs.jsonl", "trainer.accelerator=cpu",
-           f"backbone.name={place / network}", "data.split_column=split", "schedule.warmup=0", "data.batch_size=12",
+    own = ["task=translation", "data=text_pairs", f"data.root={place}", "data.file=pairs.jsonl",
+           "trainer.accelerator=cpu", f"backbone.name={place / network}", "data.split_column=split", "schedule.warmup=0", "data.batch_size=12",
            "data.max_tokens=16", "head.max_tokens=6"]  # fmt: skip
     return [*own, *more]
 
@@ -101,7 +101,7 @@ def test_a_small_decoder_is_trained_first_on_what_is_kept_of_the_frozen_encoder(
     own = ("strategy=lp_ft", "strategy.groups=1", "trainer.max_epochs=3", "head.vocabulary=300", "head.width=16",
            "head.depth=1", "head.heads=2", "head.dropout=0", "backbone.drop_rate=0")  # fmt: skip
     kept, whole = (train(tmp_path / mode, words(place, "bert", *own, f"cache={mode}")) for mode in ("memory", "off"))
-    assert [phase["name"] for phase in kept["phases"]][0] == "head"
+    assert kept["phases"][0]["name"] == "head"
     assert all(stage.startswith("head/") for stage in kept["phases"][0]["trainable_stages"])
     assert kept["phases"][0]["cache"]["train"] == "memory"
     for split in ("train", "val"):
@@ -111,7 +111,7 @@ def test_a_small_decoder_is_trained_first_on_what_is_kept_of_the_frozen_encoder(
     assert {*predictor.predict("w1 w2")[0]} == {"text"}
     vocabulary = tmp_path / "memory" / "bundle" / "vocabulary.json"
     vocabulary.write_text(vocabulary.read_text() + " ")
-    with pytest.raises(ftlab.UserError, match="vocabulary.json: it is not the file that the bundle was written with"):
+    with pytest.raises(ftlab.UserError, match=r"vocabulary.json: it is not the file that the bundle was written with"):
         ftlab.load(tmp_path / "memory" / "bundle")
 
 

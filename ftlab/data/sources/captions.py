@@ -105,7 +105,9 @@ class Captions(Source):
             images = {one["id"]: folder / one["file_name"] for one in content["images"]}
             captions = [(one["image_id"], str(one["caption"])) for one in content["annotations"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{printable(path)}: no file of COCO's captions ({type(error).__name__}: {error})") from error
+            raise UserError(
+                f"{printable(path)}: no file of COCO's captions ({type(error).__name__}: {error})"
+            ) from error
         of: dict[Any, list[str]] = defaultdict(list)
         for image, caption in captions:
             of[image].append(caption)
@@ -124,7 +126,9 @@ def _joined(rows: Iterator[_Picture]) -> Iterator[_Picture]:
     for row in rows:
         first = found.setdefault(row.path, row)
         if first.split != row.split:
-            raise UserError(f"{row.name}: {printable(row.path)} is of {row.split}, and in {first.name} of {first.split}")
+            raise UserError(
+                f"{row.name}: {printable(row.path)} is of {row.split}, and in {first.name} of {first.split}"
+            )
         if first is not row:
             first.captions += row.captions
     yield from found.values()

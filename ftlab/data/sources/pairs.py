@@ -88,7 +88,9 @@ def odd(pairs: Sequence[Pair]) -> Iterator[Problem]:
     twice = [one.name for one in pairs if count[one.source.strip(), one.targets] > 1]
     yield from problem("pairs of texts are there more than once", "note", twice, "they stay in one split")
     lost = [f"{one.name} ({' '.join(missing)})" for one in pairs if (missing := lacking(one))]
-    yield from problem("pairs of texts are without a placeholder in what is to be written", "warning", lost, "as %s or {name}")
+    yield from problem(
+        "pairs of texts are without a placeholder in what is to be written", "warning", lost, "as %s or {name}"
+    )
     long = [one for one in pairs if min(len(one.source), len(one.targets[0])) >= LONG]
     if long:
         usual = median(ratio(one) for one in long)
@@ -105,5 +107,3 @@ def lacking(one: Pair) -> list[str]:
 
 def ratio(one: Pair) -> float:
     return len(one.targets[0]) / len(one.source)
-
-
