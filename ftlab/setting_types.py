@@ -161,7 +161,7 @@ TYPES: dict[str, Any] = {
     "ftlab.data.sources.text_pairs.TextPairs.target_columns": Annotated[
         list[Name], Field(min_length=1), "a list of columns"
     ],
-    "ftlab.data.sources.text_pair_lines.TextPairLines.train": BOTH,
+    **dict.fromkeys(("data.source_file", "data.target_file"), Path),
     **{f"ftlab.data.sources.text_pair_lines.TextPairLines.{split}": BOTH | None for split in ("val", "test")},
     "data.columns": Annotated[list[Name], Field(min_length=1), "a list of columns"] | None,
     "data.categorical_columns": Annotated[list[Name], Field(), "a list of columns"] | None,
@@ -217,7 +217,7 @@ TYPES: dict[str, Any] = {
     "head.files": dict[str, str] | None,
     "head.max_tokens": PositiveInt | None,
     **dict.fromkeys(("head.vocabulary", "head.depth", "head.heads"), PositiveInt),
-    "ftlab.heads.decoder.Decoder.own": bool | Literal["auto"],
+    "head.decoder": Literal["auto", "own", "small"],
     "ftlab.heads.decoder.Decoder.width": PositiveInt,
     "backbone.drop_path_rate": Fraction,
     "ftlab.heads.attention.Attention.width": PositiveInt | None,

@@ -132,7 +132,7 @@ class Backbone(nn.Module, ABC):
         Raises: UserError where there is none.
         """
         raise UserError(
-            f"head.own=true: the backbone '{self.name}' has no decoder of its own; head.own=false makes one"
+            f"head.decoder=own: the backbone '{self.name}' has no decoder of its own; head.decoder=small makes one"
         )
 
     def rebuilds(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Decoder(Head):
         corpus: Sequence[str],
         num_outputs: int,
         *,
-        own: bool | Literal["auto"] = "auto",
+        decoder: Literal["auto", "own", "small"] = "auto",
         max_tokens: int | None = None,
         vocabulary: int = 8000,
         width: int = 256,
@@ -64,7 +64,7 @@ class Decoder(Head):
         Raises: UserError for what the decoder does not take.
         """
         super().__init__()
-        self.is_own = (backbone.has_decoder or bool(config)) if own == "auto" else own
+        self.is_own = decoder == "own" or (decoder == "auto" and (backbone.has_decoder or bool(config)))
         if self.is_own:
             self.decoder: TextDecoder = backbone.decoder(config)
             self.vocabulary = Vocabulary(preprocessing.tokenizer, self.decoder.end)  # type: ignore[attr-defined]  # of texts

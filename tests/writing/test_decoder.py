@@ -153,5 +153,5 @@ def test_more_tokens_than_a_decoder_writes_are_refused(tmp_path):
     assert model.head.max_tokens == 40
     with pytest.raises(UserError, match=r"generation.max_tokens=41: the decoder writes at most 40"):
         model.answers(batch_of(model, targets=None), Generation(max_tokens=41))
-    with pytest.raises(UserError, match=r"head.own=true: .* has no decoder of its own"):
-        small(WORDS, own=True)
+    with pytest.raises(UserError, match=r"head.decoder=own: .* has no decoder of its own"):
+        small(WORDS, decoder="own")

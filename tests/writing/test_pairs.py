@@ -77,13 +77,15 @@ def test_lines_of_two_files_belong_together(tmp_path):
     (tmp_path / "a.es").write_text("uno\ndos\n")
     (tmp_path / "b.es").write_text("uno\n")
     rest = {"val": None, "test": None, "split": [1.0, 0.0, 0.0], "encoding": None}
-    found = TextPairLines(str(tmp_path), ["a.en", "a.es"], **rest).survey(0)
+    found = TextPairLines(str(tmp_path), "a.en", "a.es", **rest).survey(0)
     assert [*found.train.targets] == [("uno",), ("dos",)]
     assert found.train.names[1] == "a.en, line 2"
+    both = TextPairLines(str(tmp_path), "a.en", "a.es", **{**rest, "val": ["a.en", "a.es"]}).survey(0)
+    assert len(both.train) == len(both.val) == 2
     with pytest.raises(UserError, match=r"has 2 lines and .* 1; accepted are files in which line n"):
-        TextPairLines(str(tmp_path), ["a.en", "b.es"], **rest).survey(0)
+        TextPairLines(str(tmp_path), "a.en", "b.es", **rest).survey(0)
     with pytest.raises(UserError, match=r"c.en cannot be read"):
-        TextPairLines(str(tmp_path), ["c.en", "b.es"], **rest).survey(0)
+        TextPairLines(str(tmp_path), "c.en", "b.es", **rest).survey(0)
 
 
 PO = r"""

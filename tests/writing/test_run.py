@@ -26,8 +26,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def words(place: Path, network: str, *more: str) -> list[str]:
     own = ["task=translation", "data=text_pairs", f"data.root={place}", "data.file=pairs.jsonl",
-           "trainer.accelerator=cpu", f"backbone.name={place / network}", "data.split_column=split", "schedule.warmup=0", "data.batch_size=12",
-           "data.max_tokens=16", "head.max_tokens=6"]  # fmt: skip
+           "trainer.accelerator=cpu", f"backbone.name={place / network}", "data.split_column=split",
+           "schedule.warmup=0", "data.batch_size=12", "data.max_tokens=16", "head.max_tokens=6"]  # fmt: skip
     return [*own, *more]
 
 
@@ -118,7 +118,7 @@ def test_a_small_decoder_is_trained_first_on_what_is_kept_of_the_frozen_encoder(
 @pytest.mark.parametrize(
     ("network", "more", "said"),
     [
-        ("bert", ["head.own=true"], "has no decoder of its own; head.own=false makes one"),
+        ("bert", ["head.decoder=own"], "has no decoder of its own; head.decoder=small makes one"),
         ("t5", ["data.source_column=sorce"], "data.source_column=sorce is no column; did you mean 'source'"),
         ("t5", ["data.target_columns=[target,other]"], "data.target_columns=other is no column"),
         ("t5", ["monitor=bleu"], "monitor=bleu: no such figure of the validation split"),

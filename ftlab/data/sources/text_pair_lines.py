@@ -11,19 +11,20 @@ from ftlab.files.folders import existing_folder
 
 
 class TextPairLines(Source):
-    """`val` and `test` are further pairs of files, [source, target]; None: split off by seed."""
+    """`val` and `test` are further pairs of files, [SOURCE, TARGET]; None: split off by seed."""
 
     def __init__(
         self,
         root: str,
-        train: Sequence[str],
+        source_file: str,
+        target_file: str,
         val: Sequence[str] | None,
         test: Sequence[str] | None,
         split: Sequence[float],
         encoding: str | None,
     ) -> None:
         self.root, self.split, self.encoding = root, split, encoding or "utf-8-sig"
-        self.files = {"train": train, "val": val, "test": test}
+        self.files = {"train": (source_file, target_file), "val": val, "test": test}
 
     def survey(self, seed: int) -> Splits:
         folder = existing_folder(self.root)
