@@ -27,7 +27,7 @@ MOVED = {
 # Keys that came when users had options of their own, which may lack them.
 LATER = frozenset(
     {"data.split_from", "data.split_seed", "data.dates", "data.index", "data.resize", "data.tile", "data.tile_overlap"}
-    | {"task.calibrate"}
+    | {"task.calibrate", "logger"}
     | {f"augment.{key}" for key in ("crop", "brightness", "contrast", "saturation", "mosaic")}
 )
 

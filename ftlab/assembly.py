@@ -30,7 +30,7 @@ from ftlab.matching import check_augment, check_head, check_kind
 from ftlab.model import Model, given
 from ftlab.optimizers import OptimizerSettings
 from ftlab.schedules.base import Schedule
-from ftlab.sized import Choice, by_size, settled
+from ftlab.sized import Choice, by_network, by_size, settled
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.checks import check as check_phases
 from ftlab.survey import FRESH, in_tiles, option_of, split_seed, surveyed, target_kind_of
@@ -100,11 +100,10 @@ def put_together(
     if backbone is None:
         backbone = _backbone(config, splits.kind, fitted, describe_only)
     preprocessing = fitted or _of_backbone(backbone, splits.kind, config["data"])
-    head = make(
-        config["head"],
-        num_outputs=task.num_outputs,
-        **given(backbone, config["head"], preprocessing, spec.target, config["trusted_modules"]),
-    )
+    choices += by_network(config, backbone)
+    config = settled(config, choices)
+    received = given(backbone, config["head"], preprocessing, spec.target, config["trusted_modules"])
+    head = make(config["head"], num_outputs=task.num_outputs, **received)
     check_head(task, head)
     task.meets(preprocessing)
     model = Model(backbone, head)

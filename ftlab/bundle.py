@@ -193,8 +193,9 @@ def digest(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description, dict[str, Tensor]]:
-    """What `save` wrote. Raises: UserError naming the file that is missing, broken or of a newer version."""
+def described(folder: Path, trusted_modules: Sequence[str] = ()) -> Description:
+    """What `save` wrote, without the weights. Raises: UserError naming the file that is missing, broken or of a newer
+    version."""
     path = folder / DESCRIPTION
     if not path.is_file():
         inside = (folder / "bundle" / DESCRIPTION).is_file()
@@ -219,6 +220,12 @@ def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description
         IndexError,
     ) as error:  # ValueError: no JSON, no UTF-8, or odd numbers
         raise UserError(f"{path}: not a bundle's description: {error}") from None
+    return description
+
+
+def read(folder: Path, trusted_modules: Sequence[str] = ()) -> tuple[Description, dict[str, Tensor]]:
+    """What `save` wrote. Raises: UserError naming the file that is missing, broken or of a newer version."""
+    description = described(folder, trusted_modules)
     try:
         weights = load_file(folder / WEIGHTS)
     except FileNotFoundError:

@@ -6,26 +6,24 @@
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
-from importlib import import_module
-from math import nan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ftlab.completion import FLAGS, completed
 from ftlab.errors import UserError, choices
 from ftlab.exits import guard
-from ftlab.imports import uncollected
+from ftlab.jobs import JOBS
 from ftlab.modes import MODES, OF_TRAIN, listing, usage
 from ftlab.streams import make_printable
+
+if TYPE_CHECKING:
+    from ftlab.composition import Prepared
 
 # .hydra/ is written by the first process of a new run only; where one goes on, by ftlab.run, once nothing is refused.
 RUN_DIR = "hydra.run.dir"
 SILENT = "hydra.output_subdir=null"
-HOMES = {  # of modes that are no run
-    "cache": "ftlab.cache_command", "compare": "ftlab.comparing", "export": "ftlab.export_command",
-}  # fmt: skip
 OTHERS = (SILENT, "hydra/job_logging=stdout")  # processes that torchrun or srun has started beside the first: no log
 
 
@@ -101,6 +99,8 @@ def _mode(mode: str, words: list[str]) -> int:
     line = [*(word for word in words if word not in args.overrides), *prepared.lines]  # flags first
     if mode == "compare" and not show:
         return _compare(prepared.settings(), line, args.overrides)
+    if mode == "auto" and not show:
+        return _auto(prepared, line, args.overrides)
     if show or mode not in OF_TRAIN:
         return _hydra(mode, line)
     # ${now:...} is read once, here: the folder that is checked is the folder that is used.
@@ -129,16 +129,34 @@ def _search(args: Namespace, words: list[str]) -> int:
     """A multirun whose values a study chooses, or the rest of one."""
     from ftlab.overrides import quote
     from ftlab.search import door
-    from ftlab.search.sweeper import register
+    from ftlab.search.plugins import register
+    from ftlab.search.sweeper import Search
     from ftlab.sweep import summed_up
 
     prepared, key = door.prepared(args.overrides, args.config_dir, args.config_name), "hydra.sweep.dir"
     folder = Path(prepared.folder(key))
     line = [*(word for word in words if word not in args.overrides), *prepared.lines, quote(key, str(folder))]
-    register()
+    register(Search)
     if door.goes_on(folder, args.overrides):
         return summed_up(_hydra("train", line), folder)
     return _start(folder, key, line, again=False)
+
+
+def _auto(prepared: "Prepared", line: list[str], typed: list[str]) -> int:
+    """Runs that rules propose, within a time, or the rest of them."""
+    from ftlab.choosing.command import SWEEPER, as_multirun, finish
+    from ftlab.choosing.sweeper import Choose
+    from ftlab.overrides import quote
+    from ftlab.search.door import goes_on
+    from ftlab.search.plugins import register
+    from ftlab.starting import fresh, no_trace
+
+    key = "hydra.sweep.dir"
+    words, folder = as_multirun(line, prepared.settings()), Path(prepared.folder(key))
+    register(Choose)
+    with nullcontext() if goes_on(folder, typed, SWEEPER) else no_trace(key, fresh(key, folder)):
+        code = _hydra("train", ["-m", *words, quote(key, str(folder))])
+        return code or guard(lambda: finish(folder))
 
 
 def _compare(settings: dict[str, Any], line: list[str], typed: list[str]) -> int:
@@ -218,80 +236,3 @@ def _argv(words: list[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
-
-
-def _job(mode: str, config: Any) -> Any:
-    """One job, inside Hydra. Its errors end here: Hydra would print its own text and exit with 1."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    running = HydraConfig.get()
-    folder = Path(running.runtime.output_dir)
-    if running.mode == RunMode.MULTIRUN:
-        from ftlab.sweep import Job, run_job
-
-        alone = str(running.launcher._target_).endswith(".BasicLauncher")  # one job after the other, in this process
-        job = Job(folder, Path(running.sweep.dir), running.job.num, list(running.overrides.task), draws=alone)
-        return run_job(lambda: float(_run(mode, config, folder)), job)
-    gives_code = mode in ("predict", "check", "cache")
-
-    def run() -> int:
-        found = _run(mode, config, folder)
-        return int(found) if gives_code else 0
-
-    code = guard(run)
-    if code:
-        sys.exit(code)
-    return None
-
-
-def _run(mode: str, config: Any, folder: Path) -> Any:
-    from ftlab.config import problems, stop_if
-
-    stop_if(problems(config, mode))  # again: a sweeper may have chosen values that nobody typed
-    # torch comes with ftlab.run: seconds that a list of files does not need
-    with uncollected():
-        run = import_module(HOMES.get(mode, "ftlab.run"))
-        if mode == "train":
-            import_module("ftlab.training.fit")
-    if mode == "train":
-        report = run.train(config, folder)  # empty where another process writes it
-        value = report["objective"]["value"] if report else None
-        return nan if value is None else value  # no split to judge by, or one in which it is undefined: not a 0
-    return getattr(run, mode)(config)
-
-
-# Plain functions of this module, which launchers of other processes can pickle by name.
-def train_job(config: Any) -> Any:
-    return _job("train", config)
-
-
-def check_job(config: Any) -> Any:
-    return _job("check", config)
-
-
-def plan_job(config: Any) -> Any:
-    return _job("plan", config)
-
-
-def evaluate_job(config: Any) -> Any:
-    return _job("evaluate", config)
-
-
-def predict_job(config: Any) -> Any:
-    return _job("predict", config)
-
-
-def compare_job(config: Any) -> Any:
-    return _job("compare", config)
-
-
-def export_job(config: Any) -> Any:
-    return _job("export", config)
-
-
-def cache_job(config: Any) -> Any:
-    return _job("cache", config)
-
-
-JOBS = {name.removesuffix("_job"): job for name, job in [*globals().items()] if name[1:].endswith("_job")}

@@ -179,7 +179,7 @@ class _Reading:
         found = []
         for value in one.values:
             name = value.value()
-            names = name if isinstance(name, list) and one.key == "experiment" else [name]
+            names = name if isinstance(name, list) and one.key in ("experiment", "logger") else [name]
             for item in names:
                 if item is None and (one.key == "experiment" or groups(self.mode).get(one.key, "") is None):
                     continue

@@ -49,6 +49,9 @@ def export(config: Any) -> None:
             run = write(program, network.names, partial / name)
             found = check(run, network, inputs, of)
             beside(partial, network, predictor, inputs, found, name)
+            for file in (bundles.DESCRIPTION, *bundles.FILES):  # by which ftlab serve prepares inputs
+                if (folder / file).is_file():
+                    shutil.copyfile(folder / file, partial / file)
             partial.rename(output)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -41,6 +41,7 @@ def leave(
     bundles.save(folder / "bundle", last.parts.model, description, last.parts.membership, told)
     write_page(report, first.blocks(report, evaluations), first.parts.task.scales, folder / "report.html")
     write_json(folder / "report.json", report)
+    tell_trackers(first, report)
 
 
 def finish(folder: Path, report: Report, told: Iterable[str], console: Console) -> None:
@@ -48,10 +49,19 @@ def finish(folder: Path, report: Report, told: Iterable[str], console: Console) 
     from ftlab.reports.hparams import write_hparams
 
     print_summary(report, console)
-    with no_failure("tensorboard: the settings are not beside the figures", console, Exception):
-        write_hparams(report, folder / "tensorboard")
+    if (folder / "tensorboard").exists():
+        with no_failure("tensorboard: the settings are not beside the figures", console, Exception):
+            write_hparams(report, folder / "tensorboard")
     say(told, console)
     tidy_up(folder, report, console)
+
+
+def tell_trackers(fitted: "Fitted", report: Report) -> None:
+    """The end of the run, with all that it leaves."""
+    from ftlab.training.tracking.callback import guarded
+
+    for logger in guarded(fitted.finetuner.trainer):
+        logger.leave(report)
 
 
 def tidy_up(folder: Path, report: Report, console: Console) -> None:

@@ -22,12 +22,12 @@ from ftlab.targets.base import Target
 def width_of(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPreprocessing) -> int:
     """What a head with these settings gets of each sample, once it has pooled or flattened.
 
-    Raises: UserError for flatten of inputs that are not of one length, or of one vector.
+    Raises: UserError for flatten of inputs that are not of one length, or of one vector, and as Backbone.hand_layers.
     """
     if head.get("pool") == "flatten" and not preprocessing.one_size:
         raise UserError(f"head.pool=flatten: {NO_ONE_SIZE}")
     if head.get("pool") != "flatten":
-        return backbone.num_features
+        return backbone.num_features * (backbone.hand_layers() if head.get("pool") == "layers" else 1)
     features = probe(backbone, preprocessing)
     if features.vector is not None:
         pool(features, "flatten")  # which refuses it

@@ -9,7 +9,10 @@ MODES = {
     "evaluate": "the metrics of a bundle on some data",
     "predict": "one JSON line an image, a row of a table or a sequence",
     "compare": "which way of fine-tuning is better on some data, or which of some runs",
+    "auto": "choose network, strategy and rates for some data, within a time",
     "export": "the network of a bundle as a file that runs without ftlab",
+    "explain": "which parts of inputs the answers of a bundle hang on",
+    "serve": "a bundle that answers over HTTP, with a page for a browser",
     "cache": "what is kept on disk between runs, listed or removed",
     "help": "the manual, page by page, and what each key means",
 }

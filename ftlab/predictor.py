@@ -16,7 +16,7 @@ from torch import Tensor
 from ftlab.backbones.base import Backbone
 from ftlab.backbones.hub import cache_only
 from ftlab.batch import Batch, Fields, mapped, of_one
-from ftlab.bundle import DESCRIPTION, device_of, is_plain, read, restore, spec_of, tensors
+from ftlab.bundle import DESCRIPTION, Description, device_of, is_plain, read, restore, spec_of, tensors
 from ftlab.config import instantiate
 from ftlab.errors import UserError
 from ftlab.evaluation import on_device
@@ -38,13 +38,37 @@ class Pieces:
     size: Size
 
 
-class Predictor:
+class Preparation:
+    """From raw inputs to what a network takes, whatever runs it."""
+
+    def __init__(self, task: Task, preprocessing: InputPreprocessing) -> None:
+        self.task, self.preprocessing = task, preprocessing
+        self.transform = preprocessing.transform()
+        task.meets(preprocessing)
+
+    def prepared(self, raw: Any) -> Prepared | Pieces:
+        """A raw input as the network takes it, or what it is to be cut into."""
+        target = self.task.spec.target
+        if not target.follows:
+            return self.transform(raw), None
+        transform = framed(self.transform, target.plural)
+        size = transform.extent(raw)
+        if windows := self.preprocessing.windows(size):
+            return Pieces(raw, windows, size)
+        return transform.framed(transform.first(raw), size)
+
+    def stacked(self, several: Sequence[Prepared]) -> Prepared:
+        """Fields (b, ...) and frame of several inputs."""
+        fields, frames = zip(*several, strict=True)
+        return self.preprocessing.stack(fields), frames[0].stacked(frames) if self.task.spec.target.follows else None
+
+
+class Predictor(Preparation):
     """model, task and preprocessing together; `ftlab.load` makes one from a bundle."""
 
     def __init__(self, model: Model, task: Task, preprocessing: InputPreprocessing) -> None:
-        self.model, self.task, self.preprocessing = model.eval(), task, preprocessing
-        self.transform = preprocessing.transform()
-        task.meets(preprocessing)
+        super().__init__(task, preprocessing)
+        self.model = model.eval()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -65,20 +89,9 @@ class Predictor:
         chunks = (self.answers(chunk, batch_size, how) for chunk in batches(ready, batch_size))
         return [one for answers in chunks for one in self.task.describe(answers, **checked)]
 
-    def prepared(self, raw: Any) -> Prepared | Pieces:
-        """A raw input as the network takes it, or what it is to be cut into."""
-        target = self.task.spec.target
-        if not target.follows:
-            return self.transform(raw), None
-        transform = framed(self.transform, target.plural)
-        size = transform.extent(raw)
-        if windows := self.preprocessing.windows(size):
-            return Pieces(raw, windows, size)
-        return transform.framed(transform.first(raw), size)
-
     def answers(self, ready: Sequence[Prepared | Pieces], batch_size: int, how: Any = None) -> Any:
         """What the task says of several inputs that are `prepared`, in their own pixels, on the CPU. how: of
-        Task.answering."""
+        Task.answering; None: as the task is set."""
         pieces = [one for one in ready if isinstance(one, Pieces)]
         if pieces:  # then all of them: whether inputs are cut is the preprocessing's to say
             return [self._joined(one, batch_size, how) for one in pieces]
@@ -98,11 +111,6 @@ class Predictor:
             frames += [own for _, own in chunk if own is not None]
         return self.task.joined(found, Frame.stacked(frames), one.windows, one.size)
 
-    def stacked(self, several: Sequence[Prepared]) -> Prepared:
-        """Fields (b, ...) and frame of several inputs."""
-        fields, frames = zip(*several, strict=True)
-        return self.preprocessing.stack(fields), frames[0].stacked(frames) if self.task.spec.target.follows else None
-
     @torch.inference_mode()
     def predictions(self, fields: Fields, frame: Where | None = None, how: Any = None) -> Any:
         """Of preprocessed inputs, `stacked`, to what Task.predictions says of them, in the raw inputs' own pixels."""
@@ -116,7 +124,8 @@ class Predictor:
         device = next(self.model.parameters()).device
         nothing = torch.zeros(len(next(iter(fields.values()))), dtype=torch.long)
         batch = on_device(Batch(targets=None, index=nothing, inputs=fields, frame=frame), device)
-        return self.task.predictions(self.model.answers(batch, how))
+        asked = self.task.answering({}) if how is None else how
+        return self.task.predictions(self.model.answers(batch, asked))
 
     def to_timm(self) -> torch.nn.Module:
         """The same network as a plain timm model with a classifier; it knows its classes and how to prepare images.
@@ -161,9 +170,7 @@ def load(
     folder = Path(bundle)
     description, weights = read(folder, trusted_modules)
     make = partial(build, folder=folder, trusted_modules=trusted_modules)
-    spec = spec_of(description, trusted_modules)
-    task = make(description.task_settings, spec=spec)
-    preprocessing = restored(description.preprocessing, trusted_modules)
+    task, preprocessing = task_of(description, folder, trusted_modules)
     if backbone is None:
         if not description.backbone:
             raise UserError(f"bundle={folder}: its backbone is the user's own module; ftlab.load(bundle, backbone=...)")
@@ -172,11 +179,20 @@ def load(
     head = make(
         description.head,
         num_outputs=description.num_outputs,
-        **given(backbone, description.head, preprocessing, spec.target, trusted_modules),
+        **given(backbone, description.head, preprocessing, task.spec.target, trusted_modules),
     )
     model = Model(backbone, head)
     restore(model, weights, folder)
     return Predictor(model.to(device_of(accelerator)), task, preprocessing)
+
+
+def task_of(
+    description: Description, folder: Path, trusted_modules: Sequence[str] = ()
+) -> tuple[Task, InputPreprocessing]:
+    """All that predictions need beside the network. Raises: UserError if it cannot be built."""
+    spec = spec_of(description, trusted_modules)
+    task = build(description.task_settings, folder, trusted_modules=trusted_modules, spec=spec)
+    return task, restored(description.preprocessing, trusted_modules)
 
 
 def build(node: dict[str, Any], folder: Path, **runtime: Any) -> Any:

@@ -17,7 +17,8 @@ CONFIG, REPORT = "config.yaml", "report.json"
 AUTO = "auto"
 AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
 MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE = "trainer.max_epochs", "task.label_smoothing", "data.image_size"
-BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE)  # what is chosen by the size of the data, before there is a network
+POOL = "head.pool"
+BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE, POOL)  # what is chosen by the data or the network, before a run
 # Whose default was no `auto` in earlier versions.
 LATER_AUTO = (
     *("strategy.restore_best", "strategy.rate", "strategy.head_share", "backbone.dropout", "monitor"),
@@ -27,8 +28,7 @@ LATER_AUTO = (
 LATER = ("trainer.auto_epochs", "strategy.head_rate", "strategy.average")
 UNASKED = {"strategy.average": False}  # what those did instead, where `auto` would now do something else
 BEFORE: dict[str, Any] = {"compile": "off", "refit": False}  # what runs of earlier versions did that lack a key
-TABLE = "ftlab.data.sources.table.Table"
-SEQUENCE = "ftlab.data.sources.sequence.Sequences"
+TABLE, SEQUENCE = "ftlab.data.sources.table.Table", "ftlab.data.sources.sequence.Sequences"
 PHASES = "ftlab.strategies.phases.Phases"
 FORMER = {"ftlab.backbones.table.TableBackbone": "backbone=table_mlp"}  # what `backbone=table` was in earlier versions
 # Keys of data options that came later, and what runs without them did.
@@ -40,7 +40,7 @@ OF_DATA: dict[str, dict[str, Any]] = {
 OF_IMAGES = {"data.resize": "crop", "data.tile_overlap": 0.2, "task.calibrate": False} | {
     f"augment.{key}": 0 for key in ("crop", "brightness", "contrast", "saturation", "mosaic")
 }
-OWN = ("resume", "resume_allow", "plan", "sweep", "checkpoint.keep")  # how to go about it, not what to train
+OWN = ("resume", "resume_allow", "plan", "sweep", "checkpoint.keep", "logger")  # how to go about it, not what to train
 
 
 def check_same(folder: Path, settings: Mapping[str, Any]) -> Path:
@@ -188,7 +188,7 @@ def as_read(settings: Mapping[str, Any]) -> dict[str, Any]:
     stored = begun_with(folder) if settings["resume"] and (folder / CONFIG).is_file() else {}
     for key in (*(f"data.{name}" for own in OF_DATA.values() for name in own), *BY_SIZE):
         value = value_of(stored, key)
-        if value_of(found, key) == AUTO and value is not None and accepts(TYPES[key], value):
+        if value_of(found, key) == AUTO and value is not None and accepts(TYPES.get(key, str), value):
             found = with_value(found, key, value)
     for key, value in UNASKED.items():
         if stored and value_of(found, key) == AUTO and value_of(stored, key) is None:

@@ -41,6 +41,7 @@ from ftlab.run_settings import RunSettings, typed
 from ftlab.starting import folder_of, no_trace, open_folder
 from ftlab.strategies import phases as phase_files
 from ftlab.survey import loading_keys, problems_of, target_kind_of
+from ftlab.sweep import in_multirun
 from ftlab.yaml_text import dumped
 
 Config = Mapping[str, Any]
@@ -86,6 +87,7 @@ def run_in(
     is_main, console = terminal is not None, terminal or Console(quiet=True)
     untouched = deepcopy(backbone) if settings.get("refit") else None
     parts = going_on(folder, settings, assemble(settings, data, backbone, hold=of_run(folder, settings, is_main)))
+    parts = replace(parts, cache=replace(parts.cache, shared=in_multirun()))
     settings, automatic = settled(parts, settings, folder, console)
     again = refits.parts_of(parts, settings, untouched) if settings.get("refit") else None
     if is_main:

@@ -3,10 +3,13 @@
 What trains, tries and reports takes these and never looks a key up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ftlab.config import instantiate
+
+CSV = "csv"  # the tracker that is metrics.csv
 Keep = Literal["all", "last", "best"]  # see training/saving/keeping.py
 Auto = Literal["auto"]  # until it is chosen, see training/trials/automatic.py
 
@@ -77,7 +80,12 @@ class RunSettings:
     trainer: TrainerSettings
     loading: LoadingSettings
     checkpoint: CheckpointSettings
+    trackers: Sequence[Any]  # of ftlab.training.tracking
     written: Written
+
+    @property
+    def writes_metrics(self) -> bool:
+        return any(one.name == CSV for one in self.trackers)
 
     @property
     def window(self) -> int:
@@ -104,6 +112,10 @@ def typed(config: Mapping[str, Any]) -> RunSettings:
             config["data"].get("group_by_length", False),
         ),
         checkpoint=CheckpointSettings(**config["checkpoint"]),
+        trackers=[
+            instantiate(node, trusted_modules=config["trusted_modules"])
+            for node in config.get("logger", {}).values()  # logger=[] leaves nothing there
+        ],
         written=Written(
             strategy=str(config["strategy"]["_target_"]).split(".")[-2],
             backbone=config["backbone"],

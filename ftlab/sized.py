@@ -1,13 +1,15 @@
-"""What keys that are `auto` stand for by the size of the data: arithmetic, done before a network is built."""
+"""What keys that are `auto` stand for by the size of the data: arithmetic, done before a network is built; and by the
+network, before a head is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ftlab.backbones.base import Backbone
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError
 from ftlab.inputs.base import Inputs
-from ftlab.resume import AUTO, IMAGE_SIZE, LABEL_SMOOTHING, MAX_EPOCHS, value_of, with_value
+from ftlab.resume import AUTO, IMAGE_SIZE, LABEL_SMOOTHING, MAX_EPOCHS, POOL, value_of, with_value
 
 CROSS_ENTROPY = "cross_entropy"
 SKLEARN = "ftlab.heads.sklearn.Sklearn"
@@ -41,6 +43,20 @@ def by_size(config: Mapping[str, Any], spec: DataSpec, inputs: Inputs) -> tuple[
     if value_of(config, IMAGE_SIZE) == AUTO:
         found.append(Choice(IMAGE_SIZE, *image_size(inputs)))
     return tuple(found)
+
+
+def by_network(config: Mapping[str, Any], backbone: Backbone) -> tuple[Choice, ...]:
+    """What head.pool=auto stands for with this network; nothing where it stays what the network was trained with, as in
+    a run of an earlier version that goes on.
+
+    Sources: Peters et al. 2018, "Deep Contextualized Word Representations"; Evci et al. 2022, "Head2Toe: Utilizing
+    Intermediate Representations for Better Transfer Learning".
+    """
+    how = None if config.get("resume") else backbone.usual_pool
+    if how is None or value_of(config, POOL) != AUTO:
+        return ()
+    why = "layers below tell what the last one has left out; a closed form leaves them out where they do not help"
+    return (Choice(POOL, how, why),)
 
 
 def settled(config: Mapping[str, Any], choices: tuple[Choice, ...]) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ SWEEP = "multirun.yaml"  # Hydra writes it when the first job of a multirun is a
 # All that a run writes into its folder; what has another name is the user's. The last says that there is
 # a run: moved last, so that a kill while they are moved leaves something to move.
 RUN = ("report.*", "bundle", "bundle.partial", "metrics.csv", "tensorboard", "split.safetensors", "features-*.bin",
+       "trackers.json", "wandb",
        "refit", CHECKPOINTS, ".hydra", ".write-*", ".*.tmp", CONFIG)  # fmt: skip
 OF_ANY_START = (LOCK, LOG, "process-*.log")  # added to by every start
 KEYS = {"trainer", "strategy", "backbone", "resume"}  # of every config.yaml that a run wrote

@@ -7,6 +7,7 @@ What a job prints itself lies in its own ftlab.log.
 import json
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -59,6 +60,35 @@ def swept(sweep: Path) -> tuple[set[str], int | None]:
     return constant, prod(len(one.values) for one in typed) if is_known else None
 
 
+def in_multirun() -> bool:
+    """Whether this run is one of several, here or in a process that a launcher has begun."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def progress(sweep: Path, count: int | None, now: float) -> str:
+    """; best 0.9123 (job 2), about 40 s left. Of jobs that have ended; empty once all of `count` have.
+
+    now: seconds since 1970. What is to come takes the time that each job has taken which has ended, however many run at
+    once.
+    """
+    from ftlab.reports.jobs import collect, has_ended
+    from ftlab.reports.numbers import duration, figure
+    from ftlab.reports.sweep import best
+
+    rows = [row for row in collect(sweep) if has_ended(row["folder"])]
+    if count is not None and len(rows) >= count:
+        return ""
+    first = best(rows) if len(rows) > 1 else None
+    told = [f"best {figure(first['objective'])} (job {int(first['job']) + 1})"] if first else []
+    if count is not None and rows:
+        taken = now - (sweep / SWEEP).stat().st_mtime
+        told.append(f"about {duration(taken / len(rows) * (count - len(rows)))} left")
+    return f"; {', '.join(told)}" if told else ""
+
+
 def run_job(run: Callable[[], float], job: Job) -> float:
     """The objective of one job for the sweeper; nan where the job failed, with failed.json in its folder."""
     from ftlab.reports.jobs import PRUNED, line, row_of
@@ -75,7 +105,8 @@ def run_job(run: Callable[[], float], job: Job) -> float:
         (job.folder / "failed.json").write_text(json.dumps(found, indent=2))
         if not isinstance(error, UserError):  # a wrong input explains itself; anything else needs its traceback
             traceback.print_exc()
-    print(f"{title}: {line(row_of(job.folder))}", flush=True)
+    ahead = progress(job.sweep, swept(job.sweep)[1], time.time())
+    print(f"{title}: {line(row_of(job.folder))}{ahead}", flush=True)
     return value
 
 

@@ -106,6 +106,8 @@ def test_every_mode_composes(mode: str) -> None:
         "evaluate": ["bundle=b"],
         "predict": ["bundle=b", "input=i"],
         "export": ["bundle=b", "output=o"],
+        "explain": ["bundle=b", "input=i", "output=o"],
+        "serve": ["bundle=b"],
     }
     config = compose(required.get(mode), mode)
     assert "hydra" not in config

@@ -68,6 +68,8 @@ def quick(words: list[str]) -> list[str]:
     keys = {word.split("=")[0] for word in words}
     if words[0] == "compare":
         return words if "runs" in keys else [*words, *QUICK, *QUICK_IMAGES, *QUICK_COMPARISON, *QUICK_DIGITS]
+    if words[0] == "auto":
+        return [*(w for w in words if not w.startswith(("time=", "subset="))), *QUICK, *QUICK_EPOCHS, "time=1s"]
     if "plan.output" in keys:
         return [*words, *QUICK_EPOCHS]
     if words[0] != "train" or keys & {"--help", "--cfg", "resume"}:

@@ -89,9 +89,9 @@ FLOORS = (
     "assembly cache_command comparing help_command picture_writers measuring portable prediction sweep",
     "completion exports plan_tables search",
     "training",
-    "continuing finishing refit",
-    "cli planning",
-    "__main__ export_command run",
+    "choosing continuing finishing refit",
+    "cli jobs planning",
+    "__main__ explaining export_command run serving",
     "joining",
 )
 
@@ -125,7 +125,7 @@ def test_no_imports_run_in_a_circle() -> None:
 # The modes, and what puts a run together; everything behind takes plain typed values.
 AT_THE_DOOR = ("run", "cli", "composition", "config", "resume", "assembly", "survey", "planning", "run_settings",
                "cache_command", "comparing", "continuing", "earlier", "export_command", "refit", "sized",
-               "starting")  # fmt: skip
+               "explaining/command", "serving/command", "starting")  # fmt: skip
 
 
 def test_the_config_stops_at_the_door() -> None:

@@ -31,6 +31,7 @@ class Features:
     prefix_tokens: int = 0
     begins: bool = False  # whether the first of `tokens`, which counts as all others do, also stands for the whole
     mask: Tensor | None = None  # (b, t - prefix_tokens) bool, False where a token only fills the batch; None: all count
+    below: tuple[Tensor, ...] = ()  # as `tokens`, of layers below, the first ones first; where hand_layers was asked
     vector: Tensor | None = None  # (b, c)
     # (b, m, c), the members of an ensemble, whose mean is `vector`: a linear head that trains with them makes outputs
     # of each, (b * m, k), so that each learns by itself.
@@ -68,6 +69,7 @@ class Backbone(nn.Module, ABC):
     last: tuple[Stage, ...] = ()  # layers inside of the network that a head has made new: addressed as head/NAME
     num_features: int  # channels of the pooled vector, after the neck
     default_pool: str  # the pooling that the network was trained with: average | token | last
+    usual_pool: str | None = None  # what head.pool=auto becomes in a new run; None: it stays default_pool
     preprocessing: InputPreprocessing | None  # what its weights were trained on; None where the data fits it
     # Whether a module that holds several stages drops out values or layers itself, before the first of them or of all:
     # then it is frozen with the first stage.
@@ -78,11 +80,17 @@ class Backbone(nn.Module, ABC):
         False  # whether the inputs are among the features, which then tell something at random weights
     )
     chance: int = 0  # how many features, the last ones, tell nothing as long as the weights are random
+    below: int = 0  # how many features, the last ones, are of layers below; a convex fit may leave them out
     # What multiplies the run's rate once the head is fitted, where the weights are random: of all, and of the head.
     rate: float = 0.5
     head_rate: float = 1.0
     classifier_name: str | None = None  # what that library calls its last linear layer; None where it has none
     no_weight_decay: frozenset[str] = frozenset()  # parameters that the library trains without weight decay
+
+    @classmethod
+    def at_hand(cls) -> list[str]:
+        """Names of pretrained networks that need no network connection: of packages, and downloaded before."""
+        return []
 
     @property
     def method(self) -> str:
@@ -113,6 +121,13 @@ class Backbone(nn.Module, ABC):
         Raises: UserError where the network has no maps of several stages.
         """
         raise UserError(f"the backbone '{self.name}' has no maps of its stages, and the head asks for some")
+
+    def hand_layers(self) -> int:
+        """From now on `forward` gives the hidden states of some layers below too; how many layers there are with them.
+
+        Raises: UserError where the network has no layers that are alike.
+        """
+        raise UserError(f"head.pool=layers: the backbone '{self.name}' gives one layer alone; use head.pool=auto")
 
     def own_layers(self, kind: str, **settings: Any) -> nn.Module:
         """What its library puts on such a network for a task, as a head takes it.

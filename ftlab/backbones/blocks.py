@@ -81,17 +81,20 @@ class Blocks:
         more: int | None,
         inputs: Sequence[str],
         run: Run,
+        depths: Sequence[int] = (),
     ) -> None:
         """path: of the ModuleList; after: names of the parameters that are used behind the last block; more: see Skip;
-        inputs: names of what `run` takes beside a network, to give hidden states (b, t, c)."""
+        inputs: names of what `run` takes beside a network, to give hidden states (b, t, c); depths: how many blocks are
+        before the layers below (rising) whose hidden states come with those, (b, t, layers * c)."""
         self.network, self.path, self.after, self.more = network, path, set(after), more
-        self.inputs, self.run = tuple(inputs), run
+        self.inputs, self.run, self.depths = tuple(inputs), run, tuple(depths)
         self.blocks = list(network.get_submodule(path).children())
 
     def cut(self, trainable: set[str], training: Collection[nn.Module] | None = None) -> tuple[Part, Part]:
         """(prefix, suffix) around the parameters named in `trainable`; see Traced.cut."""
         frozen = self._frozen(trainable)
-        names = self.inputs if frozen is None else (*self.inputs, f"{self.path}.{frozen}")
+        before = () if frozen is None else (*(depth for depth in self.depths if depth < frozen), frozen)
+        names = (*self.inputs, *(f"{self.path}.{number}" for number in before))
         suffix = partial(self._go_on, frozen)
         return self.prefix(names), Part(names, suffix, suffix)
 
@@ -118,12 +121,19 @@ class Blocks:
 
     def _begin(self, names: Sequence[str], *inputs: Tensor) -> tuple[Tensor, ...]:
         found = dict(zip(self.inputs, inputs, strict=True))
-        for name in names:
-            if name not in found:
-                found[name] = self._hidden(self._number([name]), inputs)
+        numbers = {name: self._number([name]) for name in names if name not in found}
+        if numbers:
+            rising = sorted(set(numbers.values()))
+            parts = self._hidden(rising, inputs).chunk(len(rising), -1)
+            found |= {name: parts[rising.index(number)] for name, number in numbers.items()}
         return tuple(found[name] for name in names)
 
-    def _hidden(self, number: int, inputs: Sequence[Tensor]) -> Tensor:
+    def _hidden(self, numbers: Sequence[int], inputs: Sequence[Tensor]) -> Tensor:
+        """(b, t, numbers * c): hidden states before the blocks of these numbers, which rise."""
+        *below, last = numbers
+        return with_below(partial(self._before, last), self.blocks, below)(*inputs)  # type: ignore[no-any-return]
+
+    def _before(self, number: int, *inputs: Tensor) -> Tensor:
         if number > len(self.blocks):
             return self.run(self.network, *inputs)  # type: ignore[no-any-return]
         try:
@@ -143,9 +153,16 @@ class Blocks:
         return seen[-1][0] if isinstance(seen[-1], tuple) else seen[-1]
 
     def _go_on(self, number: int | None, *values: Tensor) -> Any:
+        inputs, states = values[: len(self.inputs)], values[len(self.inputs) :]
+        depths = [depth for depth in self.depths if number is None or depth >= number]
+        behind = with_below(partial(self._behind, number, *states[-1:]), self.blocks, depths)
+        return torch.cat([*states[:-1], behind(*inputs)], -1)
+
+    def _behind(self, number: int | None, *values: Tensor) -> Tensor:
+        """values: the hidden states before the block `number`, where there is one, and the inputs."""
         if number is None:
-            return self.run(self.network, *values)
-        *inputs, hidden = values
+            return self.run(self.network, *values)  # type: ignore[no-any-return]
+        hidden, *inputs = values
         if number > len(self.blocks):
             return hidden
         others: dict[int, nn.Module] = {place: Skip(self.blocks[place], self.more) for place in range(number)}
@@ -155,7 +172,7 @@ class Blocks:
         else:
             others[number - 1] = enter = Enter(Skip(self.blocks[-1], self.more))
             enter.given = hidden
-        return self.run(self._with(others), *inputs)
+        return self.run(self._with(others), *inputs)  # type: ignore[no-any-return]
 
     def _with(self, others: dict[int, nn.Module]) -> nn.Module:
         """The network with other modules in the place of some blocks; all else is shared with it."""
@@ -188,6 +205,26 @@ class Blocks:
         tensors = {name: p for name, p in self.network.named_parameters() if name in own}
         update(state, tensors | dict(self.network.named_buffers()))
         return state.hexdigest()
+
+
+def with_below(run: Run, blocks: Sequence[nn.Module], depths: Sequence[int]) -> Run:
+    """`run`, which gives hidden states (b, t, c), with those before some of the blocks: (b, t, (depths + 1) * c)."""
+
+    def whole(*inputs: Tensor) -> Tensor:
+        seen: dict[int, Tensor] = {}
+
+        def look(depth: int, module: nn.Module, given: tuple[Tensor, ...]) -> None:
+            seen[depth] = given[0]
+
+        hooks = [blocks[depth].register_forward_pre_hook(partial(look, depth)) for depth in depths]
+        try:
+            last = run(*inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.cat([*(seen[depth] for depth in depths), last], -1) if depths else last
+
+    return whole
 
 
 def shallow(module: Any) -> Any:

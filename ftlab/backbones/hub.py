@@ -10,6 +10,7 @@ from ftlab.errors import UserError
 
 WAYS_OUT = "Ways out: backbone.weights=FILE (a file you have), or backbone.pretrained=false (random weights)."
 PATIENCE_SECONDS = 5.0  # to open one connection; the hub's own client tries for 46 seconds before it gives up
+FILES = ("model.safetensors", "pytorch_model.bin")  # of weights, on the hub
 CLIENTS = ("huggingface_hub", "httpx", "httpcore", "requests", "urllib")  # packages whose errors mean the network
 
 
@@ -47,6 +48,20 @@ def cache_only() -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+def downloaded(owner: str) -> list[str]:
+    """Names of an owner's networks on the hub whose weights lie in the local cache."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repositories = scan_cache_dir().repos
+    except (CacheNotFound, ValueError):
+        return []
+    owned = [one for one in repositories if one.repo_type == "model" and one.repo_id.startswith(f"{owner}/")]
+    whole = [one for one in owned if any(f.file_name in FILES for version in one.revisions for f in version.files)]
+    return sorted(one.repo_id.partition("/")[2] for one in whole)
 
 
 def why(reachable: bool, offline: bool, error: Exception) -> str:

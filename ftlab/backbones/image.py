@@ -5,7 +5,9 @@ Shapes: b batch, c channels of the features, h height, w width, t tokens, d chan
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,15 @@ from timm.data import resolve_model_data_config
 from timm.layers import PatchEmbed
 from torch import Tensor, nn
 
+from ftlab.backbones import hub, local_dir
 from ftlab.backbones import levels as levels_of
-from ftlab.backbones import local_dir
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features, Level
 from ftlab.backbones.building import as_names, as_size, build
 from ftlab.backbones.checkpointing import enable
 from ftlab.backbones.part import Cuttable
 from ftlab.backbones.pooling import pool
+from ftlab.backbones.renewal import renew
 from ftlab.backbones.stages import stages_of
 from ftlab.backbones.surgery import end_at, probe
 from ftlab.batch import Batch
@@ -41,6 +44,11 @@ class TimmBackbone(Backbone):
     preprocessing: Preprocessing
     classifier_name: str | None  # timm's name of the removed linear layer; None where timm has none or two
 
+    @classmethod
+    def at_hand(cls) -> list[str]:
+        packaged = [weights_of.PACKAGED] if find_spec(weights_of.PACKAGE) else []
+        return [*packaged, *(name for name in hub.downloaded("timm") if name in timm.list_pretrained())]
+
     def __init__(
         self,
         name: str = weights_of.PACKAGED,
@@ -53,12 +61,13 @@ class TimmBackbone(Backbone):
         allow_missing: bool = False,
         until: str | None = None,
         stages: str = "blocks",
+        reinit: str | None = None,
         meta: bool = False,
     ) -> None:
         """`image_size` is in pixels (one number, or height and width); None: what the weights were trained on.
 
         `stages`: blocks, as timm groups them, or layers, each module with parameters of its own. `until`: the last
-        stage that is kept; None: all.
+        stage that is kept; None: all. `reinit`: the first stage whose weights are random all the same; None: none.
 
         `meta` builds the network without memory and loads no weights: for names, shapes and stages only.
 
@@ -77,6 +86,8 @@ class TimmBackbone(Backbone):
         self.loaded = self._load(pretrained, weights, allow_missing, meta)
         if until and not weights:
             self.stages = end_at(self.model, until, self.stages, "model")
+        if reinit and not meta:
+            self.loaded = self._renewed(reinit, build(name, False, size, settings, meta))
         self._describe(pooling, size)
         self._first_pass = enable(self.model, name) if checkpointing else None
         self.num_features = self._width(until) if until else self.model.head_hidden_size
@@ -92,6 +103,10 @@ class TimmBackbone(Backbone):
         return weights_of.load(
             self.model, self.name, pretrained, weights, allow_missing=allow_missing, classifier=classifier
         )
+
+    def _renewed(self, reinit: str, random: nn.Module) -> weights_of.Loaded:
+        anew = renew(self.model, random, reinit, self.stages, "model")
+        return replace(self.loaded, source=f"{self.loaded.source}, random from {reinit} on ({len(anew)} tensors)")
 
     def _describe(self, pooling: str, size: tuple[int, int] | None) -> None:
         """What timm says of the network, from which `pooling` was taken ("": none was), in our words."""
@@ -135,6 +150,9 @@ class TimmBackbone(Backbone):
                 "set it to false, or go without a cache (cache=off)"
             )
         return super().traced()
+
+    def rebuilds(self) -> dict[str, Any]:
+        return {"reinit": None}  # a bundle holds all weights, whatever they began as
 
     def plain(self, num_classes: int) -> nn.Module:
         size = {"img_size": self.preprocessing.size} if self._fixed_size else {}

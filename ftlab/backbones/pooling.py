@@ -10,8 +10,8 @@ from ftlab.backbones.base import Features
 from ftlab.errors import UserError, choices
 from ftlab.inputs.texts.windows import begins, ends
 
-POOLINGS = ("auto", "average", "max", "average_max", "token", "last", "flatten")
-NO_ONE_SIZE = "the inputs are not of one length; accepted: auto, average, max, average_max, last."
+POOLINGS = ("auto", "average", "max", "average_max", "token", "last", "layers", "flatten")
+NO_ONE_SIZE = "the inputs are not of one length; accepted: auto, average, max, average_max, last, layers."
 
 
 def check_pool(how: str) -> str:
@@ -25,7 +25,8 @@ def pool(features: Features, how: str, own: str = "average") -> Tensor:
     """(b, d): pooled over positions, then through the backbone's neck.
 
     auto: `own`, the backbone's own pooling; average, max; average_max: the mean of both; token: the class token; last:
-    the last position, which alone has seen all others in a network that reads from left to right;
+    the last position, which alone has seen all others in a network that reads from left to right; layers: the averages
+    of the last layer and of some below, one after the other, (b, layers * d);
     flatten: all positions one after the other, (b, positions * d).
     Of a text in several windows token and last take the mean of those of each window.
     Class and register tokens are left out of all but token, as in timm's global_pool_nlc; so are tokens that only fill
@@ -58,6 +59,8 @@ def pooled(features: Features, how: str) -> Tensor:
             return 0.5 * (mean(positions, features.mask) + largest(positions, features.mask))
         case "last":
             return last(positions, features.mask)
+        case "layers":
+            return torch.cat([mean(layer, features.mask) for layer in (positions, *features.below)], 1)
     raise UserError(f"head.pool={how} is unknown; {choices(how, POOLINGS)}")
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ftlab.backbones import hub
 from ftlab.backbones import weights as weights_of
 from ftlab.backbones.base import Backbone, Features
-from ftlab.backbones.blocks import Blocks
+from ftlab.backbones.blocks import Blocks, with_below
 from ftlab.backbones.checkpointing import enable_blocks
 from ftlab.backbones.packaged import PACKAGED, PACKAGES, found, place
 from ftlab.backbones.text_decoder import TextDecoder, of_library
@@ -38,6 +38,10 @@ class TextBackbone(Backbone):
     takes = "text"
     containers_rest = True
     preprocessing: TextPreprocessing | None
+
+    @classmethod
+    def at_hand(cls) -> list[str]:
+        return [name for name, package in PACKAGES.items() if find_spec(package.module)]
 
     def __init__(
         self,
@@ -71,7 +75,9 @@ class TextBackbone(Backbone):
         self.after, self.more, self.num_features = behind(self.model, self.path, self._run)
         self.stages = stages_of(self.model, self.path, self.after)
         self.is_causal = any(getattr(part, "is_causal", False) for part in self.model.modules())
+        self.depths: tuple[int, ...] = ()  # of the layers below that are handed out: how many blocks are before each
         self.default_pool = "last" if self.is_causal else "average"
+        self.usual_pool = None if self.is_causal else "layers"
         self.no_weight_decay = frozenset()
         if checkpointing:
             enable_blocks(self.model, name)
@@ -98,7 +104,8 @@ class TextBackbone(Backbone):
 
     def forward(self, batch: Batch) -> Features:
         tokens, mask, segments = self.inputs(batch)
-        run = by_window(lambda *rows: self._run(self.model, *rows))
+        blocks = list(self.model.get_submodule(self.path).children())
+        run = by_window(with_below(partial(self._run, self.model), blocks, self.depths))
         return self.features((run(tokens, mask, segments), mask))
 
     @staticmethod
@@ -111,11 +118,19 @@ class TextBackbone(Backbone):
             return network(input_ids=tokens, **more)[0]  # type: ignore[no-any-return]
 
     def features(self, output: Any) -> Features:
-        hidden, mask = output
-        return Features(tokens=hidden, mask=mask, begins=not self.is_causal)
+        layers, mask = output
+        *below, hidden = layers.split(self.num_features, -1)
+        return Features(tokens=hidden, mask=mask, begins=not self.is_causal, below=tuple(below))
 
     def traced(self) -> "Masked":
-        return Masked(self.model, self.path, self.after, self.more, INPUTS, self._run, self.features)
+        return Masked(self.model, self.path, self.after, self.more, INPUTS, self._run, self.depths, self.features)
+
+    def hand_layers(self) -> int:
+        """The embeddings, and what a third and two thirds of the blocks make of them."""
+        count = len(self.model.get_submodule(self.path))
+        self.depths = tuple(sorted({0, count // 3, 2 * count // 3}))
+        self.below = len(self.depths) * self.num_features
+        return len(self.depths) + 1
 
     def own_layers(self, kind: str, tied: bool | None = None, **changes: Any) -> TextLayers:
         """changes: of the library's description of the network."""
@@ -150,8 +165,8 @@ class Masked(Blocks):
         *others, self.finish = of
         super().__init__(*others)
 
-    def _hidden(self, number: int, inputs: Sequence[Tensor]) -> Tensor:
-        return by_window(lambda *rows: super(Masked, self)._hidden(number, rows))(*inputs)  # type: ignore[no-any-return]
+    def _hidden(self, numbers: Sequence[int], inputs: Sequence[Tensor]) -> Tensor:
+        return by_window(lambda *rows: super(Masked, self)._hidden(numbers, rows))(*inputs)  # type: ignore[no-any-return]
 
     def _go_on(self, number: int | None, *values: Tensor) -> Any:
         run = by_window(partial(super()._go_on, number))

@@ -80,7 +80,8 @@ def each(data: DataModule, shape: Shape) -> int:
 
 def disk(amounts: Amounts, settings: CacheSettings, machines: int) -> tuple[str | None, float]:
     """Why nothing can be kept on disk, and how many bytes are free there; looked at only where it may be needed."""
-    if settings.mode != "disk" and amounts.bytes(list(amounts.row_bytes), True, False) <= settings.memory_budget * GIB:
+    wanted = settings.mode == "disk" or (settings.mode == "auto" and settings.shared)
+    if not wanted and amounts.bytes(list(amounts.row_bytes), True, False) <= settings.memory_budget * GIB:
         return None, inf
     if machines > 1:
         return "several machines share no disk that is known of", 0

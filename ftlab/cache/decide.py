@@ -133,6 +133,9 @@ def _place(need: Need, epochs: int, in_memory: int, more: int, limits: Limits) -
         return "live", "one epoch: nothing is computed twice"
     if not need.pays and not forced:
         return "live", "reading would take as long as computing"
+    fits = not limits.disk_not and more <= min(settings.disk_budget * GIB, limits.disk_free)
+    if settings.mode == "auto" and settings.shared and fits:
+        return "disk", f"{gib(more)} on disk, for the other jobs too"
     if settings.mode != "disk" and in_memory <= settings.memory_budget * GIB:
         return "memory", f"{gib(more)} in memory"
     large = f"{gib(in_memory)} are more than cache.memory_budget={settings.memory_budget:g} GiB"

@@ -18,6 +18,7 @@ class CacheSettings:
     dtype: Dtype = "float32"
     views: int | None = None  # augmented variants of each training sample; None: none are kept
     image_budget: float = 0.0  # GiB of decoded images, which have nothing to do with what is frozen
+    shared: bool = False  # whether other runs of this machine are likely to need the same values
 
 
 def auto(

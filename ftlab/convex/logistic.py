@@ -5,6 +5,7 @@ the standardisation is folded into the layer that comes back, which takes the fe
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def logistic(
     if classes > 2:
         return fitted
     halves = torch.tensor([[-0.5], [0.5]], dtype=torch.float64)
-    return Layer(halves * fitted.weight, halves[:, 0] * fitted.bias, fitted.strength, fitted.converged)
+    return replace(fitted, weight=halves * fitted.weight, bias=halves[:, 0] * fitted.bias)
 
 
 def one_vs_rest(
@@ -102,16 +103,17 @@ def fit(
     """The layer of the least loss at C = `strength`, or at the best of `candidates`."""
     # Half the digits, twice the speed: enough to tell candidates apart, and for all but the last steps.
     start: Tensor | None = None
+    missed: float | None = None
     if strength is None:
         part = parts(strata, folds) if isinstance(folds, int) else folds
         rough = Standardised(features, floor, torch.float32)
-        strength, start = best(rough, loss, sorted(candidates), part, tolerance)
+        missed, strength, start = best(rough, loss, sorted(candidates), part, tolerance)
     elif features.numel() > LARGE:  # with less it saves no time, and where it ends hangs on the rounding of features
         rough = Standardised(features, floor, torch.float32)
         start, _ = least(rough, loss, strength, max(tolerance, TOLERANCE))
     rows = Standardised(features, floor)
     found, converged = least(rows, loss, strength, tolerance, start)
-    return rows.fold(found[0, :, :-1], found[0, :, -1], strength, converged)
+    return replace(rows.fold(found[0, :, :-1], found[0, :, -1], strength, converged), missed=missed)
 
 
 def parts(strata: Tensor, folds: int) -> Tensor:
@@ -123,8 +125,8 @@ def parts(strata: Tensor, folds: int) -> Tensor:
 
 def best(
     rows: Standardised, loss: Loss, candidates: Sequence[float], part: Tensor, tolerance: float
-) -> tuple[float, Tensor]:
-    """The candidate with the least loss on parts that it was not fitted on, and the mean of its layers.
+) -> tuple[float, float, Tensor]:
+    """The least loss on parts that a candidate was not fitted on, that candidate, and the mean of its layers.
 
     The folds of a candidate are fitted at once, and each starts at its layer of the candidate before.
     """
@@ -136,8 +138,7 @@ def best(
         layer, _ = least(rows, training, strength, tolerance, layer)
         missed = sum(judging.at(outputs_of(layer, values), chosen)[0] for chosen, values in rows)
         found.append((missed, strength, layer.mean(0, keepdim=True)))
-    _, strength, start = min(found, key=lambda candidate: candidate[0])
-    return strength, start
+    return min(found, key=lambda candidate: candidate[0])
 
 
 def outputs_of(layer: Tensor, values: Tensor) -> Tensor:

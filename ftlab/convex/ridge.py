@@ -4,7 +4,7 @@ Shapes: n samples, d features, k outputs, r the smaller of n and the number of f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -51,7 +51,8 @@ def ridge(
     found = solve(rows, values - middle, weights, centre, list(alphas))
     weight = torch.zeros(values.shape[1], rows.d).double()
     weight[:, rows.scale != 0] = found.weight[:, rows.scale != 0]
-    return rows.fold(weight, middle - weight @ centre, float(alphas[found.alpha]), found.converged)
+    fitted = rows.fold(weight, middle - weight @ centre, float(alphas[found.alpha]), found.converged)
+    return replace(fitted, missed=found.missed)
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class _Found:
     weight: Tensor  # (k, d) of standardised features
     alpha: int  # place among the alphas
     converged: bool
+    missed: float | None  # sum of the squared errors of samples left out; None of one alpha
 
 
 def _by_features(
@@ -74,7 +76,7 @@ def _by_features(
     spectrum, axes, converged = spectrum_of(gram[live][:, live])
     along = axes.T @ moment[live]
     shrunk = 1 / (spectrum + torch.tensor(alphas, dtype=torch.float64)[:, None])  # (alphas, r)
-    alpha = 0
+    alpha, missed = 0, None
     if len(alphas) > 1:
         errors = torch.zeros(len(alphas), dtype=torch.float64)
         for chosen, z in rows:
@@ -83,10 +85,10 @@ def _by_features(
                 left = weights[chosen] * (turned.square() @ factors + 1 / weights.sum())
                 error = values[chosen] - turned @ (factors[:, None] * along)
                 errors[place] += (weights[chosen, None] * (error / (1 - left)[:, None]).square()).sum()
-        alpha = int(errors.argmin())
+        alpha, missed = int(errors.argmin()), float(errors.min())
     weight = torch.zeros(values.shape[1], rows.d).double()
     weight[:, live] = (axes @ (shrunk[alpha][:, None] * along)).T
-    return _Found(weight, alpha, converged)
+    return _Found(weight, alpha, converged, missed)
 
 
 def _by_samples(rows: Standardised, values: Tensor, weights: Tensor, centre: Tensor, alphas: Sequence[float]) -> _Found:
@@ -103,11 +105,12 @@ def _by_samples(rows: Standardised, values: Tensor, weights: Tensor, centre: Ten
     spectrum, axes = spectrum[:-1], axes[:, :-1]
     along = axes.T @ (values * roots[:, None])
     shrunk = 1 / (spectrum + torch.tensor(alphas, dtype=torch.float64)[:, None])  # (alphas, n - 1)
-    alpha = 0
+    alpha, missed = 0, None
     if len(alphas) > 1:
         left_out = [axes @ (s[:, None] * along) / (axes.square() @ s)[:, None] for s in shrunk]
-        alpha = int(torch.stack([errors.square().sum() for errors in left_out]).argmin())
-    return _Found((centred.T @ (axes @ (shrunk[alpha][:, None] * along))).T, alpha, converged)
+        sums = torch.stack([errors.square().sum() for errors in left_out])
+        alpha, missed = int(sums.argmin()), float(sums.min())
+    return _Found((centred.T @ (axes @ (shrunk[alpha][:, None] * along))).T, alpha, converged, missed)
 
 
 def spectrum_of(products: Tensor) -> tuple[Tensor, Tensor, bool]:

@@ -28,6 +28,9 @@ class Layer:
     bias: Tensor  # (k,) float64
     strength: float  # the C, or alpha, that it was fitted with
     converged: bool = True
+    # What it misses on samples that it was not fitted on: to be held against other fits of the same targets. None where
+    # nothing was chosen by it.
+    missed: float | None = None
 
 
 class Standardised:

@@ -111,6 +111,22 @@ class Unread:
     read: Callable[[], Any]  # gives the raw input; raises UserError where it is broken
 
 
+@dataclass(frozen=True)
+class Most:
+    """How large an input may be that someone sent."""
+
+    pixels: int  # of an image
+    characters: int  # of a text inside it
+
+
+def longest_text(given: Any) -> int:
+    """Characters of the longest text inside of what JSON gave."""
+    if isinstance(given, str):
+        return len(given)
+    inside = given.values() if isinstance(given, Mapping) else given if isinstance(given, list) else ()
+    return max(map(longest_text, inside), default=0)
+
+
 class InputPreprocessing(ABC):
     """How a raw input becomes the network's; it travels in the bundle. A modality is a subclass, and a dataclass."""
 
@@ -133,6 +149,29 @@ class InputPreprocessing(ABC):
     @abstractmethod
     def each(self, given: Any) -> Iterator[Any]:
         """The raw inputs that Python gave, one or many. Raises: UserError, saying what is accepted."""
+
+    def received(self, given: Any, most: "Most") -> Any:
+        """The raw input that someone sent, whom nobody knows, as JSON or as a file's bytes; by default what Python
+        takes. Raises: UserError, saying what is accepted."""
+        if isinstance(given, bytes):
+            raise UserError(f"{self.plural} are accepted as JSON, not as files")
+        if (length := longest_text(given)) > most.characters:
+            raise UserError(f"a text of {length:,} characters; at most {most.characters:,} are accepted")
+        several = list(self.each([self.opened(given)]))
+        if len(several) != 1:
+            raise UserError(f"one input was expected, and there are {len(several)}")
+        return several[0]
+
+    def opened(self, given: Any) -> Any:
+        """What JSON can say of an input as Python takes it."""
+        return given
+
+    def form(self) -> dict[str, Any]:
+        """What a page asks a person for: {"kind": ...} and, by the kind, its fields; see ftlab/serving/page/page.js.
+
+        By default a text in JSON.
+        """
+        return {"kind": "json"}
 
     @abstractmethod
     def listed(self, inputs: str | Sequence[str]) -> tuple[list[Unread], tuple[str, ...]]:

@@ -11,10 +11,33 @@ from torch import Tensor, nn
 
 from ftlab.batch import Batch, Fields
 from ftlab.errors import UserError
+from ftlab.inputs.base import InputPreprocessing
 from ftlab.predictor import Predictor
 
 PIXELS = "pixels"  # float32 (b, 3, h, w), 0 to 255, of images as they are resized and cut; in place of "images"
 IMAGES = "images"
+
+
+class Ports:
+    """What goes into the file of a network: the fields of a batch, in their order, images as pixels."""
+
+    def __init__(self, preprocessing: InputPreprocessing) -> None:
+        blank, stored = preprocessing.blank(), preprocessing.stored()
+        self.fields = list(blank)
+        self.pixels = preprocessing.pixels and IMAGES in blank
+        self.mean, self.std = (
+            torch.tensor(stored.get(name) or (0.0,)).view(-1, 1, 1) * 255 for name in ("mean", "std")
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """What its inputs are called."""
+        return [PIXELS if self.pixels and name == IMAGES else name for name in self.fields]
+
+    def inputs(self, fields: Fields) -> tuple[Tensor, ...]:
+        """What goes in, of preprocessed inputs (b, ...)."""
+        whole = {**fields, IMAGES: fields[IMAGES] * self.std + self.mean} if self.pixels else fields
+        return tuple(whole[name] for name in self.fields)
 
 
 class Portable(nn.Module):
@@ -26,21 +49,11 @@ class Portable(nn.Module):
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
         self.model, self.task = predictor.model.cpu(), predictor.task.cpu()
-        blank, stored = predictor.preprocessing.blank(), predictor.preprocessing.stored()
-        self.fields = list(blank)
-        self.pixels = predictor.preprocessing.pixels and IMAGES in blank
-        for name in ("mean", "std"):
-            self.register_buffer(name, torch.tensor(stored.get(name) or (0.0,)).view(-1, 1, 1) * 255)
-
-    @property
-    def names(self) -> list[str]:
-        """What its inputs are called."""
-        return [PIXELS if self.pixels and name == IMAGES else name for name in self.fields]
-
-    def inputs(self, fields: Fields) -> tuple[Tensor, ...]:
-        """What `forward` takes, of preprocessed inputs (b, ...)."""
-        whole = {**fields, IMAGES: fields[IMAGES] * self.std + self.mean} if self.pixels else fields
-        return tuple(whole[name] for name in self.fields)
+        self.ports = Ports(predictor.preprocessing)
+        self.fields, self.pixels = self.ports.fields, self.ports.pixels
+        self.names, self.inputs = self.ports.names, self.ports.inputs
+        self.register_buffer("mean", self.ports.mean)
+        self.register_buffer("std", self.ports.std)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         fields = dict(zip(self.fields, inputs, strict=True))

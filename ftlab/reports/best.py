@@ -29,8 +29,11 @@ def best_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 def write_best(rows: Sequence[dict[str, Any]], folder: Path) -> str | None:
     """Write the file; what one types to repeat the run. None where there is no best."""
     row = best_row(rows)
-    if row is None:
-        return None
+    return None if row is None else write_repeat(row, folder)
+
+
+def write_repeat(row: Mapping[str, Any], folder: Path) -> str:
+    """Write the file of a job; what one types to repeat it."""
     experiments = str(row["overrides"].get("experiment", ""))
     (folder / FILE).parent.mkdir(exist_ok=True)
     write_text(folder / FILE, as_file(row["overrides"], f"job {row['job']}"))

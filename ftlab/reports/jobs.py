@@ -27,7 +27,7 @@ def collect(sweep_dir: Path) -> list[dict[str, Any]]:
     """
     if not Path(sweep_dir).is_dir():
         raise UserError(f"No sweep folder '{sweep_dir}'; accepted: the hydra.sweep.dir of an earlier `ftlab train -m`.")
-    jobs = [path for path in Path(sweep_dir).iterdir() if path.is_dir() and _is_job(path)]
+    jobs = [path for path in Path(sweep_dir).iterdir() if path.is_dir() and not path.is_symlink() and _is_job(path)]
     if not jobs:
         raise UserError(f"No job in '{sweep_dir}'; accepted: a folder whose subfolders 0, 1, ... are runs.")
     return [row_of(job) for job in sorted(jobs, key=_job_order)]
@@ -53,6 +53,11 @@ def objective_of(rows: Sequence[dict[str, Any]]) -> str:
     """val accuracy, where all jobs have the same."""
     names = {(row["split"], row["name"]) for row in rows if row["name"] is not None}
     return " ".join(filter(None, next(iter(names)))) if len(names) == 1 else "objective"
+
+
+def has_ended(job: Path) -> bool:
+    """Well, or failed, or ended by a search."""
+    return any((job / name).is_file() for name in ("report.json", "failed.json", PRUNED))
 
 
 def _is_job(path: Path) -> bool:

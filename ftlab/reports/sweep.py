@@ -20,6 +20,8 @@ from ftlab.reports.jobs import FIGURES, objective_of, short_error
 from ftlab.reports.terminal import table_of
 
 SEEDS = ("seed", "data.split_seed")  # jobs that differ in these alone are one setting, tried several times
+OTHER_COLUMNS = 60  # characters that a table needs beside its settings
+LEAST_ROOM = 16
 FIGURE = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 
 
@@ -86,7 +88,8 @@ def print_sweep(rows: Sequence[dict[str, Any]], console: Console) -> None:
     with mean and spread over these, and then the best is the best of them: a lucky seed is no better setting."""
     keys_of, objective, spread = varied(rows), objective_of(rows), over_seeds(rows)
     keys = [key for key in keys_of if key not in SEEDS]
-    console.print(_job_table(ranked(rows), keys_of, objective, None if spread else best(rows)))
+    room = max(LEAST_ROOM, console.width - OTHER_COLUMNS)
+    console.print(_job_table(ranked(rows), keys_of, objective, None if spread else best(rows), room))
     for row in rows:
         if row["error"] is not None:
             console.print(Text(f"folder {row['job']} failed: {short_error(row['error'])}", style="red"), soft_wrap=True)
@@ -94,7 +97,7 @@ def print_sweep(rows: Sequence[dict[str, Any]], console: Console) -> None:
         console.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)
     if spread:
         console.print()
-        console.print(_spread_table(spread, keys, objective))
+        console.print(_spread_table(spread, keys, objective, room))
 
 
 def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -125,12 +128,14 @@ def varied(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [key for key in keys if len({row["overrides"].get(key) for row in rows}) > 1] or keys
 
 
-def _settings(overrides: dict[str, str], keys: Sequence[str]) -> Text:
-    return Text(" ".join(numbers.readable(f"{key}={overrides[key]}") for key in keys if key in overrides))
+def _settings(overrides: dict[str, str], keys: Sequence[str], room: int | None = None) -> Text:
+    """room: characters of a line; a longer key=value may be broken behind its =, so that no number is."""
+    words = [numbers.readable(f"{key}={overrides[key]}") for key in keys if key in overrides]
+    return Text(" ".join(word.replace("=", "= ", 1) if room and len(word) > room else word for word in words))
 
 
 def _job_table(
-    rows: Sequence[dict[str, Any]], keys: Sequence[str], objective: str, best: dict[str, Any] | None
+    rows: Sequence[dict[str, Any]], keys: Sequence[str], objective: str, best: dict[str, Any] | None, room: int
 ) -> Table:
     table = table_of("folder", "overrides", objective, "time", "memory", "trainable", "", left=("overrides", ""))
     objectives = numbers.figures(row["objective"] for row in rows)
@@ -143,7 +148,7 @@ def _job_table(
         cells = [cells[0], "", "", ""] if ended else [*cells, numbers.count(row["trainable_parameters"])]
         table.add_row(
             row["job"],
-            _settings(row["overrides"], keys),
+            _settings(row["overrides"], keys, room),
             *cells,
             Text("failed", style="red") if failed else "pruned" if pruned else _mark(row["objective"], is_best),
             style="bold" if is_best else None,
@@ -218,7 +223,7 @@ def _spread(overrides: dict[str, str], group: Sequence[dict[str, Any]]) -> dict[
     }
 
 
-def _spread_table(spread: Sequence[dict[str, Any]], keys: Sequence[str], objective: str) -> Table:
+def _spread_table(spread: Sequence[dict[str, Any]], keys: Sequence[str], objective: str, room: int) -> Table:
     tested = any(group["test_mean"] is not None for group in spread)
     lost = ("failed", *(key for key in ("pruned", "undefined") if any(group[key] for group in spread)))
     left = ("over seeds", "")
@@ -230,7 +235,7 @@ def _spread_table(spread: Sequence[dict[str, Any]], keys: Sequence[str], objecti
     for group, mean, test in zip(ordered, means, tests, strict=True):
         is_best = first is not None and all(group[key] == first[key] for key in ("seeds", "mean"))
         table.add_row(
-            _settings(group["overrides"], keys),
+            _settings(group["overrides"], keys, room),
             mean,
             *([test] if tested else []),
             str(group["seeds"]),

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ftlab.config import groups
 from ftlab.errors import UserError
 from ftlab.overrides import Typed, parse
 from ftlab.resume import is_auto, read_yaml
+from ftlab.search.study import NEEDED
 from ftlab.settings import NAMES, PATHS
 from ftlab.starting import SWEEP
 from ftlab.sweep import SEARCH
@@ -55,9 +57,11 @@ def check_read(overrides: Sequence[str]) -> None:
 def prepared(overrides: Sequence[str], config_dir: str | None, config_name: str | None) -> Prepared:
     """The words of a search as Hydra accepts them, and the config of its first trial.
 
-    Raises: UserError for what is wrong in every trial: with every combination of options that is tried, or, of a
-    value, with each of them.
+    Raises: UserError where Optuna is not installed; for what is wrong in every trial: with every combination of options
+    that is tried, or, of a value, with each of them.
     """
+    if find_spec("optuna") is None:
+        raise UserError(NEEDED)
     resumed = [text for text in overrides if text.startswith("resume=")]
     if resumed and not (is_auto(resumed) and any(text.startswith("hydra.sweep.dir=") for text in overrides)):
         raise UserError(
@@ -140,9 +144,12 @@ class _Jobs:
         return f"++{bare}" if one.key in self.added and one not in self.options else bare
 
 
-def goes_on(folder: Path, typed: Sequence[str]) -> bool:
-    """Whether a search goes on in the folder. Raises: UserError where one is there, and resume=auto was not typed."""
-    there = (folder / SWEEP).is_file() and read_yaml(folder / SWEEP)["hydra"]["sweeper"].get("_target_") == SEARCH
+def goes_on(folder: Path, typed: Sequence[str], sweeper: str = SEARCH) -> bool:
+    """Whether what `sweeper` has begun in the folder goes on.
+
+    Raises: UserError where it is there, and resume=auto was not typed.
+    """
+    there = (folder / SWEEP).is_file() and read_yaml(folder / SWEEP)["hydra"]["sweeper"].get("_target_") == sweeper
     if there and not is_auto(typed):
         raise UserError(f"hydra.sweep.dir={folder}: holds a search; the same line with resume=auto goes on with it")
     return there

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial, Trial
 
+NEEDED = "hydra/sweeper=optuna: needs Optuna; pip install 'ftlab[search]'"
 JOURNAL = "study.journal"  # in the sweep's folder
 OBJECTIVE = "objective"  # the task's own
 COSTS = {"seconds": "seconds", "memory": "peak_memory_bytes", "parameters": "trainable_parameters"}  # less is better
@@ -51,7 +52,7 @@ def optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise UserError("hydra/sweeper=optuna: needs Optuna; pip install 'ftlab[search]'") from error
+        raise UserError(NEEDED) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line a job is printed anyway
     return optuna
 

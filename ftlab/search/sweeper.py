@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -24,8 +23,9 @@ from ftlab.disk import locked
 from ftlab.errors import UserError, choices
 from ftlab.exits import guard
 from ftlab.files.writing import read_report, write_json
-from ftlab.reports.jobs import row_of
+from ftlab.reports.jobs import has_ended, row_of
 from ftlab.search import study as studies
+from ftlab.search.plugins import PLUGINS
 from ftlab.search.pruning import note
 from ftlab.search.space import space_of
 from ftlab.search.study import COSTS, FOLDER, JOBS, OBJECTIVE, OVERRIDES, WHY, SearchSettings, bare, begun
@@ -196,7 +196,7 @@ class Search(Sweeper):
         """The jobs that have not ended; the first of a trial tells the pruner, as its rivals' first do."""
         for job in batch:
             folder = self.folder / str(job)
-            if ended(folder):
+            if has_ended(folder):
                 continue
             if folder.is_dir() and any(folder.iterdir()):
                 move_aside(folder)
@@ -207,10 +207,6 @@ class Search(Sweeper):
             seed = [f"seed={self.seed + jobs.index(job)}"] if self.settings.seeds > 1 else []
             words = [text for text in overrides if not (seed and text.startswith("seed="))]
             self.launcher.launch([[*words, *seed]], initial_job_idx=job)
-
-
-def ended(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("report.json", "failed.json", "pruned.json"))
 
 
 def is_there(config: DictConfig, key: str) -> bool:
@@ -235,15 +231,4 @@ def value_of(row: Mapping[str, Any], name: str) -> float | None:
     return read_report(row["folder"])["metrics"].get(row["split"] or "", {}).get(name)  # type: ignore[no-any-return]
 
 
-PLUGINS = "hydra_plugins"
 Search.__module__ = f"{PLUGINS}.ftlab"
-
-
-def register() -> None:
-    """Hydra takes sweepers from modules of this name alone, and imports all that are installed at every start; so this
-    one is entered there when it is asked for."""
-    plugins = Plugins.instance()  # has imported those that are installed
-    sys.modules.setdefault(PLUGINS, ModuleType(PLUGINS))
-    sys.modules[Search.__module__] = sys.modules[__name__]
-    setattr(sys.modules[PLUGINS], Search.__module__.rpartition(".")[2], sys.modules[__name__])
-    plugins.register(Search)

@@ -49,6 +49,7 @@ class Task(nn.Module, ABC):
     num_outputs: int
     predict_settings: Mapping[str, Any] = MappingProxyType({})  # with their defaults: what `describe` takes by name
     of_lines: Sequence[str] = ()  # those of them that `flat` leaves without effect
+    background: int | None = None  # the class of what is nothing, where there is one
     worst_title = "The worst samples"  # over those that `worst` gives, in report.html
     # What a window of batches weighs at least: images without a box have a loss of their background and the weight 0,
     # where a detector that divides by the number of boxes takes 1.

@@ -48,13 +48,26 @@ class Regression(Task):
     std: Tensor  # (t,)
 
     def __init__(
-        self, spec: DataSpec, loss: str = "mse", delta: float = 1.0, quantiles: Sequence[float] = (0.1, 0.5, 0.9)
+        self,
+        spec: DataSpec,
+        loss: str = "mse",
+        delta: float = 1.0,
+        quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+        interval: float | None = None,
+        radius: Sequence[float] = (),
     ) -> None:
-        """Raises: UserError for data without numbers, an unknown loss, and quantiles that do not rise or lack 0.5."""
+        """radius: of each target's interval, in the units of the data; of a bundle, where `interval` has found some.
+
+        Raises: UserError for data without numbers, an unknown loss, quantiles that do not rise or lack 0.5, and too few
+        val samples for an interval.
+        """
         super().__init__(spec)
         target = cast(Numbers, spec.target)
         self.names = target.names
         _check(self.names, loss, quantiles)
+        self.interval, self.radius = interval, tuple(radius)
+        if interval is not None and not radius:
+            _check_interval(self.names, interval, spec.sizes.get("val", 0))
         self.kind, self.delta = loss, delta
         self.levels = tuple(quantiles) if loss == "quantile" else ()
         self.main = self.levels.index(0.5) if self.levels else 0  # the one of the m numbers that metrics judge
@@ -191,10 +204,30 @@ class Regression(Task):
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
         """Points, residuals and errors by range of each target, of its predictions beside the truth (n, t, 2)."""
         columns = zip(self.names, diagnosis.cpu().unbind(dim=1), strict=True)
-        return {"residuals": {"split": split, "targets": [{"target": t, **residuals(pairs)} for t, pairs in columns]}}
+        told = {"split": split, "targets": [{"target": t, **residuals(pairs)} for t, pairs in columns]}
+        return {"residuals": told | ({"intervals": self._intervals(diagnosis.cpu())} if self.radius else {})}
+
+    def _intervals(self, pairs: Tensor) -> dict[str, Any]:
+        """Half the width for each target, and the share of the samples that lie inside, of pairs (n, t, 2)."""
+        inside = (pairs[..., 0] - pairs[..., 1]).abs() <= pairs.new_tensor(self.radius)
+        each = zip(self.names, self.radius, inside.float().mean(dim=0).tolist(), strict=True)
+        return {
+            "coverage": self.interval,
+            "targets": [{"target": name, "radius": radius, "inside": share} for name, radius, share in each],
+        }
+
+    def settle(self, diagnosis: Tensor) -> None:
+        if self.interval is not None:
+            from ftlab.tasks.conformal import radius
+
+            self.radius = tuple(radius((diagnosis[..., 0] - diagnosis[..., 1]).double().cpu(), self.interval))
+
+    def settled(self) -> dict[str, Any]:
+        return {"radius": list(self.radius)}
 
     def describe(self, predictions: Tensor) -> list[dict[str, Any]]:
-        """{target: value}, and beside it std: {target: ...}, or quantiles: {target: {level: ...}}."""
+        """{target: value}, and beside it std: {target: ...}, quantiles: {target: {level: ...}}, or interval: {target:
+        {low, high}}."""
         return [self._record(row) for row in predictions.tolist()]
 
     def _record(self, row: list[list[float]]) -> dict[str, Any]:
@@ -205,6 +238,9 @@ class Regression(Task):
         if self.levels:
             levels = [str(level) for level in self.levels]
             record["quantiles"] = {t: dict(zip(levels, numbers, strict=True)) for t, numbers in named.items()}
+        if self.radius:
+            around = {t: (record[t], by) for t, by in zip(self.names, self.radius, strict=True)}
+            record["interval"] = {t: {"low": value - by, "high": value + by} for t, (value, by) in around.items()}
         return record
 
     def worst(self, predictions: Tensor, targets: Tensor) -> list[dict[str, Any]]:
@@ -248,6 +284,16 @@ def pinball(outputs: Tensor, targets: Tensor, levels: Tensor) -> Tensor:
 def _mean(numbers: Sequence[float]) -> float | None:
     """None if one of them is undefined: a mean over the others would be another figure."""
     return None if any(map(math.isnan, numbers)) else sum(numbers) / len(numbers)
+
+
+def _check_interval(names: Sequence[str], interval: float, samples: int) -> None:
+    from ftlab.tasks.conformal import least
+
+    if "interval" in names:
+        raise UserError("task.interval: a target is called 'interval', a key that predictions use; rename the column")
+    if samples < (needed := least(interval)):
+        few = f"needs {needed} val samples, and there are {samples}"
+        raise UserError(f"task.interval={interval}: {few}; give val more of the data, or lower it")
 
 
 def _check(names: Sequence[str], loss: str, quantiles: Sequence[float]) -> None:

@@ -56,6 +56,15 @@ def labels(report: Report) -> list[Block]:
     return [Beside([_quality(from_labels(report["labels"]))])]
 
 
+def _intervals(residuals: Report) -> list[Block]:
+    """How wide they are, and how often they hold what they should."""
+    if not (found := residuals.get("intervals")):
+        return []
+    each = (f"{one['target']} ± {one['radius']:.4g} ({one['inside']:.1%})" for one in found["targets"])
+    wanted = f"Intervals that are to hold {found['coverage']:.0%}, as wide as val says"
+    return [Note(f"{wanted}, and how much of {residuals['split']} they hold: {', '.join(each)}")]
+
+
 def residuals(report: Report) -> list[Block]:
     """The figures of each target where there are several, and a picture of each."""
     found, split = report["residuals"]["targets"], report["residuals"]["split"]
@@ -64,7 +73,7 @@ def residuals(report: Report) -> list[Block]:
         "rmse and mae are in the units of the data, mse in their squares; the loss is taken of targets in standard "
         "deviations, mape is a share of the true value, and r2 has no unit."
     )
-    blocks: list[Block] = [Note(means + units)]
+    blocks: list[Block] = [Note(means + units), *_intervals(report["residuals"])]
     if len(found) > 1:
         blocks += [Heading(f"Each target, {split}"), _each(found, report["metrics"][split])]
     for target in found[:DRAWN_AT_MOST]:

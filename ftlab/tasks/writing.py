@@ -15,6 +15,7 @@ from ftlab.backbones.generation import Generation
 from ftlab.batch import Batch
 from ftlab.blocks import Block, Column, Heading, Note, Table
 from ftlab.data.base import DataSpec
+from ftlab.errors import UserError
 from ftlab.heads.decoder import TextOutputs
 from ftlab.targets.texts import References, Texts, beginning
 from ftlab.tasks import text_scores
@@ -150,6 +151,8 @@ class Writing(Task):
         asked = given.get("generation")
         others = {name: value for name, value in given.items() if name != "generation"}
         super().at_predict(others)
+        if not isinstance(asked, Mapping | None):
+            raise UserError(f"generation={asked}: accepted are settings by name, as generation.beams=4 has one")
         self.generation.over(asked or {})
         return {"generation": asked}
 

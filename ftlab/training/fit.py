@@ -21,7 +21,7 @@ from ftlab.errors import UserError
 from ftlab.evaluation import Evaluation, evaluate, monitored, results, section, shown
 from ftlab.inputs.images.transforms import mix
 from ftlab.reports.intervals import no_better
-from ftlab.resume import is_unasked, went_on
+from ftlab.resume import flat, is_unasked, went_on
 from ftlab.run_settings import RunSettings
 from ftlab.search.pruning import pruning_of
 from ftlab.strategies.base import prolonged_by
@@ -47,9 +47,11 @@ from ftlab.training.saving.loading import read_checkpoint
 from ftlab.training.saving.nonfinite import factor
 from ftlab.training.saving.nonfinite import warnings as recovered
 from ftlab.training.saving.recovery import Recovery
+from ftlab.training.tracking.callback import Tracking, guards
 from ftlab.training.trials.compiling import Compiling, clear_errors
 from ftlab.training.trials.out_of_memory import out_of_memory
 from ftlab.training.watching import Watching
+from ftlab.watchers.deadline import deadline_of
 
 WORST = 24  # samples in the gallery of the report
 WITHOUT_WEIGHTS = {"pretrained": False, "weights": None, "checkpointing": False}  # of a backbone in a bundle
@@ -93,8 +95,9 @@ def prepare(
     trainer = trainers.build(
         settings.trainer,
         epochs=sum(phase.epochs for phase in parts.phases) if parts.follows is None else len(parts.follows),
-        folder=folder,
+        loggers=guards(settings.trackers, folder, console, again=parts.follows is not None),
         callbacks=[
+            Tracking(flat(settings.written.config), settings.resumes),
             unfreezing,
             Averaging(),
             Caching(parts.cache, console),
@@ -103,9 +106,11 @@ def prepare(
             recovery,
             EqualRanks(),
             EpochLines(console),
-            Watching(pruning_of(folder)),
+            Watching([*pruning_of(folder), *deadline_of(folder)]),
             interruptions,
-            Checkpoints(checkpoints, interruptions, **asdict(settings.checkpoint)),
+            Checkpoints(
+                checkpoints, interruptions, writes_metrics=settings.writes_metrics, **asdict(settings.checkpoint)
+            ),
         ],
         validates="val" in parts.spec.sizes,
     )
@@ -209,7 +214,7 @@ class Fitted:
                 *recovered(tuner.recovery.events),
                 *(f"{text} ({count} times)" for text, count in undefined.items()),
                 *unmeasured(tuner.history, values, self._monitor().typed),
-                *thaws.warnings(self._judges(), parts.phases, ways(parts, self.settings.slower)),
+                *thaws.warnings(self._judges(), parts.phases, thaws.ways(parts, self.settings.slower)),
             ],
         }
 
@@ -280,17 +285,6 @@ class Fitted:
             versions=report["versions"],
             config={**written.config, "data": None} if own_data else dict(written.config),
         )
-
-
-def ways(parts: Parts, slower: str) -> list[str]:
-    """What a run can still try where a thaw cost more than it brought."""
-    found = {
-        slower: bool(slower),
-        "rates=layer_decay": len(set(parts.rates.values())) == 1,
-        "schedule.warmup=1": parts.schedule.warmup < 1,
-        "augment=light": parts.preprocessing.pixels and not parts.augment.random,
-    }
-    return [way for way, is_new in found.items() if is_new]
 
 
 def settled_of(task: Task) -> dict[str, Any]:

@@ -4,12 +4,11 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ftlab.errors import UserError
@@ -72,15 +71,15 @@ def accelerators() -> list[str]:
 
 
 def build(
-    settings: TrainerSettings, epochs: int, folder: Path, callbacks: Sequence[Callback], validates: bool
+    settings: TrainerSettings, epochs: int, loggers: Sequence[Logger], callbacks: Sequence[Callback], validates: bool
 ) -> Trainer:
-    """A Trainer that logs TensorBoard events to `folder` and saves only what our callbacks save."""
+    """A Trainer that saves only what our callbacks save."""
     options: dict[str, Any] = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
     trainer = Trainer(
         **{**options, "max_epochs": epochs},
         callbacks=list(callbacks),
         plugins=[CheckpointFiles()],
-        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+        logger=list(loggers) or False,
         enable_progress_bar=False,  # EpochLines draws one on a terminal
         enable_model_summary=False,  # the plan says what trains
         enable_checkpointing=True,

@@ -76,6 +76,38 @@ def test_behind_the_freeze_border_it_goes_on_with_the_same_bits_and_the_same_gra
     assert all(torch.equal(found[0][n], found[1][n]) for n in trainable if found[1][n] is not None)
 
 
+@pytest.mark.parametrize("frozen", [0, 1, 2, 3, 4])
+def test_layers_below_are_those_of_the_library_and_the_same_behind_each_freeze_border(frozen):
+    backbone, batch = made("bert")
+    assert backbone.hand_layers() == 4  # of 3 blocks: before the first, behind the first and the second, and the last
+    trainable = {name for stage in backbone.stages[frozen:] for name in stage.parameters}
+    prefix, suffix = backbone.cut(trainable)
+    values = prefix(*backbone.inputs(batch))
+    own = {"input_ids": batch.inputs["tokens"], "attention_mask": batch.inputs["mask"].long()}
+    states = backbone.model(**own, token_type_ids=batch.inputs["segments"], output_hidden_states=True).hidden_states
+    for features in (suffix(*values), backbone(batch)):
+        for found, expected in zip((*features.below, features.tokens), states, strict=True):
+            assert torch.equal(found, expected)
+    pooled = pool(features, "layers")
+    length = int(batch.inputs["mask"][1].sum())  # of a text that is filled up
+    torch.testing.assert_close(pooled[1].view(4, -1)[3], states[2][1, :length].mean(0))
+
+
+def test_gradients_come_back_through_each_layer_that_is_pooled():
+    backbone, batch = made("bert")
+    backbone.hand_layers()
+    trainable = {name for stage in backbone.stages[2:] for name in stage.parameters}
+    prefix, suffix = backbone.cut(trainable)
+    values = prefix(*backbone.inputs(batch))
+    weights = torch.randn(3, 4 * backbone.num_features)
+    found = []
+    for features in (suffix(*values), backbone(batch)):
+        backbone.zero_grad()
+        (pool(features, "layers") * weights).sum().backward()
+        found.append({name: p.grad for name, p in backbone.named_parameters() if name in trainable})
+    assert all(torch.equal(found[0][name], found[1][name]) for name in trainable)
+
+
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name not in NOT_CUT])
 def test_in_training_too_what_is_frozen_gives_the_bits_of_evaluation(family):
     backbone, batch = made(family)

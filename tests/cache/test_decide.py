@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from ftlab.cache.decide import Amounts, Limits, Need, decide, groups
@@ -86,3 +88,11 @@ def test_what_is_asked_for_is_kept_even_for_one_epoch() -> None:
     assert places([HEAD], settings=CacheSettings("memory", 1.0)) == {"head": ("memory", "memory")}
     assert places([HEAD], settings=CacheSettings("disk", 0.0, 1.0)) == {"head": ("disk", "disk")}
     assert places([HEAD, TOP], settings=CacheSettings("off")) == {"head": ("off", "off"), "top": ("off", "off")}
+
+
+def test_jobs_of_a_multirun_share_what_is_kept_on_disk_where_it_can_be() -> None:
+    shared = replace(AUTO, shared=True)
+    assert places([TOP], settings=shared) == {"top": ("disk", "disk")}
+    assert places([TOP], settings=shared, disk_not="read-only") == {"top": ("memory", "memory")}
+    assert places([TOP], settings=shared, disk_free=10) == {"top": ("memory", "memory")}
+    assert places([TOP], settings=replace(shared, mode="memory")) == {"top": ("memory", "memory")}

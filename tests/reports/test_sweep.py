@@ -10,6 +10,7 @@ from rich.console import Console
 from ftlab.errors import UserError
 from ftlab.reports.jobs import collect, line, row_of
 from ftlab.reports.sweep import best, over_seeds, print_sweep, ranked, write_csv
+from ftlab.sweep import progress
 from tests.reports.conftest import dump
 
 SCORES = {("full", 0): 0.91, ("full", 1): 0.95, ("head_only", 0): 0.90, ("head_only", 1): None}
@@ -278,3 +279,23 @@ def test_fewer_seeds_with_no_better_mean_are_not_spoken_of(sweep: Path) -> None:
     lines = shown(seeded(collect(sweep), large=[0.93, None], small=[0.93, 0.93]))
     assert [line.endswith("best") for line in lines[-2:]] == [True, False]
     assert not any("better mean" in line for line in lines)
+
+
+def test_no_number_of_a_setting_is_broken_on_a_terminal_of_80_characters(sweep: Path) -> None:
+    rows = collect(sweep)
+    for row, rate in zip(rows, ("0.000333457", "0.00123457", "0.0456789", "1.0"), strict=True):
+        row["overrides"] = {"optimizer.weight_decay": rate, "strategy": "full"}
+    shown = io.StringIO()
+    print_sweep(rows, Console(file=shown, width=80))
+    assert all(rate in shown.getvalue() for rate in ("0.000333457", "0.00123457", "0.0456789"))
+    wide = io.StringIO()
+    print_sweep(rows, Console(file=wide, width=160))
+    assert "optimizer.weight_decay=0.000333457" in wide.getvalue()
+
+
+def test_a_job_says_what_is_best_so_far_and_how_long_the_others_take(sweep: Path) -> None:
+    (sweep / "multirun.yaml").touch()
+    now = (sweep / "multirun.yaml").stat().st_mtime + 80
+    assert progress(sweep, 4, now) == ""  # all have ended
+    assert progress(sweep, 6, now) == "; best 0.9500 (job 2), about 40.0 s left"
+    assert progress(sweep, None, now) == "; best 0.9500 (job 2)"

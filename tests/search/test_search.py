@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ftlab.files.writing import read_json
+from ftlab.search import door
 from ftlab.search.study import JOURNAL, OVERRIDES, storage_of
 from tests.conftest import Command, Ended
 
@@ -122,6 +123,11 @@ def test_what_is_wrong_in_every_trial_is_told_before_any(command: Command, quick
     )
     assert "data.root" in wrong(command, "data=image_folder", "data.root=nowhere", "seed=0,1")
     assert quick_run == []
+
+
+def test_without_optuna_its_extra_is_named_before_all_else(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "find_spec", lambda name: None)
+    assert "pip install 'ftlab[search]'" in wrong(command, "optimzer.lr=interval(0.1,0.2)")
 
 
 def test_what_a_search_alone_understands_is_refused_elsewhere(command: Command, quick_run: list) -> None:

@@ -94,7 +94,8 @@ def test_with_another_head_the_network_loads_alone_and_the_head_is_in_the_same_f
     inputs = transformers.AutoTokenizer.from_pretrained(bundle)("a b q", return_tensors="pt")
     weights = load_file(bundle / "model.safetensors")
     with torch.no_grad():
-        pooled = network(**inputs).last_hidden_state.mean(1)
+        *below, last = (state.mean(1) for state in network(**inputs, output_hidden_states=True).hidden_states)
+        pooled = torch.cat([last, *below], 1)  # of a network of three blocks all layers are pooled
         logits = pooled @ weights["ftlab_head.fc.weight"].T + weights["ftlab_head.fc.bias"]
     assert float(logits.softmax(1).max()) == pytest.approx(ours.predict("a b q")[0]["probability"], abs=1e-5)
     assert json.loads((bundle / "config.json").read_text())["architectures"] == ["BertModel"]

@@ -231,3 +231,19 @@ def test_the_store_keeps_its_default_in_memory(tmp_path: Path) -> None:
     assert store.rows.tolist() == [[3.0, 4.0], [0.0, 0.0], [1.0, 2.0]]
     assert not (tmp_path / "store").exists()
     assert features.MEMORY > 2**30
+
+
+@pytest.mark.parametrize("tells", ["last", "below"])
+def test_layers_below_have_a_part_in_the_fit_where_they_tell_more_than_they_cost(tells: str) -> None:
+    task = parts_of()[0].task
+    draw = torch.Generator().manual_seed(0)
+    targets = torch.arange(40) % len(CLASSES)
+    true = nn.functional.one_hot(targets, len(CLASSES)).float() + 0.3 * torch.randn(40, len(CLASSES), generator=draw)
+    noise = torch.randn(40, 30, generator=draw)
+    rows = torch.cat([true, noise] if tells == "last" else [noise, true], 1)
+    below = rows.shape[1] - (len(CLASSES) if tells == "last" else 30)
+    layer = nn.Linear(rows.shape[1], len(CLASSES))
+    convex.fit_layer(layer, task, rows, targets, None, below=below)
+    used = layer.weight[:, -below:].abs().amax() > 0
+    assert bool(used) is (tells == "below")
+    assert (layer(rows).argmax(1) == targets).float().mean() > 0.9

@@ -9,8 +9,7 @@ from torch.optim import SGD
 from ftlab.optimizers import OptimizerSettings
 from ftlab.run_settings import typed
 from ftlab.strategies.base import Phase, spans
-from ftlab.training.fit import ways
-from ftlab.training.phases.thaws import Judge, Lost, lost, warnings
+from ftlab.training.phases.thaws import Judge, Lost, lost, warnings, ways
 from tests.training.tiny import parts_of
 
 HEAD, TOP, ALL = {"head/fc": 1.0}, {"head/fc": 1.0, "b/top": 1.0}, {"head/fc": 1.0, "b/top": 1.0, "b/stem": 1.0}

@@ -8,6 +8,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from ftlab.inputs.views import Joined, Selected
 ORIENTATION = 0x0112  # the tag of EXIF
 TURNED = (5, 6, 7, 8)  # by 90 degrees, mirrored or not
 KEPT = 2**28  # bytes of images that stay decoded, since their other tiles are asked for next
+# What is decoded of those whom nobody knows: Pillow would start Ghostscript for a page of PostScript.
+FROM_ANYONE = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MODES_WITH_ALPHA = frozenset(("RGBA", "RGBa", "LA", "La", "PA"))
 
 
@@ -59,25 +62,50 @@ def load_ranged(path: str | os.PathLike[str]) -> tuple[Image.Image, Range | None
     Raises: UserError, naming the file, if it cannot be decoded to its end or is too large to be one image.
     """
     try:
+        return _decoded(path, f"{printable(path)}: ", _no_picture(Path(path)))
+    except FileNotFoundError as error:
+        raise UserError(not_there(Path(path))) from error
+
+
+def image_of(content: bytes, most: int) -> Image.Image:
+    """The image of a file's content, which came from anyone, as `load_image` gives it.
+
+    most: pixels of an image that is decoded. Raises: UserError if it cannot be decoded, or is larger.
+    """
+    Image.init()
+    formats = tuple(name for name in FROM_ANYONE if name in Image.OPEN)  # Pillow may be built without one of them
+    size = _size(BytesIO(content), formats)
+    if size and size[0] * size[1] > most:
+        raise UserError(f"the image is too large: {size[1]:,} x {size[0]:,} pixels; at most {most:,} are accepted.")
+    return _decoded(BytesIO(content), "", "not a readable image (its content is of no known format).", formats)[0]
+
+
+def _decoded(
+    source: Any, name: str, unknown: str, formats: tuple[str, ...] | None = None
+) -> tuple[Image.Image, Range | None]:
+    """What `load_ranged` gives, of a path or a stream. name: with what messages begin; unknown: what is said of a
+    content that is no image."""
+    try:
         with warnings.catch_warnings():
             # A 21 kB file can ask for 0.8 GB; Pillow only warns between one and two times its limit.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(source, formats=formats) as image:
                 return ranged_rgb(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = f"at most {Image.MAX_IMAGE_PIXELS:,} pixels are accepted"
-        raise UserError(f"{printable(path)}: the image is too large ({limit}); scale it down or remove it.") from error
+        raise UserError(f"{name}the image is too large ({limit}); scale it down or remove it.") from error
     except UserError as error:
-        raise UserError(f"{printable(path)}: {error}") from error
-    except FileNotFoundError as error:
-        raise UserError(not_there(Path(path))) from error
+        raise UserError(f"{name}{error}") from error
+    except FileNotFoundError:
+        raise
     except UnidentifiedImageError as error:
-        raise UserError(f"{printable(path)}: {_no_picture(Path(path))}") from error
+        raise UserError(f"{name}{unknown}") from error
     except (
         Exception
     ) as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, IndexError, ...
-        reason = str(error).replace(" " + repr(os.fspath(path)), "") or type(error).__name__
-        raise UserError(f"{printable(path)}: not a readable image ({reason}): replace or remove it.") from error
+        said = str(error).replace(" " + repr(os.fspath(source)), "") if isinstance(source, str | os.PathLike) else error
+        reason = str(said) or type(error).__name__
+        raise UserError(f"{name}not a readable image ({reason}): replace or remove it.") from error
 
 
 def _no_picture(path: Path) -> str:
@@ -89,10 +117,14 @@ def _no_picture(path: Path) -> str:
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     """(height, width) of what `load_image` gives, by the head of the file; None where that says nothing."""
+    return _size(path)
+
+
+def _size(source: Any, formats: tuple[str, ...] | None = None) -> tuple[int, int] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(source, formats=formats) as image:
                 width, height = image.size
                 turned = image.getexif().get(ORIENTATION, 1) in TURNED
     except Exception:  # see load_image, which says what is wrong with it when it is its turn

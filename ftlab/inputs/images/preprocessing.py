@@ -1,5 +1,6 @@
 """How an image becomes a network's input. What acts on pixels is in pictures.py, imported when it is needed."""
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,10 +12,18 @@ from ftlab.batch import Fields
 from ftlab.errors import UserError
 from ftlab.frames import Frame, Size, Window
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import Cutter, InputPreprocessing, Inputs, Transform, Unread
+from ftlab.inputs.base import Cutter, InputPreprocessing, Inputs, Most, Transform, Unread
 from ftlab.inputs.images.tiles import check, windows
 
 OVERLAP = 0.2  # of tiles in predictions, where the data were cut into tiles that say nothing of it
+
+
+def from_base64(given: Any) -> bytes:
+    """Raises: UserError for what holds no file."""
+    try:
+        return b64decode(given.partition(",")[2] if given.startswith("data:") else given, validate=True)
+    except (AttributeError, ValueError):
+        raise UserError("an image in JSON is a text, the image file in base64 or a data: address of it") from None
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,15 @@ class Preprocessing(InputPreprocessing):
         from ftlab.inputs.images.pictures import each
 
         return each(given)
+
+    def received(self, given: Any, most: Most) -> Any:
+        """Of the bytes of an image file, in JSON as base64."""
+        from ftlab.inputs.images.files import image_of
+
+        return image_of(given if isinstance(given, bytes) else from_base64(given), most.pixels)
+
+    def form(self) -> dict[str, Any]:
+        return {"kind": "image"}
 
     def listed(self, inputs: str | Sequence[str]) -> tuple[list[Unread], tuple[str, ...]]:
         from ftlab.inputs.images.pictures import listed

@@ -101,6 +101,10 @@ class SequencePreprocessing(InputPreprocessing):
             raise UserError(f"a sequence has the shape {found.shape}; accepted: (steps, {len(self.channels)})")
         return found
 
+    def form(self) -> dict[str, Any]:
+        """tokens: the name of their column; channels: the columns of numbers of a step."""
+        return {"kind": "steps", "tokens": self.token, "channels": list(self.names)}
+
     def listed(self, inputs: str | Sequence[str], dialect: Dialect = FOUND) -> tuple[list[Unread], tuple[str, ...]]:
         return listed(inputs, self.layout, self.token, self.names, dialect)
 

@@ -23,6 +23,8 @@ def as_number(cell: Any) -> float | None:
         value = float(cell)
     except (TypeError, ValueError):
         raise ValueError(f"{cell!r} is no number") from None
+    except OverflowError:  # a whole number of hundreds of digits
+        value = math.inf
     return None if math.isnan(value) else number(repr(value))
 
 

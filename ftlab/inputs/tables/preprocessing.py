@@ -105,6 +105,14 @@ class TablePreprocessing(InputPreprocessing):
         if missing := next((name for name in self.names if name not in columns), None):
             raise file.error(f"the column is missing; {absent(self.names, columns, 'the file')}", column=missing)
 
+    def form(self) -> dict[str, Any]:
+        """Fields: {name, type: number, usual} or {name, type: category, values} or {name, type: date, usual}."""
+        numbers = {one.name: {"type": "number", "usual": one.filler} for one in self.numbers}
+        dates = {one.name: {"type": "date", "usual": one.first} for one in self.dates}
+        categories = {one.name: {"type": "category", "values": list(one.values)} for one in self.categories}
+        found = {**numbers, **dates, **categories}
+        return {"kind": "row", "fields": [{"name": name, **found[name]} for name in self.names]}
+
     def shown(self, raw: Row) -> dict[str, Any]:
         return {"cells": {name: "" if raw.get(name) is None else _short(raw[name]) for name in self.names}}
 

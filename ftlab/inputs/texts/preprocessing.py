@@ -111,6 +111,15 @@ class TextPreprocessing(InputPreprocessing):
                 raise UserError(f"a text is given as {type(one).__name__}; accepted: a string, or a tuple of two")
             yield one
 
+    def opened(self, given: Any) -> Any:
+        """A pair is a list of two texts, or a question and its context by name."""
+        if isinstance(given, Mapping) and given.keys() == {"question", "context"}:
+            return given["question"], given["context"]
+        return tuple(given) if isinstance(given, list) else given
+
+    def form(self) -> dict[str, Any]:
+        return {"kind": "text"}
+
     def listed(self, inputs: str | Sequence[str]) -> tuple[list[Unread], tuple[str, ...]]:
         from ftlab.inputs.texts.listed import listed
 

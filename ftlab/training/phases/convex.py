@@ -73,7 +73,8 @@ class ConvexFit(Callback):
         targets, layer = module.data().samples("train").targets, layer_of(module)
         said: dict[str, Any] = {}
         if trainer.is_global_zero:
-            said = fit_layer(layer, module.task, store.rows, targets, module.running.C, chance(module))
+            unread, below = chance(module), below_of(module)
+            said = fit_layer(layer, module.task, store.rows, targets, module.running.C, unread, below)
             add_loss(module, layer, store.rows)
         if trainer.world_size > 1:
             state = {name: value.cpu() for name, value in layer.state_dict().items()}
@@ -107,6 +108,12 @@ def chance(module: FineTuner) -> int:
     return 0 if trained or backbone.loaded.source != "random" else backbone.chance
 
 
+def below_of(module: FineTuner) -> int:
+    """How many features, the last ones, are of layers below."""
+    backbone, layer = module.model.backbone, layer_of(module)
+    return backbone.below if layer.in_features == backbone.num_features + backbone.below else 0
+
+
 def fit_layer(
     layer: nn.Linear | Estimator,
     task: Task,
@@ -114,8 +121,14 @@ def fit_layer(
     targets: Tensor,
     strength: float | None,
     unread: int = 0,
+    below: int = 0,
 ) -> dict[str, Any]:
-    """Fit `layer` to features (n, d); what the report says of it. `unread`: how many, the last, get the weight 0."""
+    """Fit `layer` to features (n, d); what the report says of it.
+
+    unread: how many, the last, get the weight 0. below: how many of the others, the last, get it too where a fit
+    without them misses less on samples that it has not seen: of some texts layers below tell more than the last one
+    alone, and of others they only make it harder to learn from few.
+    """
     read = features.shape[1] - unread
     if isinstance(layer, Estimator):
         features[:, read:] = 0.0  # a constant tells a learner nothing
@@ -123,11 +136,14 @@ def fit_layer(
         values, weights = task.for_estimator(targets)
         layer.fit(features, values, rows.mean, rows.scale, weights)
         return {"estimator": layer.name, "converged": True}
-    fitted = task.last_layer(features[:, :read], targets, strength)
+    fits = [task.last_layer(features[:, :used], targets, strength) for used in dict.fromkeys((read, read - below))]
+    fitted = min(fits, key=lambda fit: fit.missed) if fits[0].missed is not None else fits[0]
+    read = fitted.weight.shape[1]
     with torch.no_grad():
         layer.weight[:, read:] = 0.0
         layer.weight[:, :read].copy_(fitted.weight), layer.bias.copy_(fitted.bias)
-    return {"C": fitted.strength, "converged": fitted.converged}
+    said = {"C": fitted.strength, "converged": fitted.converged}
+    return {**said, "layers_below": read == features.shape[1] - unread} if below else said
 
 
 def gather(trainer: Trainer, rows: Tensor) -> None:

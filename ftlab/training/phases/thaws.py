@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from ftlab.assembly import Parts
 from ftlab.reports import numbers
 from ftlab.strategies.base import Phase, Span, spans
 from ftlab.training.phases.history import best_epoch
@@ -133,3 +134,14 @@ def _tries(ways: Sequence[str]) -> str:
     if not ways:
         return ""
     return f"; try {' or '.join(filter(None, (', '.join(ways[:-1]), ways[-1])))}"
+
+
+def ways(parts: Parts, slower: str) -> list[str]:
+    """What a run can still try where a thaw cost more than it brought."""
+    found = {
+        slower: bool(slower),
+        "rates=layer_decay": len(set(parts.rates.values())) == 1,
+        "schedule.warmup=1": parts.schedule.warmup < 1,
+        "augment=light": parts.preprocessing.pixels and not parts.augment.random,
+    }
+    return [way for way, is_new in found.items() if is_new]

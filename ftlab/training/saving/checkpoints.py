@@ -82,7 +82,10 @@ class Checkpoints(Checkpoint):
         every_n_steps: int | None,
         every_minutes: float | None,
         keep: Keep,
+        writes_metrics: bool = True,
     ) -> None:
+        """writes_metrics: whether metrics.csv is."""
+        self.writes_metrics = writes_metrics
         self.folder, self.interruptions, self.keep = folder, interruptions, keep
         self.frozen = FrozenPart(folder)
         self.untrained: tuple[frozenset[str], list[str]] = (frozenset(), [])  # by the stages that have trained
@@ -146,7 +149,8 @@ class Checkpoints(Checkpoint):
             flush(partial)
             if epoch is not None:  # before `last` is renamed: a kill in between repeats the epoch, and these with it
                 self._save_best(partial, module, epoch)
-                write_metrics(self.folder.parent / "metrics.csv", module.history)
+                if self.writes_metrics:
+                    write_metrics(self.folder.parent / "metrics.csv", module.history)
             publish(partial, self.folder)
             if epoch is not None and self.keep != "all":
                 self._drop_passed(module)

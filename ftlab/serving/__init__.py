@@ -1,0 +1,1 @@
+"""A bundle that answers over HTTP; command.py starts it."""

@@ -1,0 +1,33 @@
+"""Intervals that hold a number as often as they say, by samples that the network was not trained on.
+
+Split conformal prediction: Papadopoulos et al. 2002, "Inductive Confidence Machines for Regression"; Lei et al. 2018,
+"Distribution-Free Predictive Inference for Regression". The interval is as wide for every sample.
+
+Shapes: n samples, t targets.
+"""
+
+import math
+
+from torch import Tensor
+
+COUNT = 1e-9  # by which (n + 1) * coverage may be above a whole number by rounding
+
+
+def rank(samples: int, coverage: float) -> int:
+    """Which of the sorted errors of n samples the next one exceeds with a chance of 1 - coverage at most."""
+    return math.ceil((samples + 1) * coverage - COUNT)
+
+
+def least(coverage: float) -> int:
+    """How many samples there must be for an interval with ends."""
+    return next(n for n in range(1, 10**7) if rank(n, coverage) <= n)
+
+
+def radius(errors: Tensor, coverage: float) -> list[float]:
+    """(t,) half the width of the interval of each target, of errors (n, t) of samples, either sign; infinite where
+    there are too few."""
+    place = rank(len(errors), coverage)
+    if place > len(errors):
+        return [math.inf] * errors.shape[1]
+    found: list[float] = errors.abs().sort(dim=0).values[place - 1].tolist()
+    return found
