@@ -91,7 +91,15 @@ TYPES: dict[str, Any] = {
     # optimizers
     "optimizer.weight_decay": NonNegativeFloat,
     "optimizer.betas": Annotated[list[Fraction], Field(min_length=2, max_length=2), "two numbers from 0 to below 1"],
-    **dict.fromkeys(("optimizer.eps", "optimizer.lr"), PositiveFloat),
+    "optimizer.eps": PositiveFloat,
+    "optimizer.lr": PositiveFloat | Literal["auto"],
+    **dict.fromkeys(("find.lowest", "find.highest", "adapters.alpha", "anchor.strength"), PositiveFloat),
+    **dict.fromkeys(("find.steps", "adapters.rank"), PositiveInt),
+    "find.phases": Literal["first", "all"],
+    **dict.fromkeys(("adapters.dropout", "weight_average.decay", "weight_average.start"), Fraction),
+    "adapters.layers": Literal["auto"] | Annotated[list[str], Field(min_length=1), "a list of patterns"],
+    "parameters": Literal["auto", "all", "bias", "norm"],
+    "blend": Literal["none", "wise_ft"],
     "optimizer.momentum": Fraction,
     "optimizer.alpha": Fraction,
     # the cache
