@@ -56,6 +56,14 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
     return getattr(run, mode.replace("-", "_"))(config)
 
 
+def in_multirun() -> bool:
+    """Whether this run is one of several, here or in a process that a launcher has begun."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
 # Plain functions of this module, which launchers of other processes can pickle by name.
 def train_job(config: Any) -> Any:
     return _job("train", config)

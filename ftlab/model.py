@@ -16,6 +16,7 @@ from ftlab.config import named
 from ftlab.errors import UserError
 from ftlab.heads.base import Head
 from ftlab.inputs.base import InputPreprocessing
+from ftlab.targets.base import Target
 
 
 def width_of(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPreprocessing) -> int:
@@ -34,7 +35,11 @@ def width_of(backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPr
 
 
 def given(
-    backbone: Backbone, head: Mapping[str, Any], preprocessing: InputPreprocessing, trusted_modules: Sequence[str] = ()
+    backbone: Backbone,
+    head: Mapping[str, Any],
+    preprocessing: InputPreprocessing,
+    target: Target,
+    trusted_modules: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What a head with these settings is built with, beside them and the number of outputs.
 
@@ -42,9 +47,12 @@ def given(
     """
     if strides := head.get("strides"):
         return {"levels": backbone.hand_out(strides)}
+    made = named(head, trusted_modules)
+    if getattr(made, "writes", False):
+        return {"backbone": backbone, "preprocessing": preprocessing, "corpus": target.corpus}
     if head.get("own"):
         return {"layers": backbone.own_layers, "gap": preprocessing.gap}
-    if getattr(named(head, trusted_modules), "inside", False):
+    if getattr(made, "inside", False):
         return {"backbone": backbone}
     return {"num_features": width_of(backbone, head, preprocessing), "default_pool": backbone.default_pool}
 
@@ -69,6 +77,10 @@ class Model(nn.Module):
     def forward(self, batch: Batch) -> Any:
         """Raw outputs."""
         return self.head(self.features(batch), batch)
+
+    def answers(self, batch: Batch, how: Any = None) -> Any:
+        """Raw outputs for whoever wants predictions. how: of Task.answering."""
+        return self.head.answers(self.features(batch), batch, how)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -32,6 +32,7 @@ from ftlab.errors import UserError
 from ftlab.files.dialect import dialect
 from ftlab.files.writing import write_json, write_text
 from ftlab.finishing import finish, leave, say
+from ftlab.jobs import in_multirun
 from ftlab.log import logged
 from ftlab.planning import chosen as by_size
 from ftlab.planning import show_estimates, show_plan, show_surgery
@@ -41,7 +42,6 @@ from ftlab.run_settings import RunSettings, typed
 from ftlab.starting import folder_of, no_trace, open_folder
 from ftlab.strategies import phases as phase_files
 from ftlab.survey import loading_keys, problems_of, target_kind_of
-from ftlab.sweep import in_multirun
 from ftlab.yaml_text import dumped
 
 Config = Mapping[str, Any]

@@ -52,7 +52,17 @@ def test_there_is_code_to_look_at() -> None:
 
 
 def test_hydra_stays_in_the_files_about_the_command_line() -> None:
-    assert outside("hydra", "cli.py", "composition.py", "config.py", "overrides.py", "run.py", "search/") == set()
+    about = (
+        "cli.py",
+        "jobs.py",
+        "composition.py",
+        "config.py",
+        "overrides.py",
+        "run.py",
+        "search/",
+        "choosing/sweeper.py",
+    )
+    assert outside("hydra", *about) == set()
 
 
 def test_lightning_stays_in_training() -> None:
@@ -129,7 +139,8 @@ def test_no_imports_run_in_a_circle() -> None:
 # The modes, and what puts a run together; everything behind takes plain typed values.
 AT_THE_DOOR = ("run", "cli", "composition", "config", "resume", "assembly", "survey", "planning", "run_settings",
                "cache_command", "comparing", "continuing", "earlier", "export_command", "rate_command", "refit",
-               "sized", "explaining/command", "serving/command", "starting")  # fmt: skip
+               "sized", "explaining/command", "serving/command", "starting", "choosing/command",
+               "choosing/sweeper")  # fmt: skip
 
 
 def test_the_config_stops_at_the_door() -> None:

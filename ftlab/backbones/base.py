@@ -151,6 +151,20 @@ class Backbone(nn.Module, ABC):
         """
         raise UserError(f"head: the backbone '{self.name}' brings no layers of its own for {kind.replace('_', ' ')}")
 
+    @property
+    def has_decoder(self) -> bool:
+        """Whether it is the encoder of a network that also writes texts."""
+        return False
+
+    def decoder(self, described: Mapping[str, Any] | None = None) -> Any:
+        """The rest of that network, a text_decoder.TextDecoder; described: what its `rebuilds` gave.
+
+        Raises: UserError where there is none.
+        """
+        raise UserError(
+            f"head.decoder=own: the backbone '{self.name}' has no decoder of its own; head.decoder=small makes one"
+        )
+
     def follow(self, layers: Collection[str]) -> None:
         """Hold in each stage what these layers (paths inside of `model`) hold now in place of what they held: adapters
         were put around them, or taken out."""

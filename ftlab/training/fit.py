@@ -291,7 +291,7 @@ class Fitted:
             backbone={}
             if own_backbone
             else {**backbone, **preprocessing.builds(), **self.parts.model.backbone.rebuilds()},
-            head=dict(written.head),
+            head={**written.head, **self.parts.model.head.rebuilds()},
             task_settings={**written.task, **settled_of(self.parts.task)},
             num_outputs=self.parts.task.num_outputs,
             metrics=report["metrics"],

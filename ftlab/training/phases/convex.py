@@ -5,6 +5,7 @@ gradient. Shapes: n samples, d features.
 """
 
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def fit_layer(
         layer.fit(features, values, rows.mean, rows.scale, weights)
         return {"estimator": layer.name, "converged": True}
     fits = [task.last_layer(features[:, :used], targets, strength) for used in dict.fromkeys((read, read - below))]
-    fitted = min(fits, key=lambda fit: fit.missed) if fits[0].missed is not None else fits[0]
+    fitted = min(fits, key=lambda fit: inf if fit.missed is None else fit.missed)  # the first where none tells
     read = fitted.weight.shape[1]
     with torch.no_grad():
         layer.weight[:, read:] = 0.0
