@@ -1,7 +1,6 @@
 """The types of what settings may be that a default in conf/ cannot say: the table that settings.py reads."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -31,6 +30,16 @@ Precision = Literal[
     "64", "32", "16", "bf16", 64, 32, 16, "auto",
 ]  # fmt: skip
 
+BOTH = Annotated[list[Path], Field(min_length=2, max_length=2), "two files, [SOURCE,TARGET]"]
+
+# How texts are written, by a task and by whoever predicts.
+GENERATION: dict[str, Any] = {
+    "beams": PositiveInt | None,
+    "length_penalty": Number | None,
+    "no_repeat": NonNegativeInt | None,
+    "max_tokens": PositiveInt | None,
+}
+
 # By the dotted name of a key; where options of a group mean different things by it, by the name of their class.
 TYPES: dict[str, Any] = {
     # the run
@@ -49,9 +58,8 @@ TYPES: dict[str, Any] = {
     "plan.detail": Literal["stages", "layers"],
     "plan.output": Path | None,
     # a search
-    "sweep.trials": PositiveInt,
+    **dict.fromkeys(("sweep.trials", "sweep.seeds", "compare.seeds", "auto.samples"), PositiveInt),
     "sweep.timeout": PositiveFloat | None,
-    "sweep.seeds": PositiveInt,
     "sweep.sampler": Literal["tpe", "random", "grid", "cmaes", "qmc"],
     "sweep.pruner": Literal["none", "median", "halving", "hyperband"],
     "sweep.objectives": Annotated[list[str], Field(min_length=1), "a list of figures"],
@@ -59,7 +67,6 @@ TYPES: dict[str, Any] = {
     # a comparison
     "runs": Annotated[list[Path], Field(), "a list of folders"],
     "compare.strategies": Annotated[list[str], Field(min_length=2), "a list of at least two strategies"],
-    "compare.seeds": PositiveInt,
     "compare.sizes": Annotated[
         list[Share | PositiveInt | PerClass | Literal["all"]], Field(min_length=1), "a list like [50,20/class,all]"
     ],
@@ -67,12 +74,12 @@ TYPES: dict[str, Any] = {
     # a choice
     "time": Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?\s*(s|min|h)$"), "a time like 90s, 10min or 1.5h"],
     "auto.backbones": list[str],
-    "auto.samples": PositiveInt,
     # the Trainer
     "trainer.max_epochs": PositiveInt | Literal["auto"],
-    "trainer.auto_epochs.steps": PositiveInt,
-    "trainer.auto_epochs.least": PositiveInt,
-    "trainer.auto_epochs.most": PositiveInt,
+    **dict.fromkeys(
+        ("trainer.auto_epochs.steps", "trainer.auto_epochs.least", "trainer.auto_epochs.most"),
+        PositiveInt,
+    ),
     "trainer.precision": Precision,
     "trainer.accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
     "trainer.devices": PositiveInt | Literal["auto", -1] | list[NonNegativeInt],
@@ -82,15 +89,21 @@ TYPES: dict[str, Any] = {
     "trainer.gradient_clip_val": PositiveFloat | None,
     "trainer.deterministic": bool | Literal["warn"],
     # optimizers
-    "optimizer.lr": PositiveFloat,
     "optimizer.weight_decay": NonNegativeFloat,
     "optimizer.betas": Annotated[list[Fraction], Field(min_length=2, max_length=2), "two numbers from 0 to below 1"],
     "optimizer.eps": PositiveFloat,
+    "optimizer.lr": PositiveFloat | Literal["auto"],
+    **dict.fromkeys(("find.lowest", "find.highest", "adapters.alpha", "anchor.strength"), PositiveFloat),
+    **dict.fromkeys(("find.steps", "adapters.rank"), PositiveInt),
+    "find.phases": Literal["first", "all"],
+    **dict.fromkeys(("adapters.dropout", "weight_average.decay", "weight_average.start"), Fraction),
+    "adapters.layers": Literal["auto"] | Annotated[list[str], Field(min_length=1), "a list of patterns"],
+    "parameters": Literal["auto", "all", "bias", "norm"],
+    "blend": Literal["none", "wise_ft"],
     "optimizer.momentum": Fraction,
     "optimizer.alpha": Fraction,
     # the cache
-    "cache.memory_budget": PositiveFloat,
-    "cache.disk_budget": PositiveFloat,
+    **dict.fromkeys(("cache.memory_budget", "cache.disk_budget"), PositiveFloat),
     "cache.image_budget": NonNegativeFloat,
     "cache.dtype": Literal["float32", "float16", "bfloat16", "uint8"],
     "cache.views": PositiveInt | None,
@@ -107,6 +120,7 @@ TYPES: dict[str, Any] = {
     "top_k": PositiveInt,
     "score": Probability | None,
     "question": Name | None,
+    **{f"{place}.{key}": kind for place in ("generation", "task.generation") for key, kind in GENERATION.items()},
     "format": Literal["coco", "yolo", "masks", "overlay", "onnx", "torch_export"] | None,  # each mode takes its own
     "settings": dict[str, Any],
     "method": Literal["grad_cam", "occlusion", "integrated_gradients", "shapley", "ablation"] | None,
@@ -119,8 +133,8 @@ TYPES: dict[str, Any] = {
     "max_wait_ms": NonNegativeFloat,
     **dict.fromkeys(("max_batch", "limits.inputs", "limits.pixels"), PositiveInt),
     **dict.fromkeys(("limits.characters", "limits.requests"), PositiveInt),
-    **dict.fromkeys(("limits.megabytes", "limits.receive_seconds", "limits.answer_seconds"), PositiveFloat),
     "end_seconds": PositiveFloat,
+    **{f"limits.{key}": PositiveFloat for key in ("megabytes", "receive_seconds", "answer_seconds")},
     # data
     "data.root": Path | None,
     "data.file": Path | None,
@@ -134,41 +148,40 @@ TYPES: dict[str, Any] = {
     "data.split": Annotated[list[Probability], Field(min_length=3, max_length=3), "three shares from 0 to 1"],
     "data.classes": str | list[str] | dict[str | int | float, NonNegativeInt | list[NonNegativeInt]] | None,
     "data.ignore": Literal["auto"] | NonNegativeInt | list[NonNegativeInt] | None,
-    "data.split_column": Name | None,
-    "data.group_column": Name | None,
+    **dict.fromkeys(("data.split_column", "data.group_column", "data.start_column"), Name | None),
     "data.group_pattern": str | None,
     "data.target_columns": Annotated[list[Name], Field(min_length=1), "a list of columns"] | None,
-    "data.series_column": Name | None,
-    "data.time_column": Name | None,
-    "data.token_column": Name | None,
-    "data.window": PositiveInt | None,
+    **dict.fromkeys(("data.series_column", "data.time_column", "data.token_column", "data.second_column"), Name | None),
     "data.stride": NonNegativeInt | None,
     "ftlab.data.sources.sequence.Sequences.stride": PositiveInt,
     "data.horizon": NonNegativeInt,
-    "data.max_length": PositiveInt | None,
-    "data.max_tokens": PositiveInt | None,
-    "data.second_column": Name | None,
+    **dict.fromkeys(("data.max_length", "data.max_tokens", "data.window"), PositiveInt | None),
     "data.whole": Literal["auto", False],
     "data.level": Literal["auto", "keep", "last"],
     "data.gaps": Literal["drop", "keep"],
     "data.order": Literal["random", "time"],
     "data.label_column": Name | None,
     "ftlab.data.sources.image_csv.ImageCsv.label_column": Name,
-    "data.path_column": Name,
-    "data.question_column": Name,
-    "data.context_column": Name,
-    "data.answer_column": Name,
-    "data.start_column": Name | None,
+    **dict.fromkeys(("data.path_column", "data.caption_column"), Name),
+    **dict.fromkeys(("data.question_column", "data.context_column", "data.answer_column"), Name),
     "data.questions": PositiveInt,
+    **dict.fromkeys(("data.source_column", "data.language"), Name),
+    "data.longest": PositiveInt | None,
+    "ftlab.data.sources.messages.Messages.longest": PositiveInt,
+    "data.pairs": PositiveInt | None,
+    "ftlab.data.sources.messages.Messages.pairs": PositiveInt,
+    "ftlab.data.sources.text_pairs.TextPairs.target_columns": Annotated[
+        list[Name], Field(min_length=1), "a list of columns"
+    ],
+    **dict.fromkeys(("data.source_file", "data.target_file"), Path),
+    **{f"ftlab.data.sources.text_pair_lines.TextPairLines.{split}": BOTH | None for split in ("val", "test")},
     "data.columns": Annotated[list[Name], Field(min_length=1), "a list of columns"] | None,
     "data.categorical_columns": Annotated[list[Name], Field(), "a list of columns"] | None,
     "data.drop": Annotated[list[Name], Field(), "a list of columns"] | None,
     "data.missing_labels": Annotated[list[Name], Field(), "a list of labels"] | None,
-    "data.delimiter": DELIMITER | None,
-    "data.decimal": DECIMAL | None,
+    **dict.fromkeys(("data.delimiter", "delimiter"), DELIMITER | None),
+    **dict.fromkeys(("data.decimal", "decimal"), DECIMAL | None),
     "data.encoding": str | None,
-    "delimiter": DELIMITER | None,
-    "decimal": DECIMAL | None,
     "encoding": str | None,
     "data.rare": PositiveInt,
     "data.dates": Literal["auto", "day_first", "month_first", "categories"],
@@ -185,16 +198,11 @@ TYPES: dict[str, Any] = {
     "data.resize": Literal["crop", "letterbox", "stretch"],
     "data.tile": PositiveInt | None,
     "data.tile_overlap": Annotated[float, Field(ge=0, le=0.9), "a number from 0 to 0.9"],
-    "augment.rotation": NonNegativeFloat,
-    "augment.shift": Probability,
-    "augment.shear": NonNegativeFloat,
+    **dict.fromkeys(("augment.rotation", "augment.shear"), NonNegativeFloat),
+    **dict.fromkeys(("augment.shift", "augment.horizontal_flip", "augment.erasing", "augment.mosaic"), Probability),
     "augment.zoom": Fraction,
-    "augment.horizontal_flip": Probability,
     "augment.randaugment": NonNegativeInt,
-    "augment.erasing": Probability,
-    "augment.mosaic": Probability,
-    "augment.mixup": NonNegativeFloat,
-    "augment.cutmix": NonNegativeFloat,
+    **dict.fromkeys(("augment.mixup", "augment.cutmix"), NonNegativeFloat),
     # backbones, heads
     "backbone.weights": Path | None,
     "backbone.name": str,
@@ -204,18 +212,20 @@ TYPES: dict[str, Any] = {
     "backbone.image_size": PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None,
     "backbone.width": PositiveInt,
     "backbone.depth": NonNegativeInt,
-    "backbone.embedding": PositiveInt,
-    "backbone.members": PositiveInt,
-    "backbone.pieces": PositiveInt,
-    "backbone.heads": PositiveInt,
+    **dict.fromkeys(("backbone.embedding", "backbone.members", "backbone.pieces", "backbone.heads"), PositiveInt),
     "backbone.dropout": Fraction | Literal["auto"],
     "ftlab.backbones.table.TableBackbone.dropout": Fraction,
     "ftlab.backbones.table_ensemble.TableEnsemble.dropout": Fraction,
     "backbone.norm": Literal["none", "layer"],
     "backbone.norms": Literal["auto", "frozen", "batch"],
     "backbone.drop_rate": Fraction | None,
-    "backbone.config": dict[str, Any] | None,
+    **dict.fromkeys(("backbone.config", "head.config"), dict[str, Any] | None),
     "backbone.tokenizer": str | None,
+    "head.files": dict[str, str] | None,
+    "head.max_tokens": PositiveInt | None,
+    **dict.fromkeys(("head.vocabulary", "head.depth", "head.heads"), PositiveInt),
+    "head.decoder": Literal["auto", "own", "small"],
+    "ftlab.heads.decoder.Decoder.width": PositiveInt,
     "backbone.drop_path_rate": Fraction,
     "ftlab.heads.attention.Attention.width": PositiveInt | None,
     "head.own": Literal["masked_language", "sequence_classification"],
@@ -228,8 +238,9 @@ TYPES: dict[str, Any] = {
     "head.weight_decay": NonNegativeFloat | None,
     # tasks
     "task.score": Probability | Literal["auto"],
-    "task.longest": PositiveInt,
-    "task.candidates": PositiveInt,
+    **dict.fromkeys(("task.longest", "task.candidates"), PositiveInt),
+    "task.generate": Literal["end", "each"],
+    **{f"ftlab.tasks.writing.{task}.label_smoothing": Fraction for task in ("Translation", "Captioning")},
     "ftlab.tasks.classification.Classification.loss": Literal["cross_entropy", "focal"],
     "ftlab.tasks.multilabel.Multilabel.label_smoothing": Fraction,
     "ftlab.tasks.regression.Regression.loss": Literal[
@@ -268,33 +279,11 @@ TYPES: dict[str, Any] = {
     "rates.patterns": dict[str, NonNegativeFloat],
     "rates.decay": Decay,
     "schedule.warmup": NonNegativeFloat,
-    "schedule.every": PositiveFloat,
-    "schedule.period": PositiveFloat,
+    **dict.fromkeys(("schedule.every", "schedule.period"), PositiveFloat),
     "schedule.patience": PositiveInt,
     "schedule.min_delta": NonNegativeFloat,
-    "schedule.gamma": Decay,
-    "schedule.factor": Decay,
-    "schedule.decay": Decay,
+    **dict.fromkeys(("schedule.gamma", "schedule.factor", "schedule.decay"), Decay),
     "schedule.rise": Share,
     "schedule.ratio": Annotated[float, Field(ge=1, allow_inf_nan=False), "a number of at least 1"],
-    "schedule.floor": Probability,
-    "schedule.start": Probability,
-    "schedule.end": Probability,
+    **dict.fromkeys(("schedule.floor", "schedule.start", "schedule.end"), Probability),
 }
-
-
-def _parts(kind: Any) -> Iterator[Any]:
-    """A type and all that it is made of."""
-    yield kind
-    if get_origin(kind) is not Annotated or not isinstance(get_args(kind)[0], type):
-        for part in get_args(kind):
-            yield from _parts(part) if get_origin(kind) is not Literal else ()
-
-
-# Paths hold commas, spaces and brackets, which mean something else in Hydra's grammar: overrides.py quotes them.
-PATHS = frozenset({name for name, kind in TYPES.items() if kind is Path or Path in get_args(kind)}) | {
-    "hydra.run.dir",
-    "hydra.sweep.dir",
-}
-# Names of columns and labels may be digits, or hold blanks and signs: overrides.py quotes them too.
-NAMES = frozenset(name for name, kind in TYPES.items() if Name in _parts(kind))
