@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ from ftlab.inputs.kinds import restored
 from ftlab.kinds import found, name_of
 from ftlab.model import Model
 from ftlab.targets.base import Target
+from ftlab.tasks.base import Task
 
 SCHEMA_VERSION = 1
 BEFORE = {"multilabel": "labels", "regression": "numbers"}  # kinds of targets of bundles that name none, by their task
 WEIGHTS, DESCRIPTION = "model.safetensors", "bundle.json"
 LIBRARY = "config.json"  # the name under which timm and transformers look for it
 CARD = "README.md"  # that the hub shows
-FILES = ("tokenizer.json",)  # of a preprocessing, beside these
+FILES = ("tokenizer.json", "vocabulary.json")  # of a preprocessing and of a head, beside these
 HEAD_PREFIX = "ftlab_head."
 
 
@@ -149,7 +151,8 @@ def save(
     partial.mkdir(parents=True)
     save_file(tensors(model), partial / WEIGHTS, metadata={"format": "pt"})
     plain = asdict(description)
-    plain["preprocessing"] = parted(partial, plain["preprocessing"])
+    for part in ("preprocessing", "head"):
+        plain[part] = parted(partial, plain[part])
     files = {DESCRIPTION: plain, **for_library(model, description)}
     for name, content in files.items():
         if content is not None:
@@ -166,7 +169,7 @@ def save(
 
 def parted(folder: Path, stored: dict[str, Any]) -> dict[str, Any]:
     """`stored` with its files written into the folder, and in their place what tells that they are the same."""
-    texts = stored.get("files", {})
+    texts = stored.get("files") or {}
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf8")
     return {**stored, "files": {name: digest(text.encode()) for name, text in texts.items()}} if texts else stored
@@ -175,7 +178,7 @@ def parted(folder: Path, stored: dict[str, Any]) -> dict[str, Any]:
 def joined(folder: Path, stored: dict[str, Any]) -> dict[str, Any]:
     """What `parted` parted. Raises: UserError for a file that is missing or another one; ValueError for a path."""
     found = {}
-    for name, wanted in stored.get("files", {}).items():
+    for name, wanted in (stored.get("files") or {}).items():
         if name not in FILES:
             raise ValueError(f"the file '{name}' is none that a bundle has")
         path = folder / name
@@ -206,7 +209,8 @@ def described(folder: Path, trusted_modules: Sequence[str] = ()) -> Description:
         if version != SCHEMA_VERSION:
             raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
         description = Description(**renewed(data))
-        description = replace(description, preprocessing=joined(folder, description.preprocessing))
+        whole = {part: joined(folder, getattr(description, part)) for part in ("preprocessing", "head")}
+        description = replace(description, **whole)
         spec_of(description, trusted_modules), restored(description.preprocessing, trusted_modules)
         check_nodes(description, path, trusted_modules)
     except KeyError as error:
@@ -270,6 +274,12 @@ def targets_of(spec: DataSpec) -> dict[str, Any]:
     """What `spec_of` reads: what an output stands for, the scale on which numbers were learned, and how many samples
     were trained on."""
     return {"kind": name_of(type(spec.target)), "train_samples": spec.sizes["train"], **spec.target.stored()}
+
+
+def settled_of(task: Task) -> dict[str, Any]:
+    """What data have decided of the settings that its class takes."""
+    taken = signature(type(task)).parameters
+    return {name: value for name, value in task.settled().items() if name in taken}
 
 
 def device_of(accelerator: str) -> torch.device:

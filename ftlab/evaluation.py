@@ -177,6 +177,11 @@ def monitored(task: Task, val: Samples | None) -> Evaluation:
     return Evaluation(task, len(val), column=val.targets, tiled=val.tiled)
 
 
+def of_an_epoch(model: Model, task: Task, batch: Batch) -> Any:
+    """Raw outputs by which an epoch is judged: generating texts would take longer than training does."""
+    return model.answers(batch, task.answering({})) if task.each_epoch else model(batch)
+
+
 def evaluate(
     model: Model,
     task: Task,
@@ -195,7 +200,7 @@ def evaluate(
     with in_evaluation(model), torch.inference_mode():
         for batch in batches:
             moved = as_weights(batch, weight)
-            found.update(model(moved), moved)
+            found.update(model.answers(moved, task.answering({})), moved)
     found.join()
     return found
 

@@ -190,6 +190,8 @@ USUAL = {
     "task=segmentation": "digit_scenes",
     "task=question_answering": "docstring_questions",
     "task=masked_language": "docstrings",
+    "task=translation": "messages",
+    "task=captioning": "digit_scenes",
     "backbone=torchvision_detector": "digit_scenes",
     "backbone=transformers_detector": "digit_scenes",
 }

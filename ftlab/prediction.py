@@ -154,7 +154,8 @@ def predicted(
 ) -> Iterator[tuple[Mapping[str, Any], Any]]:
     """Record and prediction of each input; of one that could not be read its error, and None."""
     good = [one for one in ready if not isinstance(one, UserError)]
-    answers = predictor.answers(good, batch_size) if good else None
+    how = predictor.task.answering(settings)
+    answers = predictor.answers(good, batch_size, how) if good else None
     records = enumerate(predictor.task.describe(answers, **settings) if good else [])
     for one in ready:
         if isinstance(one, UserError):

@@ -85,18 +85,20 @@ class Predictor(Preparation):
         """
         checked = self.task.at_predict(settings)
         ready = (self.prepared(raw) for raw in self.preprocessing.each(inputs))
-        chunks = (self.answers(chunk, batch_size) for chunk in batches(ready, batch_size))
+        how = self.task.answering(checked)
+        chunks = (self.answers(chunk, batch_size, how) for chunk in batches(ready, batch_size))
         return [one for answers in chunks for one in self.task.describe(answers, **checked)]
 
-    def answers(self, ready: Sequence[Prepared | Pieces], batch_size: int) -> Any:
-        """What the task says of several inputs that are `prepared`, in their own pixels, on the CPU."""
+    def answers(self, ready: Sequence[Prepared | Pieces], batch_size: int, how: Any = None) -> Any:
+        """What the task says of several inputs that are `prepared`, in their own pixels, on the CPU. how: of
+        Task.answering; None: as the task is set."""
         pieces = [one for one in ready if isinstance(one, Pieces)]
         if pieces:  # then all of them: whether inputs are cut is the preprocessing's to say
-            return [self._joined(one, batch_size) for one in pieces]
+            return [self._joined(one, batch_size, how) for one in pieces]
         whole = [one for one in ready if not isinstance(one, Pieces)]
-        return mapped(self.predictions(*self.stacked(whole)), Tensor.cpu)
+        return mapped(self.predictions(*self.stacked(whole), how), Tensor.cpu)
 
-    def _joined(self, one: Pieces, batch_size: int) -> Any:
+    def _joined(self, one: Pieces, batch_size: int, how: Any) -> Any:
         """The prediction of an input of that of its tiles."""
         transform = framed(self.transform, self.task.spec.target.plural)
         tiles = (self.preprocessing.cut(one.raw, window) for window in one.windows)
@@ -104,25 +106,26 @@ class Predictor(Preparation):
         found, frames = [], []
         for chunk in batches(ready, batch_size):
             fields, frame = self.stacked(chunk)
-            said = mapped(self._said(fields, frame), Tensor.cpu)
+            said = mapped(self._said(fields, frame, how), Tensor.cpu)
             found += [of_one(said, place) for place in range(len(chunk))]
             frames += [own for _, own in chunk if own is not None]
         return self.task.joined(found, Frame.stacked(frames), one.windows, one.size)
 
     @torch.inference_mode()
-    def predictions(self, fields: Fields, frame: Where | None = None) -> Any:
+    def predictions(self, fields: Fields, frame: Where | None = None, how: Any = None) -> Any:
         """Of preprocessed inputs, `stacked`, to what Task.predictions says of them, in the raw inputs' own pixels."""
-        found = self._said(fields, frame)
+        found = self._said(fields, frame, how)
         device = next(self.model.parameters()).device
         return found if frame is None else self.task.in_raw(found, frame.each(lambda part: part.to(device)))
 
     @torch.inference_mode()
-    def _said(self, fields: Fields, frame: Where | None) -> Any:
+    def _said(self, fields: Fields, frame: Where | None, how: Any) -> Any:
         """The same in pixels of the network's inputs."""
         device = next(self.model.parameters()).device
         nothing = torch.zeros(len(next(iter(fields.values()))), dtype=torch.long)
         batch = on_device(Batch(targets=None, index=nothing, inputs=fields, frame=frame), device)
-        return self.task.predictions(self.model(batch))
+        asked = self.task.answering({}) if how is None else how
+        return self.task.predictions(self.model.answers(batch, asked))
 
     def to_timm(self) -> torch.nn.Module:
         """The same network as a plain timm model with a classifier; it knows its classes and how to prepare images.
@@ -176,7 +179,7 @@ def load(
     head = make(
         description.head,
         num_outputs=description.num_outputs,
-        **given(backbone, description.head, preprocessing, trusted_modules),
+        **given(backbone, description.head, preprocessing, task.spec.target, trusted_modules),
     )
     model = Model(backbone, head)
     restore(model, weights, folder)

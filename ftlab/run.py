@@ -46,7 +46,6 @@ from ftlab.yaml_text import dumped
 
 Config = Mapping[str, Any]
 OWN = "ftlab.data.sources.own.Own"
-OFF = "ftlab.cache.settings.off"
 Report = dict[str, Any]
 
 
@@ -89,6 +88,7 @@ def run_in(
     parts = going_on(folder, settings, assemble(settings, data, backbone, hold=of_run(folder, settings, is_main)))
     parts = replace(parts, cache=replace(parts.cache, shared=in_multirun()))
     settings, automatic = settled(parts, settings, folder, console)
+    parts = replace(parts, optimizer=parts.optimizer.at(settings["optimizer"]["lr"]))
     again = refits.parts_of(parts, settings, untouched) if settings.get("refit") else None
     if is_main:
         write_config(folder, settings, again or parts)
@@ -133,7 +133,7 @@ def plan(config: Config, data: Splits | None = None, backbone: Backbone | None =
     from ftlab.training.trainer import check_devices
 
     settings = as_read(with_own(plainly(config, resolve=True), data))
-    tries = settings["cache"]["_target_"] != OFF
+    tries = settings["cache"]["_target_"] != "ftlab.cache.settings.off"
     folder, describe_only = Path(settings["resume"] or "."), backbone is None and not tries
     hold = looking(folder, settings)
     parts = going_on(folder, settings, assemble(settings, data, backbone, describe_only, hold))

@@ -35,6 +35,7 @@ QUICK_EPOCHS = ("trainer.max_epochs=3",)  # also of a plan whose file is trained
 QUICK_SCENES = ("data.scenes=[12,4,4]",)
 DENSE = {"task=detection", "task=segmentation"}
 QUICK_QUESTIONS = ("data.questions=40",)
+QUICK_WRITING = ("head.width=16", "head.depth=1", "head.vocabulary=300", "task.generation.max_tokens=8")
 QUICK_MULTIRUN = ("trainer.max_epochs=2",)
 QUICK_COMPARISON = ("compare.seeds=2", "compare.strategies=[closed_form,head_only]", "trainer.max_epochs=2")
 QUICK_DIGITS = ("data.split=[0.9,0.05,0.05]",)  # fewer images to evaluate
@@ -75,6 +76,10 @@ def quick(words: list[str]) -> list[str]:
         return words
     if DENSE & set(words):
         return [*words, *QUICK_SCENES, *QUICK_EPOCHS]
+    if "task=captioning" in words:
+        return [*words, *QUICK_SCENES, *QUICK_WRITING, *QUICK_EPOCHS]
+    if "task=translation" in words:
+        return [*words, *(() if "data" in keys else ("data.pairs=60",)), *QUICK_WRITING, *QUICK_EPOCHS]
     if "task=question_answering" in words:
         return [*words, *(() if "data" in keys else QUICK_QUESTIONS), *QUICK_EPOCHS]
     epochs = QUICK_MULTIRUN if "-m" in words else QUICK_EPOCHS
@@ -115,6 +120,12 @@ def write_questions(folder: Path) -> None:
     (folder / "context.txt").write_text("Parameters\n\naxis : int\n    Where to add.")
 
 
+def write_pairs(folder: Path) -> None:
+    places = (("Rome", "Roma"), ("London", "Londres"))
+    lines = [f"House {n} is in {places[n % 2][0]},La casa {n} está en {places[n % 2][1]}" for n in range(40)]
+    (folder / "pairs.csv").write_text("\n".join(["source,target", *lines]), encoding="utf8")
+
+
 def prepare(folder: Path) -> None:
     """The user's files that the README speaks of."""
     images, labels = pixels()
@@ -143,6 +154,7 @@ def prepare(folder: Path) -> None:
         letter.parent.mkdir(parents=True, exist_ok=True)
         letter.write_text(f"to my {('friend', 'bank')[number % 2]}, for the {number}th time")
     write_questions(folder)
+    write_pairs(folder)
     for root in ("fashion", "downloaded/FashionMNIST/raw"):
         for part in ("train", "t10k"):
             write_idx(folder / root / f"{part}-images-idx3-ubyte", images)

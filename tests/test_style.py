@@ -74,6 +74,10 @@ def test_timm_stays_in_backbones() -> None:
     assert outside("timm", "backbones/") == set()
 
 
+def test_peft_stays_in_adapters() -> None:
+    assert outside("peft", "adapters/") == set()
+
+
 @pytest.mark.parametrize("package", ["torch", "lightning", "torchvision", "timm"])
 def test_what_decides_is_pure_python(package: str) -> None:
     decides = ("strategies/", "schedules/", "rates/")
@@ -92,7 +96,7 @@ FLOORS = (
     "backbones data",
     "heads sized survey",
     "matching model tasks",
-    "bundle evaluation freezing gradients optimizers watchers",
+    "adapters bundle evaluation freezing gradients optimizers watchers",
     "earlier",
     "cache predictor",
     "reports writers",
@@ -101,7 +105,7 @@ FLOORS = (
     "training",
     "choosing continuing finishing refit",
     "cli jobs planning",
-    "__main__ explaining export_command run serving",
+    "__main__ explaining export_command rate_command run serving",
     "joining",
 )
 
@@ -134,8 +138,9 @@ def test_no_imports_run_in_a_circle() -> None:
 
 # The modes, and what puts a run together; everything behind takes plain typed values.
 AT_THE_DOOR = ("run", "cli", "composition", "config", "resume", "assembly", "survey", "planning", "run_settings",
-               "cache_command", "comparing", "continuing", "earlier", "export_command", "refit", "sized",
-               "explaining/command", "serving/command", "starting", "choosing/command", "choosing/sweeper")  # fmt: skip
+               "cache_command", "comparing", "continuing", "earlier", "export_command", "rate_command", "refit",
+               "sized", "explaining/command", "serving/command", "starting", "choosing/command",
+               "choosing/sweeper")  # fmt: skip
 
 
 def test_the_config_stops_at_the_door() -> None:

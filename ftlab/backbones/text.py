@@ -4,7 +4,7 @@ Shapes: b batch, t tokens, c channels.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from importlib.util import find_spec
@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from ftlab.backbones import hub
 from ftlab.backbones import weights as weights_of
-from ftlab.backbones.base import Backbone, Features
+from ftlab.backbones.base import Backbone, Features, followed, held_by
 from ftlab.backbones.blocks import Blocks, with_below
 from ftlab.backbones.checkpointing import enable_blocks
 from ftlab.backbones.packaged import PACKAGED, PACKAGES, found, place
+from ftlab.backbones.text_decoder import TextDecoder, of_library
 from ftlab.backbones.text_layers import LAYERS, TextLayers, files_of, text_layers
 from ftlab.backbones.text_structure import Unpadded, behind, fixed, longest_list, stages_of
 from ftlab.backbones.text_windows import by_window
@@ -67,6 +68,7 @@ class TextBackbone(Backbone):
             changed(settings, drop_rate)
             self.source = source if pretrained and not weights and not meta else None
             self.model = built(settings, self.source, meta)
+            self.settings = settings if settings.is_encoder_decoder else None  # of the whole, of which this is a part
             self.preprocessing = prepared(source, tokenizer, settings)  # None: a bundle has its own
         self.path = longest_list(self.model, name)
         fixed(self.model)
@@ -93,6 +95,10 @@ class TextBackbone(Backbone):
         if not pretrained:
             return weights_of.Loaded("random")
         return weights_of.Loaded(f"package {PACKAGES[self.name].name}" if self.name in PACKAGES else str(source))
+
+    def follow(self, layers: Collection[str]) -> None:
+        super().follow(layers)
+        self.after = frozenset(followed(self.after, {path: held_by(self.model, path) for path in layers}))
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         """The fields "tokens" (b, t), "mask" (b, t) and "segments" (b, t)."""
@@ -133,6 +139,16 @@ class TextBackbone(Backbone):
     def own_layers(self, kind: str, tied: bool | None = None, **changes: Any) -> TextLayers:
         """changes: of the library's description of the network."""
         return text_layers(kind, self.model, self.source, changes, self.name, tied)
+
+    @property
+    def has_decoder(self) -> bool:
+        return self.settings is not None
+
+    def decoder(self, described: Mapping[str, Any] | None = None) -> TextDecoder:
+        """That of the network whose encoder this is. described: of a bundle. Raises: UserError where there is none."""
+        if self.settings is None and not described:
+            return super().decoder()
+        return of_library(self.model, self.source, described or self.settings, self.name)
 
     def library_files(
         self, network: Any, classes: Sequence[str], stored: Mapping[str, Any]

@@ -17,17 +17,37 @@ from ftlab.errors import UserError
 class Head(nn.Module, ABC):
     """Built as HeadClass(num_features, num_outputs, default_pool, **settings); one whose config has `strides`, and so
     asks for maps of several stages, as HeadClass(levels, num_outputs, **settings) with what Backbone.hand_out gave; one
-    that is `inside` of its network, as HeadClass(backbone, num_outputs, **settings); one whose config has `own`, as
-    HeadClass(layers, gap, num_outputs, **settings) with Backbone.own_layers and InputPreprocessing.gap."""
+    that is `inside` of its network, as HeadClass(backbone, num_outputs, **settings); one that `writes`, as
+    HeadClass(backbone, preprocessing, corpus, num_outputs, **settings) with the texts of train; any other whose config
+    has `own`, as HeadClass(layers, gap, num_outputs, **settings) with Backbone.own_layers and InputPreprocessing.gap.
+    """
 
     gives: ClassVar[str] = "numbers"  # what its outputs are, for a task that reads the same: numbers | boxes | maps
 
     inside: ClassVar[bool] = False  # whether its layers lie in the network, which gives the outputs; see Backbone.last
 
+    writes: ClassVar[bool] = False  # whether what it gives is texts of any length, which `answers` makes
+
     @abstractmethod
     def forward(self, features: Features, batch: Batch) -> Any:
         """Raw outputs, (b, k) or any tuples, lists and mappings of tensors; the batch is there for heads that need the
         targets (teacher forcing), which are None in a prediction."""
+
+    def answers(self, features: Features, batch: Batch, how: Any) -> Any:
+        """Raw outputs for whoever wants predictions, which may cost more than `forward`: here is what is generated.
+
+        how: of Task.answering.
+        """
+        return self(features, batch)
+
+    def remarks(self, parts: Mapping[str, Any]) -> tuple[str, ...]:
+        """What a person should know of the targets of each split, before any step."""
+        return ()
+
+    def rebuilds(self) -> dict[str, Any]:
+        """Keywords of the constructor by which a bundle builds the same head without the training data; what of them is
+        called `files` is kept as files."""
+        return {}
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -91,6 +91,7 @@ class Target(ABC):
     where: ClassVar[type[Where]] = Frame  # of what class the `frame` is by which it follows
     classes: tuple[str, ...] = ()  # by name, where there are any
     counts: tuple[int, ...] = ()  # training samples of each class
+    corpus: tuple[str, ...] = ()  # all texts of train, of a kind that is texts to write
 
     # --- the targets of a split
 

@@ -56,6 +56,7 @@ class Task(nn.Module, ABC):
     least_weight: float = 0.0
     # Whether metrics, diagnosis and `worst` are given both sides in the raw inputs' pixels, and all targets
     # of a sample, also what lies beyond what the network sees. Else in the network's, with what is left there.
+    each_epoch: bool = False  # whether the figures of each epoch are of Head.answers, and not of what training sees
     joins: ClassVar[bool] = False  # whether figures of inputs in tiles are of what is `joined`; else tile by tile
     raw_figures: ClassVar[bool] = False
     formats: Sequence[str] = ()  # of ftlab.exports: what its predictions can be written as beside lines and tables
@@ -218,6 +219,10 @@ class Task(nn.Module, ABC):
             if wrong := mismatch(name, value, [self.predict_settings[name]]):
                 raise UserError(f"{name}={value}: {wrong}")
         return {**self.predict_settings, **given}
+
+    def answering(self, settings: Mapping[str, Any]) -> Any:
+        """How a head that generates its answers is to do that: by `settings` of `at_predict`, {} for the task's own."""
+        return None
 
     def calibrated(self, predictions: Any) -> Any:
         """Predictions as they are said: brought nearer to what val has shown of them, where the task does that."""

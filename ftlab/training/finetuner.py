@@ -16,7 +16,7 @@ from ftlab.batch import Batch
 from ftlab.cache.supply import Supply
 from ftlab.data.module import DataModule, Loader
 from ftlab.data.sampling import key, seed_all
-from ftlab.evaluation import Evaluation, Sums, mean
+from ftlab.evaluation import Evaluation, Sums, mean, of_an_epoch
 from ftlab.model import Model
 from ftlab.optimizers import OptimizerSettings
 from ftlab.strategies.base import Phase, current, is_over
@@ -247,7 +247,7 @@ class FineTuner(LightningModule):
         self.evaluation.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.evaluation.update(self.model(self.supply.at_border(batch)), batch)
+        self.evaluation.update(of_an_epoch(self.model, self.task, self.supply.at_border(batch)), batch)
 
     def on_validation_epoch_end(self) -> None:
         self.figures, caught = self.evaluation.figures(self._over_ranks(self.evaluation.loss.both))

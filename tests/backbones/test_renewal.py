@@ -34,9 +34,7 @@ def test_what_lies_before_the_stage_is_pretrained_and_all_behind_it_is_random() 
 def test_the_source_says_so_and_an_unknown_stage_is_refused(command: Command) -> None:
     said = str(TimmBackbone(image_size=48, reinit="backbone/blocks.6").loaded)
     assert "random from backbone/blocks.6 on" in said
-    with pytest.raises(
-        UserError, match=r"reinit=block.3: the network has no such stage; did you mean 'blocks.3'"
-    ):
+    with pytest.raises(UserError, match=r"reinit=block.3: the network has no such stage; did you mean 'blocks.3'"):
         TimmBackbone(image_size=48, reinit="block.3")
     ended = command("plan", "experiment=transferability", "backbone.reinit=blocks.4", "cache=off")
     assert ended.code == 0, ended.err

@@ -12,6 +12,7 @@ OPTIONS = [*CONF.glob("head/*.yaml"), *CONF.glob("backbone/*.yaml")]
 NOT_SETTINGS = {"self", "num_features", "num_outputs", "default_pool", "backbone", "meta"}
 TOLD = {  # to a backbone, by the data
     *("numbers", "categories", "tokens", "channels", "max_length", "length", "levels", "layers", "gap"),
+    *("preprocessing", "corpus"),
 }
 
 

@@ -30,7 +30,12 @@ def texts(count: int, seed: int) -> Samples:
 
 
 def parts_of(*words: str, train: int = 40, drop: float = 0.0) -> tuple[Parts, RunSettings, Callable[..., DataModule]]:
-    own = ("task=masked_language", "data=digits", "strategy=full", *(word for word in BASE if "label_smoothing" not in word))
+    own = (
+        "task=masked_language",
+        "data=digits",
+        "strategy=full",
+        *(word for word in BASE if "label_smoothing" not in word),
+    )
     settings: dict[str, Any] = plainly(compose([*own, *words]), resolve=True)
     torch.manual_seed(0)
     network = {"model_type": "bert", **BERT}

@@ -3,8 +3,9 @@
 Shapes: n scenes, s pixels of a side, m digits of a scene.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +19,18 @@ from ftlab.inputs.images.files import ArrayImages
 from ftlab.targets.boxes import BLANK, Boxes
 from ftlab.targets.masks import ArrayMasks, Masks
 from ftlab.targets.ragged import Parts, Ragged
+from ftlab.targets.texts import Texts, Written
 
 SHARES = (0.7, 0.15, 0.15)  # of the digits that scenes of train, val and test are made of
 TRIES = 50  # places that are tried for a digit, before the scene goes without it
 INK = 0.4  # of a digit's pixel, from which it belongs to the digit
 GROUND = "background"  # the class of pixels that are of no digit
 Box = tuple[int, int, int, int]  # left, top, right, bottom
+PLACES = (
+    ("at the top left", "at the top", "at the top right"),
+    ("on the left", "in the middle", "on the right"),
+    ("at the bottom left", "at the bottom", "at the bottom right"),
+)
 CONTRAST = 70  # of the grey of a digit's colour and of the ground beneath, in 255
 
 
@@ -36,7 +43,7 @@ class Scene:
 
 
 class DigitScenes(Source):
-    """Boxes, or masks for a task that takes these; drawn by the seed.
+    """Boxes, or for a task that takes these masks, or sentences that say which digit is where; drawn by the seed.
 
     Each of the 1,797 digits is in scenes of one split only; grounds are textured at random.
     """
@@ -65,16 +72,19 @@ class DigitScenes(Source):
     def survey(self, seed: int) -> Splits:
         pixels, labels = images()
         parts, _ = split_indices(len(labels), torch.from_numpy(labels), SHARES, seed)
-        masked, made = self.target_kind == Masks.kind, []
+        made: list[Samples | None] = []
+        mark = MARKS.get(self.target_kind, boxes_of)
         for number, (split, places, count) in enumerate(zip(("train", "val", "test"), parts, self.scenes, strict=True)):
             draw = np.random.default_rng([seed, number])
             drawn = [self.scene(draw, pixels[places], labels[places]) for _ in range(count)]
-            made.append(samples(split, drawn, masked) if drawn else None)
+            names = [f"{split}/{place}" for place in range(count)]
+            inputs = ArrayImages(np.stack([scene.pixels for scene in drawn])) if drawn else None
+            made.append(None if inputs is None else Samples(inputs, mark(drawn), names))
         train, val, test = made
         assert train is not None  # there is one scene or more
         said = "data=digit_scenes is composed for a try: digits that were put on textured grounds, no photographs"
-        target = Masks((GROUND, *DIGITS.classes)) if masked else Boxes(DIGITS.classes)
-        return Splits(train, val, test, target, (said,))
+        kinds = {Masks.kind: Masks((GROUND, *DIGITS.classes)), Texts.kind: Texts()}
+        return Splits(train, val, test, kinds.get(self.target_kind, Boxes(DIGITS.classes)), (said,))
 
     def scene(self, draw: np.random.Generator, pixels: np.ndarray, labels: np.ndarray) -> Scene:
         ground = texture(draw, self.side)
@@ -113,16 +123,35 @@ class DigitScenes(Source):
         return None
 
 
-def samples(split: str, drawn: Sequence[Scene], masked: bool) -> Samples:
-    inputs = ArrayImages(np.stack([scene.pixels for scene in drawn]))
-    names = [f"{split}/{place}" for place in range(len(drawn))]
-    if masked:
-        return Samples(inputs, ArrayMasks(torch.from_numpy(np.stack([scene.mask for scene in drawn]))), names)
+def masks_of(drawn: Sequence[Scene]) -> ArrayMasks:
+    return ArrayMasks(torch.from_numpy(np.stack([scene.mask for scene in drawn])))
+
+
+def boxes_of(drawn: Sequence[Scene]) -> Ragged:
     each: list[Parts] = []
     for scene in drawn:
         boxes, labels = torch.from_numpy(scene.boxes), torch.from_numpy(scene.labels)
         each.append({"boxes": boxes, "labels": labels, "crowd": torch.zeros(len(labels), dtype=torch.bool)})
-    return Samples(inputs, Ragged.of(each, BLANK), names)
+    return Ragged.of(each, BLANK)
+
+
+def sentences_of(drawn: Sequence[Scene]) -> Written:
+    return Written([(sentence(scene),) for scene in drawn])
+
+
+def sentence(scene: Scene) -> str:
+    """Which digits there are from left to right, and in which ninth of the scene the middle of each lies."""
+    if not len(scene.labels):
+        return "nothing"
+    middles = (scene.boxes[:, :2] + scene.boxes[:, 2:]) / 2
+    said = []
+    for place in middles[:, 0].argsort(kind="stable").tolist():
+        across, down = (min(2, int(3 * middles[place, axis] / len(scene.mask))) for axis in (0, 1))
+        said.append(f"a {DIGITS.classes[scene.labels[place]]} {PLACES[down][across]}")
+    return ", ".join(said[:-1]) + (" and " if said[:-1] else "") + said[-1]
+
+
+MARKS: dict[str, Callable[[Sequence[Scene]], Any]] = {Masks.kind: masks_of, Texts.kind: sentences_of}
 
 
 def texture(draw: np.random.Generator, side: int) -> np.ndarray:
