@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from ftlab import bundle as bundles
+from ftlab.adapters.adapting import NOT_ADAPTED, Adapted, adapt
 from ftlab.backbones.base import Backbone
-from ftlab.batch import Batch
 from ftlab.cache.settings import CacheSettings
 from ftlab.config import instantiate, named, options
 from ftlab.data.base import DataSpec, Splits
@@ -18,21 +18,23 @@ from ftlab.data.checks.seen import unseen
 from ftlab.data.checks.targets import small, undecided
 from ftlab.data.membership.holding import Hold
 from ftlab.data.membership.record import Membership
-from ftlab.data.module import collate, describe
-from ftlab.data.sampling import Item, KeyedDataset
+from ftlab.data.module import describe
 from ftlab.errors import UserError
-from ftlab.gradients import CannotTellError, unused
+from ftlab.gradients import check_gradients
 from ftlab.heads.base import Head
 from ftlab.inputs import kinds
 from ftlab.inputs.augment import Augment
 from ftlab.inputs.base import InputPreprocessing
 from ftlab.matching import check_augment, check_head, check_kind
 from ftlab.model import Model, given
-from ftlab.optimizers import OptimizerSettings
+from ftlab.optimizers import OptimizerSettings, anchored
+from ftlab.resume import AUTO
 from ftlab.schedules.base import Schedule
 from ftlab.sized import Choice, by_network, by_size, settled
+from ftlab.strategies.averages import Average
 from ftlab.strategies.base import Phase, Strategy, with_early_stopping
 from ftlab.strategies.checks import check as check_phases
+from ftlab.strategies.checks import without_idle
 from ftlab.survey import FRESH, in_tiles, option_of, split_seed, surveyed, target_kind_of
 from ftlab.tasks.base import Task
 from ftlab.tasks.monitor import unjudged_by
@@ -55,6 +57,8 @@ class Parts:
     cache: CacheSettings
     choices: tuple[Choice, ...] = ()  # what was `auto`, by the size of the data
     decided: tuple[Choice, ...] = ()  # what of the strategy was `auto` and a person might have expected otherwise
+    adapted: Adapted = NOT_ADAPTED  # which parameters of the stages that train do not, and what was put beside them
+    weight_average: Average | None = None  # in place of what the phases say
     membership: Membership | None = None  # which sample is in which split, where `hold` asks for it
     follows: Sequence[float | None] | None = None  # the `losses` of a fit whose phases and rates this one repeats
 
@@ -112,10 +116,16 @@ def put_together(
     remarks = (*preprocessing.remarks(splits.inputs()), *head.remarks(splits.targets()), *unseen(splits, preprocessing))
     unjudged = unjudged_by(config["monitor"], config.get("refit", False), task, is_judged)
     phases = list(phases or _phases(config, model, task, is_judged))
-    unchecked = _check_gradients(phases, model, splits, preprocessing)
+    _check_blend(config, phases, is_judged)
+    adapted = adapt(model, make(config["adapters"]), config["parameters"], phases)
+    phases = without_idle(phases, model.idle, adapted.keys)
+    unchecked = check_gradients(phases, model, adapted.names, splits, preprocessing)
     return Parts(
         splits=splits,
-        spec=replace(task.spec, warnings=(*spec.warnings, *remarks, *_at_random(model, phases), *unjudged, *unchecked)),
+        spec=replace(
+            task.spec,
+            warnings=(*spec.warnings, *remarks, *_at_random(model, phases, adapted.keys), *unjudged, *unchecked),
+        ),
         preprocessing=preprocessing,
         augment=augment,
         model=model,
@@ -123,10 +133,12 @@ def put_together(
         phases=phases,
         rates=make(config["rates"]).of(model.addresses),
         schedule=_schedule(config, is_judged),
-        optimizer=make(config["optimizer"]),
+        optimizer=anchored(_optimizer(config), make(config["anchor"]), model, adapted.names),
         cache=make(config["cache"]),
         choices=choices,
         decided=_left_out(config["strategy"], model, task),
+        adapted=adapted,
+        weight_average=make(config["weight_average"]),
     )
 
 
@@ -222,10 +234,12 @@ def _left_out(settings: Mapping[str, Any], model: Model, task: Task) -> tuple[Ch
     return (Choice("strategy.head_init", "random", f"not in closed form: {why}"),) if is_told else ()
 
 
-def _at_random(model: Model, phases: Sequence[Phase]) -> tuple[str, ...]:
+def _at_random(model: Model, phases: Sequence[Phase], few: str) -> tuple[str, ...]:
     """The warning about stages that stay as chance made them while others are trained upon them by gradient descent."""
     if model.backbone.loaded.source != "random":
         return ()
+    if few:
+        return (f"the backbone has random weights, and under {few} most of them stay so; leave that out",)
     own = {address for address in model.addresses if address.startswith("backbone/")}
     gradient = [phase for phase in phases if phase.fit == "gradient"] or phases[-1:]
     frozen = {phase.name: len(own - set(phase.trainable)) for phase in gradient}
@@ -236,39 +250,17 @@ def _at_random(model: Model, phases: Sequence[Phase]) -> tuple[str, ...]:
     return (f"the backbone has random weights, and phase {worst} freezes {stages}; strategy=full trains them all",)
 
 
-def _check_gradients(
-    phases: Sequence[Phase], model: Model, splits: Splits, preprocessing: InputPreprocessing
-) -> tuple[str, ...]:
-    """The warning where it cannot be told which stages the outputs use; phases in closed form need no gradient.
-
-    Raises: UserError for a phase that trains a stage which no output uses: it would not, without a word.
-    """
-    if not any(phase.descending for phase in phases):
-        return ()
-    try:
-        idle = unused(model, _probe(splits, preprocessing))
-    except CannotTellError as error:
-        return (f"it is not known whether the outputs use every stage that trains: {error}",)
-    for phase in phases:
-        if of_no_use := [stage for stage in model.addresses if stage in phase.descending and stage in idle]:
-            raise UserError(
-                f"strategy, phase '{phase.name}': trains {', '.join(of_no_use)}, but no output of the network uses "
-                "it, so it would never get a gradient; freeze it (strategy=phases, rate: frozen), or take it out of "
-                "the network"
-            )
-    return ()
-
-
-def _probe(splits: Splits, preprocessing: InputPreprocessing) -> Batch:
-    """A batch of one: an image in which there is nothing, since a file may yet be broken, else the first training
-    sample; also where its target follows, which lies nowhere in what is blank."""
-    if preprocessing.pixels and not splits.target.follows:
-        item: Item = preprocessing.blank(), splits.train.targets[0], 0, None
-    else:
-        item = KeyedDataset(splits.train, preprocessing.transform(), seed=0, target=splits.target)[None, 0]
-    batch = collate([item], preprocessing, splits.target)
-    assert isinstance(batch, Batch)
-    return batch
+def _check_blend(config: Mapping[str, Any], phases: Sequence[Phase], has_validation: bool) -> None:
+    """Raises: UserError where there is no start worth going back to, or no split that says how far."""
+    if config["blend"] == "none":
+        return
+    if phases[0].fit != "convex" or len(phases) == 1:
+        raise UserError(
+            f"blend={config['blend']}: goes back to a head that was fitted in closed form, and the first phase "
+            f"({phases[0].name}) fits none, or is all; use strategy.head_init=closed_form"
+        )
+    if not has_validation or config.get("refit"):
+        raise UserError(f"blend={config['blend']}: val says how far, so it needs a val split, and no refit=true")
 
 
 def _check_convex(phase: Phase, model: Model, task: Task) -> None:
@@ -288,6 +280,15 @@ def _no_convex_fit(model: Model, task: Task) -> str | None:
     if model.head.last_layer is None:
         return task.refuses_convex() or f"outputs of {task.name} come of more than one linear layer"
     return task.refuses_convex() if model.head.follows_gradients else task.refuses_estimator()
+
+
+def _optimizer(config: Mapping[str, Any]) -> OptimizerSettings:
+    """As long as optimizer.lr is auto its rate is 1, and those of all stages are shares of what will be found."""
+    node = config["optimizer"]
+    is_sought = node.get("lr") == AUTO
+    told = {**node, "lr": 1.0} if is_sought else node
+    found: OptimizerSettings = instantiate(told, trusted_modules=config["trusted_modules"])
+    return replace(found, is_sought=True) if is_sought else found
 
 
 def _schedule(config: Mapping[str, Any], has_validation: bool) -> Schedule:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ftlab.inputs.kinds import restored
 from ftlab.kinds import found, name_of
 from ftlab.model import Model
 from ftlab.targets.base import Target
+from ftlab.tasks.base import Task
 
 SCHEMA_VERSION = 1
 BEFORE = {"multilabel": "labels", "regression": "numbers"}  # kinds of targets of bundles that name none, by their task
@@ -272,6 +274,12 @@ def targets_of(spec: DataSpec) -> dict[str, Any]:
     """What `spec_of` reads: what an output stands for, the scale on which numbers were learned, and how many samples
     were trained on."""
     return {"kind": name_of(type(spec.target)), "train_samples": spec.sizes["train"], **spec.target.stored()}
+
+
+def settled_of(task: Task) -> dict[str, Any]:
+    """What data have decided of the settings that its class takes."""
+    taken = signature(type(task)).parameters
+    return {name: value for name, value in task.settled().items() if name in taken}
 
 
 def device_of(accelerator: str) -> torch.device:

@@ -15,7 +15,7 @@ from ftlab.completion import FLAGS, completed
 from ftlab.errors import UserError, choices
 from ftlab.exits import guard
 from ftlab.jobs import JOBS
-from ftlab.modes import MODES, OF_TRAIN, listing, usage
+from ftlab.modes import MODES, OF_TRAIN, listing, usage, version
 from ftlab.streams import make_printable
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(usage())
         return 0
     if words[:1] == ["--version"]:
-        print(f"ftlab {_version()}")
+        print(f"ftlab {version()}")
         return 0
     if words[:1] and words[0] in FLAGS:
         return guard(lambda: completed(words[1:], partial(_hydra, name="ftlab")))
@@ -61,15 +61,6 @@ def train() -> int:
     """The script ftlab-train, which Hydra completes by itself."""
     make_printable()
     return guard(lambda: _mode("train", sys.argv[1:]))
-
-
-def _version() -> str:
-    from importlib import metadata  # 50 ms that nothing else needs
-
-    try:
-        return metadata.version("ftlab")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 def _mode(mode: str, words: list[str]) -> int:

@@ -32,11 +32,13 @@ def leave(
     The page is of the first of the `fits`, the bundle holds the last.
     """
     from ftlab import bundle as bundles
+    from ftlab.adapters.low_rank import merge
     from ftlab.reports.card import card
     from ftlab.reports.page import write_page
 
     first, last = fits[0], fits[-1]
     description = last.description(report, **own)
+    merge(last.parts.model)  # what was judged computes the same, up to rounding
     told = partial(card, report, description.preprocessing.get("kind", ""))
     bundles.save(folder / "bundle", last.parts.model, description, last.parts.membership, told)
     write_page(report, first.blocks(report, evaluations), first.parts.task.scales, folder / "report.html")

@@ -74,11 +74,11 @@ class Freezing:
 
 
 def freeze(model: Model, trainable: Collection[str], batchnorm: BatchNorm, fit: Fit = "gradient") -> Freezing:
-    """Make exactly the stages `trainable` (addresses) train and everything else frozen.
+    """Make exactly the stages `trainable` (addresses) train and everything else frozen, also what of them is `fixed`.
 
     Under a convex fit the modules that train rest too: its features are those of evaluation.
     """
-    names = {name for stage in model.stages if stage.name in trainable for name in stage.parameters}
+    names = {name for stage, own in model.free.items() if stage in trainable for name in own}
     model.train()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in names)

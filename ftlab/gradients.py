@@ -4,7 +4,7 @@ A walk along autograd's graph, from the outputs back to the parameters: nothing 
 network on the meta device too, and no gradient is touched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,14 @@ from torch.utils._pytree import tree_leaves
 
 from ftlab.backbones.modes import in_evaluation
 from ftlab.batch import Batch
-from ftlab.model import Model
+from ftlab.data.base import Splits
+from ftlab.data.module import collate
+from ftlab.data.sampling import Item, KeyedDataset
+from ftlab.errors import UserError
+from ftlab.inputs.base import InputPreprocessing
+from ftlab.model import Model, place_of
+from ftlab.patterns import shorten
+from ftlab.strategies.base import Phase
 
 
 class CannotTellError(Exception):
@@ -24,7 +31,17 @@ class CannotTellError(Exception):
 
 
 def unused(model: Model, batch: Batch) -> frozenset[str]:
-    """Addresses of the stages that no output of `batch` uses; the model stays as it was, no random number is drawn.
+    """Addresses of the stages that no output of `batch` uses. Raises: CannotTellError as `unreached`."""
+    return idle_stages(model, unreached(model, batch))
+
+
+def idle_stages(model: Model, names: Collection[str]) -> frozenset[str]:
+    """The stages of which all parameters are among `names`."""
+    return frozenset(s.name for s in model.stages if s.parameters and set(s.parameters).issubset(names))
+
+
+def unreached(model: Model, batch: Batch) -> frozenset[str]:
+    """Names of the parameters that no output of `batch` hangs on; the model stays as it was, no random number is drawn.
 
     Raises: CannotTellError where the network does not run in evaluation as it is, or computes unseen by autograd.
     """
@@ -35,9 +52,8 @@ def unused(model: Model, batch: Batch) -> frozenset[str]:
         except Exception as error:  # of the network's own code
             raise CannotTellError((str(error).splitlines() or [type(error).__name__])[0][:160]) from error
         reached, hidden = behind(outputs)
-    used = {name for name, parameter in parameters.items() if id(parameter) in reached}
-    found = frozenset(s.name for s in model.stages if s.parameters and used.isdisjoint(s.parameters))
-    if found and (hidden or not reached):
+    found = frozenset(name for name, parameter in parameters.items() if id(parameter) not in reached)
+    if idle_stages(model, found) and (hidden or not reached):
         raise CannotTellError(f"{hidden or 'the output'} is of a kind that autograd's graph does not show")
     return found
 
@@ -89,3 +105,50 @@ def behind(outputs: Any) -> tuple[set[int], str | None]:
                 seen.add(following)
                 stack.append(following)
     return found, hidden
+
+
+def check_gradients(
+    phases: Sequence[Phase],
+    model: Model,
+    added: Collection[str],
+    splits: Splits,
+    preprocessing: InputPreprocessing,
+) -> tuple[str, ...]:
+    """The warning where it cannot be told which stages the outputs use; phases in closed form need no gradient.
+
+    added: names of the parameters of adapters.
+    Raises: UserError for a phase that trains a stage which no output uses: it would not, without a word; and for
+    adapters likewise.
+    """
+    if not any(phase.descending for phase in phases):
+        return ()
+    try:
+        names = unreached(model, _probe(splits, preprocessing))
+    except CannotTellError as error:
+        return (f"it is not known whether the outputs use every stage that trains: {error}",)
+    if left := dict.fromkeys(place_of(name.partition(".lora_")[0]) for name in sorted(names & set(added))):
+        raise UserError(
+            f"adapters: {model.backbone.name} reads the weights of {shorten(left)} and never calls it, so nothing "
+            "would change; name other layers by adapters.layers=[PATTERN,...]"
+        )
+    idle = idle_stages(model, names)
+    for phase in phases:
+        if of_no_use := [stage for stage in model.addresses if stage in phase.descending and stage in idle]:
+            raise UserError(
+                f"strategy, phase '{phase.name}': trains {', '.join(of_no_use)}, but no output of the network uses "
+                "it, so it would never get a gradient; freeze it (strategy=phases, rate: frozen), or take it out of "
+                "the network"
+            )
+    return ()
+
+
+def _probe(splits: Splits, preprocessing: InputPreprocessing) -> Batch:
+    """A batch of one: an image in which there is nothing, since a file may yet be broken, else the first training
+    sample; also where its target follows, which lies nowhere in what is blank."""
+    if preprocessing.pixels and not splits.target.follows:
+        item: Item = preprocessing.blank(), splits.train.targets[0], 0, None
+    else:
+        item = KeyedDataset(splits.train, preprocessing.transform(), seed=0, target=splits.target)[None, 0]
+    batch = collate([item], preprocessing, splits.target)
+    assert isinstance(batch, Batch)
+    return batch

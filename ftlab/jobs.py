@@ -11,7 +11,7 @@ from ftlab.imports import uncollected
 
 HOMES = {  # of modes that are no run
     "cache": "ftlab.cache_command", "compare": "ftlab.comparing", "export": "ftlab.export_command",
-    "serve": "ftlab.serving.command", "explain": "ftlab.explaining.command",
+    "lr-find": "ftlab.rate_command", "serve": "ftlab.serving.command", "explain": "ftlab.explaining.command",
 }  # fmt: skip
 
 
@@ -53,7 +53,15 @@ def _run(mode: str, config: Any, folder: Path) -> Any:
         report = run.train(config, folder)  # empty where another process writes it
         value = report["objective"]["value"] if report else None
         return nan if value is None else value  # no split to judge by, or one in which it is undefined: not a 0
-    return getattr(run, mode)(config)
+    return getattr(run, mode.replace("-", "_"))(config)
+
+
+def in_multirun() -> bool:
+    """Whether this run is one of several, here or in a process that a launcher has begun."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 # Plain functions of this module, which launchers of other processes can pickle by name.
@@ -101,4 +109,9 @@ def cache_job(config: Any) -> Any:
     return _job("cache", config)
 
 
-JOBS = {name.removesuffix("_job"): job for name, job in [*globals().items()] if name[1:].endswith("_job")}
+def lr_find_job(config: Any) -> Any:
+    return _job("lr-find", config)
+
+
+_OF_MODES = [(name, job) for name, job in globals().items() if name[1:].endswith("_job")]
+JOBS = {name.removesuffix("_job").replace("_", "-"): job for name, job in _OF_MODES}

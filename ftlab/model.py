@@ -65,6 +65,7 @@ class Model(nn.Module):
         self.backbone = backbone
         self.head = head
         self.rest: Callable[[Batch], Features] | None = None  # what goes on from the values at a freeze border
+        self.fixed: frozenset[str] = frozenset()  # parameters that never train, whichever stage does
 
     def features(self, batch: Batch) -> Features:
         """What the head gets, of inputs or of the values at the freeze border that `rest` goes on from."""
@@ -124,10 +125,27 @@ class Model(nn.Module):
     def addresses(self) -> tuple[str, ...]:
         return tuple(stage.name for stage in self.stages)
 
+    @property
+    def free(self) -> dict[str, tuple[str, ...]]:
+        """Of each stage the names of the parameters that train when it does."""
+        return {s.name: tuple(name for name in s.parameters if name not in self.fixed) for s in self.stages}
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """The stages of which no parameter trains, even when they do."""
+        return frozenset(stage.name for stage in self.stages if stage.parameters and not self.free[stage.name])
+
     def sizes(self) -> dict[str, int]:
         """Parameters of each stage."""
+        return self._counted({stage.name: stage.parameters for stage in self.stages})
+
+    def free_sizes(self) -> dict[str, int]:
+        """Those of them that train when it does."""
+        return self._counted(self.free)
+
+    def _counted(self, names: Mapping[str, Sequence[str]]) -> dict[str, int]:
         count = {name: p.numel() for name, p in self.named_parameters()}
-        return {stage.name: sum(count[name] for name in stage.parameters) for stage in self.stages}
+        return {stage: sum(count[name] for name in own) for stage, own in names.items()}
 
     def layers(self) -> list[tuple[str, Stage]]:
         """Every module with parameters of its own as part/layer with these, and the address of its stage.

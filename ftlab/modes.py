@@ -6,6 +6,7 @@ MODES = {
     "train": "fine-tune by phases; leaves a report and a bundle",
     "check": "what is wrong with some data, before anything trains",
     "plan": "print which stage trains when, and at which rate",
+    "lr-find": "try rising learning rates before a run, and suggest one",
     "evaluate": "the metrics of a bundle on some data",
     "predict": "one JSON line an image, a row of a table or a sequence",
     "compare": "which way of fine-tuning is better on some data, or which of some runs",
@@ -16,7 +17,7 @@ MODES = {
     "cache": "what is kept on disk between runs, listed or removed",
     "help": "the manual, page by page, and what each key means",
 }
-OF_TRAIN = ("train", "check", "plan")  # those that take the words of train
+OF_TRAIN = ("train", "check", "plan", "lr-find")  # those that take the words of train
 
 
 def usage() -> str:
@@ -37,3 +38,12 @@ def listing(mode: str) -> str:
         names = sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))
         lines += wrap(f"{group}: {', '.join(names)}", 80, subsequent_indent="  ") if names else []
     return "\n".join(lines)
+
+
+def version() -> str:
+    from importlib import metadata  # 50 ms that nothing else needs
+
+    try:
+        return metadata.version("ftlab")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"

@@ -27,13 +27,13 @@ def layer_tables(parts: Parts, plan: list[Report]) -> tuple[list[Report], list[R
     """The tables of stages and phases with every single layer in place of the stage that it belongs to."""
     sizes = {name: parameter.numel() for name, parameter in parts.model.named_parameters()}
     decay = {id(p): group["weight_decay"] for group in groups(parts.model, parts.optimizer) for p in group["params"]}
-    decays = {name: decay[id(parameter)] for name, parameter in parts.model.named_parameters()}
+    decays = {name: decay[id(p)] for name, p in parts.model.named_parameters() if id(p) in decay}
     layers = parts.model.layers()
     rows = [{"address": layer.name, "parameters": sum(sizes[n] for n in layer.parameters)} for _, layer in layers]
 
     def settings(phase: Report, stage: str, layer: Stage) -> Report | None:
-        of_stage = phase["stages"][stage]
-        own = max(decays[name] for name in layer.parameters)
+        own = max((decays[name] for name in layer.parameters if name in decays), default=None)
+        of_stage = None if own is None else phase["stages"][stage]
         return of_stage and {**of_stage, "weight_decay": None if of_stage["rate"] is None else own}
 
     return rows, [

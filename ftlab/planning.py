@@ -1,11 +1,12 @@
 """What trains when, as a table: phase x stage x rate, before anything runs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from ftlab.adapters.adapting import told
 from ftlab.assembly import Parts
 from ftlab.data.module import DataModule
 from ftlab.plan_tables import facts, layer_tables, plan_table, stage_table
@@ -14,7 +15,6 @@ from ftlab.reports.terminal import print_facts, print_plan
 from ftlab.resume import MAX_EPOCHS
 from ftlab.run_settings import RunSettings, typed
 from ftlab.sized import Choice
-from ftlab.strategies.base import Phase
 
 Report = dict[str, Any]
 
@@ -27,7 +27,7 @@ def show_plan(parts: Parts, console: Console, detail: str) -> list[Report]:
     print_plan(rows, plan, console, detail, parts.model.tied)
     for choice in chosen(parts):
         console.print(str(choice), markup=False, highlight=False, soft_wrap=True)
-    for line in averaged(parts.phases):
+    for line in (*averaged(parts), *told(parts.model, parts.adapted), *sought(parts)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for warning in parts.spec.warnings:
         console.print(f"data: {warning}", markup=False, highlight=False, soft_wrap=True)
@@ -41,12 +41,20 @@ def chosen(parts: Parts) -> list[Choice]:
     return [*by_size, *parts.decided]
 
 
-def averaged(phases: Sequence[Phase]) -> list[str]:
+def averaged(parts: Parts) -> list[str]:
     """In which phases epochs end with means, see Phase.average."""
-    names = [phase.name for phase in phases if phase.averages]
-    which = ", ".join(names) if len(names) < len(phases) else "all"
+    kind = parts.weight_average
+    if kind is not None:
+        return [f"weight_average={kind.name}: val judges the mean of a phase's steps, and the bundle holds it"]
+    names = [phase.name for phase in parts.phases if phase.averages]
+    which = ", ".join(names) if len(names) < len(parts.phases) else "all"
     said = "each epoch ends with the mean of the weights over its steps"
     return [f"strategy.average: {said} (phases: {which})"] if names else []
+
+
+def sought(parts: Parts) -> list[str]:
+    said = "the rates above are shares of what a range test finds before the first step"
+    return [f"optimizer.lr=auto: {said}"] if parts.optimizer.is_sought else []
 
 
 def show_estimates(

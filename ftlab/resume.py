@@ -15,7 +15,7 @@ from ftlab.yaml_text import loaded
 LAST = "checkpoints/last.ckpt"  # inside a run's folder
 CONFIG, REPORT = "config.yaml", "report.json"
 AUTO = "auto"
-AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile")  # in the order of choice
+AUTOMATIC = ("trainer.precision", "data.num_workers", "data.batch_size", "compile", "optimizer.lr")  # in this order
 MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE = "trainer.max_epochs", "task.label_smoothing", "data.image_size"
 POOL = "head.pool"
 BY_SIZE = (MAX_EPOCHS, LABEL_SMOOTHING, IMAGE_SIZE, POOL)  # what is chosen by the data or the network, before a run
@@ -24,10 +24,11 @@ LATER_AUTO = (
     *("strategy.restore_best", "strategy.rate", "strategy.head_share", "backbone.dropout", "monitor"),
     *("data.dates", "data.index", "data.whole", "data.level", *BY_SIZE),
 )
-# What runs of earlier versions lack and did not need.
-LATER = ("trainer.auto_epochs", "strategy.head_rate", "strategy.average")
+LATER = ("trainer.auto_epochs", "strategy.head_rate", "strategy.average")  # that earlier runs lack
 UNASKED = {"strategy.average": False}  # what those did instead, where `auto` would now do something else
-BEFORE: dict[str, Any] = {"compile": "off", "refit": False}  # what runs of earlier versions did that lack a key
+BEFORE: dict[str, Any] = {"compile": "off", "refit": False, "parameters": "auto", "blend": "none"}  # that they did
+NONE = {"adapters": "adapters.settings.none", "anchor": "optimizers.free", "weight_average": "strategies.averages.none"}
+BEFORE |= {group: {"_target_": f"ftlab.{home}"} for group, home in NONE.items()}
 TABLE, SEQUENCE = "ftlab.data.sources.table.Table", "ftlab.data.sources.sequence.Sequences"
 PHASES = "ftlab.strategies.phases.Phases"
 FORMER = {"ftlab.backbones.table.TableBackbone": "backbone=table_mlp"}  # what `backbone=table` was in earlier versions
@@ -91,8 +92,7 @@ def differing(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     """The keys in which `settings` are others than the run's, each with `before -> now`. Raises: UserError."""
     if not (folder / CONFIG).is_file():
         raise UserError(f"resume={folder}: no run there ({CONFIG} is missing)")
-    stored = begun_with(folder)
-    return changes(stored, as_begun(stored, settings))
+    return changes(stored := begun_with(folder), as_begun(stored, settings))
 
 
 def changes(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
@@ -267,9 +267,9 @@ def as_named_now(folder: Path, words: Sequence[str]) -> list[str]:
     """The overrides of a run, with the present name of an option that is another one under the name of then."""
     stored = read_yaml(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     name = FORMER.get(str((stored.get("backbone") or {}).get("_target_")))
-    return (
-        list(words) if name is None or name in words else [*(text for text in words if text != "backbone=table"), name]
-    )
+    if name is None or name in words:
+        return list(words)
+    return [*(text for text in words if text != "backbone=table"), name]
 
 
 def begun_by(path: Path, typed: Sequence[str]) -> list[str]:

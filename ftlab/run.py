@@ -32,6 +32,7 @@ from ftlab.errors import UserError
 from ftlab.files.dialect import dialect
 from ftlab.files.writing import write_json, write_text
 from ftlab.finishing import finish, leave, say
+from ftlab.jobs import in_multirun
 from ftlab.log import logged
 from ftlab.planning import chosen as by_size
 from ftlab.planning import show_estimates, show_plan, show_surgery
@@ -41,12 +42,10 @@ from ftlab.run_settings import RunSettings, typed
 from ftlab.starting import folder_of, no_trace, open_folder
 from ftlab.strategies import phases as phase_files
 from ftlab.survey import loading_keys, problems_of, target_kind_of
-from ftlab.sweep import in_multirun
 from ftlab.yaml_text import dumped
 
 Config = Mapping[str, Any]
 OWN = "ftlab.data.sources.own.Own"
-OFF = "ftlab.cache.settings.off"
 Report = dict[str, Any]
 
 
@@ -89,6 +88,7 @@ def run_in(
     parts = going_on(folder, settings, assemble(settings, data, backbone, hold=of_run(folder, settings, is_main)))
     parts = replace(parts, cache=replace(parts.cache, shared=in_multirun()))
     settings, automatic = settled(parts, settings, folder, console)
+    parts = replace(parts, optimizer=parts.optimizer.at(settings["optimizer"]["lr"]))
     again = refits.parts_of(parts, settings, untouched) if settings.get("refit") else None
     if is_main:
         write_config(folder, settings, again or parts)
@@ -133,7 +133,7 @@ def plan(config: Config, data: Splits | None = None, backbone: Backbone | None =
     from ftlab.training.trainer import check_devices
 
     settings = as_read(with_own(plainly(config, resolve=True), data))
-    tries = settings["cache"]["_target_"] != OFF
+    tries = settings["cache"]["_target_"] != "ftlab.cache.settings.off"
     folder, describe_only = Path(settings["resume"] or "."), backbone is None and not tries
     hold = looking(folder, settings)
     parts = going_on(folder, settings, assemble(settings, data, backbone, describe_only, hold))

@@ -75,6 +75,7 @@ class RunSettings:
     compile: str  # on, off, or auto until it is chosen
     resumes: bool
     refit: bool  # whether what val chose is trained anew on train and val together
+    blend: Literal["none", "wise_ft"]  # what becomes of the weights once they are trained
     slower: str  # a lower rate of what thaws, as one types it; empty where no key says the rate
     checkpointing: bool  # of the backbone; also true where it knows none, so that nobody advises it
     trainer: TrainerSettings
@@ -103,6 +104,7 @@ def typed(config: Mapping[str, Any]) -> RunSettings:
         compile=config.get("compile", "off"),
         resumes=bool(config["resume"]),
         refit=config.get("refit", False),
+        blend=config.get("blend", "none"),
         slower=_slower(config),
         checkpointing=config["backbone"].get("checkpointing", True),
         trainer=TrainerSettings(**{key: value for key, value in config["trainer"].items() if key != "auto_epochs"}),

@@ -1,7 +1,6 @@
 """The types of what settings may be that a default in conf/ cannot say: the table that settings.py reads."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -92,7 +91,15 @@ TYPES: dict[str, Any] = {
     # optimizers
     "optimizer.weight_decay": NonNegativeFloat,
     "optimizer.betas": Annotated[list[Fraction], Field(min_length=2, max_length=2), "two numbers from 0 to below 1"],
-    **dict.fromkeys(("optimizer.eps", "optimizer.lr"), PositiveFloat),
+    "optimizer.eps": PositiveFloat,
+    "optimizer.lr": PositiveFloat | Literal["auto"],
+    **dict.fromkeys(("find.lowest", "find.highest", "adapters.alpha", "anchor.strength"), PositiveFloat),
+    **dict.fromkeys(("find.steps", "adapters.rank"), PositiveInt),
+    "find.phases": Literal["first", "all"],
+    **dict.fromkeys(("adapters.dropout", "weight_average.decay", "weight_average.start"), Fraction),
+    "adapters.layers": Literal["auto"] | Annotated[list[str], Field(min_length=1), "a list of patterns"],
+    "parameters": Literal["auto", "all", "bias", "norm"],
+    "blend": Literal["none", "wise_ft"],
     "optimizer.momentum": Fraction,
     "optimizer.alpha": Fraction,
     # the cache
@@ -121,12 +128,11 @@ TYPES: dict[str, Any] = {
     # a server
     "engine": Literal["torch", "onnx"],
     "port": Annotated[int, Field(ge=0, lt=2**16), "a whole number from 0 to 65535"],
-    "allowed_hosts": Annotated[list[str], Field(), "a list of names"],
-    "allowed_origins": Annotated[list[str], Field(), "a list of addresses"],
+    **dict.fromkeys(("allowed_hosts", "allowed_origins"), Annotated[list[str], Field(), "a list of names"]),
     "token_file": Path | None,
-    "max_batch": PositiveInt,
     "max_wait_ms": NonNegativeFloat,
-    **dict.fromkeys(("limits.inputs", "limits.pixels", "limits.characters", "limits.requests"), PositiveInt),
+    **dict.fromkeys(("max_batch", "limits.inputs", "limits.pixels"), PositiveInt),
+    **dict.fromkeys(("limits.characters", "limits.requests"), PositiveInt),
     "end_seconds": PositiveFloat,
     **{f"limits.{key}": PositiveFloat for key in ("megabytes", "receive_seconds", "answer_seconds")},
     # data
@@ -281,20 +287,3 @@ TYPES: dict[str, Any] = {
     "schedule.ratio": Annotated[float, Field(ge=1, allow_inf_nan=False), "a number of at least 1"],
     **dict.fromkeys(("schedule.floor", "schedule.start", "schedule.end"), Probability),
 }
-
-
-def _parts(kind: Any) -> Iterator[Any]:
-    """A type and all that it is made of."""
-    yield kind
-    if get_origin(kind) is not Annotated or not isinstance(get_args(kind)[0], type):
-        for part in get_args(kind):
-            yield from _parts(part) if get_origin(kind) is not Literal else ()
-
-
-# Paths hold commas, spaces and brackets, which mean something else in Hydra's grammar: overrides.py quotes them.
-PATHS = frozenset({name for name, kind in TYPES.items() if kind is Path or Path in get_args(kind)}) | {
-    "hydra.run.dir",
-    "hydra.sweep.dir",
-}
-# Names of columns and labels may be digits, or hold blanks and signs: overrides.py quotes them too.
-NAMES = frozenset(name for name, kind in TYPES.items() if Name in _parts(kind))

@@ -4,7 +4,7 @@ The YAML files are the one place of keys and defaults. The table holds what a de
 is null, that accept several types, or that have a range.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from ftlab.errors import choices
-from ftlab.setting_types import NAMES, PATHS, TYPES, Number
+from ftlab.setting_types import TYPES, Name, Number, Path
 
 __all__ = ["NAMES", "PATHS", "TYPES"]
 
@@ -73,3 +73,20 @@ def mismatch(name: str, value: Any, defaults: list[Any], target: str | None = No
     if len(kinds) == 1 and get_origin(kinds[0]) is Literal and isinstance(value, str):
         return f"no such value; {choices(value, dict.fromkeys(str(v) for v in get_args(kinds[0])))}"
     return "expected " + " or ".join(dict.fromkeys(describe(kind) for kind in kinds))
+
+
+def _parts(kind: Any) -> Iterator[Any]:
+    """A type and all that it is made of."""
+    yield kind
+    if get_origin(kind) is not Annotated or not isinstance(get_args(kind)[0], type):
+        for part in get_args(kind):
+            yield from _parts(part) if get_origin(kind) is not Literal else ()
+
+
+# Paths hold commas, spaces and brackets, which mean something else in Hydra's grammar: overrides.py quotes them.
+PATHS = frozenset({name for name, kind in TYPES.items() if kind is Path or Path in get_args(kind)}) | {
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+}
+# Names of columns and labels may be digits, or hold blanks and signs: overrides.py quotes them too.
+NAMES = frozenset(name for name, kind in TYPES.items() if Name in _parts(kind))

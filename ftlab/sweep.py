@@ -60,25 +60,18 @@ def swept(sweep: Path) -> tuple[set[str], int | None]:
     return constant, prod(len(one.values) for one in typed) if is_known else None
 
 
-def in_multirun() -> bool:
-    """Whether this run is one of several, here or in a process that a launcher has begun."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-
-
 def progress(sweep: Path, count: int | None, now: float) -> str:
     """; best 0.9123 (job 2), about 40 s left. Of jobs that have ended; empty once all of `count` have.
 
     now: seconds since 1970. What is to come takes the time that each job has taken which has ended, however many run at
     once.
     """
-    from ftlab.reports.jobs import collect, has_ended
+    from ftlab.reports.jobs import has_ended, row_of
     from ftlab.reports.numbers import duration, figure
     from ftlab.reports.sweep import best
 
-    rows = [row for row in collect(sweep) if has_ended(row["folder"])]
+    ended = (path for path in sweep.iterdir() if path.name.isdecimal() and has_ended(path))
+    rows = [row_of(path) for path in sorted(ended, key=lambda path: int(path.name))]
     if count is not None and len(rows) >= count:
         return ""
     first = best(rows) if len(rows) > 1 else None

@@ -327,8 +327,11 @@ def test_a_failed_job_is_listed_and_the_others_still_run(command: Command, quick
         "2": {"error": "RuntimeError: a defect", "overrides": ["seed=8"]},
     }
     lines = ended.out.splitlines()
-    assert lines[0] == "job 1 of 4: seed=0: val accuracy 1.0000, 1.0 s"
-    assert lines[1] == f"job 2 of 4: seed=7: failed: seed=7: wrong input; see {Path('all/1/ftlab.log').absolute()}"
+    assert lines[0].startswith("job 1 of 4: seed=0: val accuracy 1.0000, 1.0 s; about ")
+    log = Path("all/1/ftlab.log").absolute()
+    assert lines[1].startswith(
+        f"job 2 of 4: seed=7: failed: seed=7: wrong input; see {log}; best 1.0000 (job 1), about "
+    )
     assert "folder 1 failed: seed=7: wrong input" in lines
     assert ended.err.startswith("Traceback")  # of the defect alone
     assert ended.err.count("Traceback") == 1
@@ -372,7 +375,10 @@ def test_a_job_of_a_multirun_prints_one_line_with_what_was_swept(command: Comman
         "train", "-m", "seed=1", "trainer.max_epochs=3", "optimizer.lr=range(1,3)", "strategy=full,head_only"
     )
     jobs = [line for line in ended.out.splitlines() if line.startswith("job ")]
-    assert jobs[2] == "job 3 of 4: optimizer.lr=2 strategy=full: val accuracy 0.5000, 1.0 s"  # 1 / (1 + seed)
+    told, _, ahead = jobs[2].partition("; ")
+    assert told == "job 3 of 4: optimizer.lr=2 strategy=full: val accuracy 0.5000, 1.0 s"  # 1 / (1 + seed)
+    assert ahead.startswith("best 0.5000 (job 1), about ")
+    assert ";" not in jobs[3]  # nothing is left
     assert len(jobs) == 4
     assert "HYDRA" not in ended.out
 

@@ -31,7 +31,7 @@ from ftlab.overrides import parse
         ("data=sizes.csv", "for a file of rows: data=table data.file=sizes.csv; of images: data=image_csv data.root=."),
         ("backbone=resnet18", "a network of timm is named by backbone.name=resnet18"),
         ("backbone=tables", "did you mean 'table'?"),
-        ("hydra/launcher=joblib", "its package is not installed: pip install hydra-joblib-launcher"),
+        ("hydra/launcher=rq", "its package is not installed: pip install hydra-rq-launcher"),
         ("hydra/sweeper=ax", "its package is not installed: pip install hydra-ax-sweeper"),
     ],
 )

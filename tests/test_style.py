@@ -52,7 +52,17 @@ def test_there_is_code_to_look_at() -> None:
 
 
 def test_hydra_stays_in_the_files_about_the_command_line() -> None:
-    assert outside("hydra", "cli.py", "composition.py", "config.py", "overrides.py", "run.py", "search/") == set()
+    about = (
+        "cli.py",
+        "jobs.py",
+        "composition.py",
+        "config.py",
+        "overrides.py",
+        "run.py",
+        "search/",
+        "choosing/sweeper.py",
+    )
+    assert outside("hydra", *about) == set()
 
 
 def test_lightning_stays_in_training() -> None:
@@ -62,6 +72,10 @@ def test_lightning_stays_in_training() -> None:
 
 def test_timm_stays_in_backbones() -> None:
     assert outside("timm", "backbones/") == set()
+
+
+def test_peft_stays_in_adapters() -> None:
+    assert outside("peft", "adapters/") == set()
 
 
 @pytest.mark.parametrize("package", ["torch", "lightning", "torchvision", "timm"])
@@ -82,7 +96,7 @@ FLOORS = (
     "backbones data",
     "heads sized survey",
     "matching model tasks",
-    "bundle evaluation freezing gradients optimizers watchers",
+    "adapters bundle evaluation freezing gradients optimizers watchers",
     "earlier",
     "cache predictor",
     "reports writers",
@@ -91,7 +105,7 @@ FLOORS = (
     "training",
     "choosing continuing finishing refit",
     "cli jobs planning",
-    "__main__ explaining export_command run serving",
+    "__main__ explaining export_command rate_command run serving",
     "joining",
 )
 
@@ -124,8 +138,8 @@ def test_no_imports_run_in_a_circle() -> None:
 
 # The modes, and what puts a run together; everything behind takes plain typed values.
 AT_THE_DOOR = ("run", "cli", "composition", "config", "resume", "assembly", "survey", "planning", "run_settings",
-               "cache_command", "comparing", "continuing", "earlier", "export_command", "refit", "sized",
-               "explaining/command", "serving/command", "starting")  # fmt: skip
+               "cache_command", "comparing", "continuing", "earlier", "export_command", "rate_command", "refit",
+               "sized", "explaining/command", "serving/command", "starting", "choosing/command", "choosing/sweeper")  # fmt: skip
 
 
 def test_the_config_stops_at_the_door() -> None:

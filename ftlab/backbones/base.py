@@ -4,7 +4,7 @@ Shapes: b batch, c channels, h height, w width, t tokens.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,21 @@ class Stage:
 
     name: str
     parameters: tuple[str, ...]  # full names inside the part
+
+
+def held_by(network: nn.Module, path: str, root: str = "") -> list[str]:
+    """The full names of the parameters of a layer."""
+    return [f"{root}{path}.{name}" for name, _ in network.get_submodule(path).named_parameters()]
+
+
+def followed(names: Iterable[str], held: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The names, those of each layer of `held` replaced by what it holds."""
+    found: dict[str, None] = {}
+    for name in names:
+        pieces = name.split(".")
+        layer = next((path for end in range(len(pieces)) if (path := ".".join(pieces[:end])) in held), None)
+        found.update(dict.fromkeys([name] if layer is None else held[layer]))
+    return tuple(found)
 
 
 class Backbone(nn.Module, ABC):
@@ -149,6 +164,12 @@ class Backbone(nn.Module, ABC):
         raise UserError(
             f"head.decoder=own: the backbone '{self.name}' has no decoder of its own; head.decoder=small makes one"
         )
+
+    def follow(self, layers: Collection[str]) -> None:
+        """Hold in each stage what these layers (paths inside of `model`) hold now in place of what they held: adapters
+        were put around them, or taken out."""
+        held = {f"model.{path}": held_by(self.model, path, "model.") for path in layers}
+        self.stages = tuple(Stage(stage.name, followed(stage.parameters, held)) for stage in self.stages)
 
     def rebuilds(self) -> dict[str, Any]:
         """Keywords of the constructor by which a bundle builds the same network where its source is not at hand."""

@@ -187,7 +187,8 @@ class BorderTracer(fx.Tracer):
         self._whole = tuple(get_notrace_modules())  # modules that timm declares untraceable
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, self._whole) or super().is_leaf_module(module, name)
+        adapted = hasattr(module, "get_base_layer")  # by peft, whose code asks for what a stand-in has not
+        return adapted or isinstance(module, self._whole) or super().is_leaf_module(module, name)
 
 
 def split(

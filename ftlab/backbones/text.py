@@ -4,7 +4,7 @@ Shapes: b batch, t tokens, c channels.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ftlab.backbones import hub
 from ftlab.backbones import weights as weights_of
-from ftlab.backbones.base import Backbone, Features
+from ftlab.backbones.base import Backbone, Features, followed, held_by
 from ftlab.backbones.blocks import Blocks, with_below
 from ftlab.backbones.checkpointing import enable_blocks
 from ftlab.backbones.packaged import PACKAGED, PACKAGES, found, place
@@ -95,6 +95,10 @@ class TextBackbone(Backbone):
         if not pretrained:
             return weights_of.Loaded("random")
         return weights_of.Loaded(f"package {PACKAGES[self.name].name}" if self.name in PACKAGES else str(source))
+
+    def follow(self, layers: Collection[str]) -> None:
+        super().follow(layers)
+        self.after = frozenset(followed(self.after, {path: held_by(self.model, path) for path in layers}))
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         """The fields "tokens" (b, t), "mask" (b, t) and "segments" (b, t)."""

@@ -113,7 +113,7 @@ class Course:
         best = standing
         for entry in self.journal.steps:
             value = self._value(entry)
-            if value is not None and value > best.value:
+            if entry["counts"] and value is not None and value > best.value:
                 best = Standing(tuple(entry["words"]), value, entry["seconds"])
         return best
 
@@ -123,13 +123,14 @@ class Course:
         if there := self.journal.find(number, words):
             return there
         if standing is None:
-            return self._launch(number, one, words, length.stage, None)
+            return self._launch(number, one, words, WHOLE, None)
+        stage = WHOLE if one.one_epoch else length.stage
         left = self.budget - self.journal.used
         needed = price(one, standing.seconds, length.part)
         if needed + length.spare > left:
             why = f"it would take about {duration(needed)}; {duration(max(left, 0.0))} were left"
-            return self.journal.add(number, length.stage, one, words, 0.0, job=None, skipped=why)
-        return self._launch(number, one, words, length.stage, left)
+            return self.journal.add(number, stage, one, words, 0.0, job=None, skipped=why, counts=False)
+        return self._launch(number, one, words, stage, left)
 
     def _launch(self, number: int, one: Proposal, words: Sequence[str], stage: str, left: float | None) -> Entry:
         job = self.journal.next_job()
@@ -139,7 +140,8 @@ class Course:
             limit(self.folder / str(job), left)
         began = self.clock()
         self.jobs.launch(job, words)
-        return self.journal.add(number, stage, one, words, self.clock() - began, job=job, skipped=None)
+        took, counts = self.clock() - began, stage == WHOLE or EPOCHS not in self.typed  # what is typed stays
+        return self.journal.add(number, stage, one, words, took, job=job, skipped=None, counts=counts)
 
     def _value(self, entry: Entry) -> float | None:
         """The objective of a step's job, higher being better."""

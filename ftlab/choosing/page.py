@@ -20,7 +20,7 @@ Journal = Mapping[str, Any]
 
 def best_of(steps: Sequence[Entry], rows: Rows) -> Entry | None:
     """The step with the best objective; of equal ones the first, so the plain default where nothing beats it."""
-    known = [step for step in steps if step["job"] is not None and rows[str(step["job"])]["objective"] is not None]
+    known = [step for step in steps if step["counts"] and rows[str(step["job"])]["objective"] is not None]
     signs = {"max": 1.0, "min": -1.0}
 
     def value(step: Entry) -> float:

@@ -15,6 +15,7 @@ from ftlab.batch import Fields
 from ftlab.errors import UserError
 from ftlab.frames import Frame, Size, Where, Window
 from ftlab.inputs.augment import Augment
+from ftlab.inputs.sent import Most, longest_text
 from ftlab.kinds import name_of
 
 Cutter = Callable[[Size], list[Window] | None]  # the windows of an input of this height and width; None: none is cut
@@ -111,22 +112,6 @@ class Unread:
     read: Callable[[], Any]  # gives the raw input; raises UserError where it is broken
 
 
-@dataclass(frozen=True)
-class Most:
-    """How large an input may be that someone sent."""
-
-    pixels: int  # of an image
-    characters: int  # of a text inside it
-
-
-def longest_text(given: Any) -> int:
-    """Characters of the longest text inside of what JSON gave."""
-    if isinstance(given, str):
-        return len(given)
-    inside = given.values() if isinstance(given, Mapping) else given if isinstance(given, list) else ()
-    return max(map(longest_text, inside), default=0)
-
-
 class InputPreprocessing(ABC):
     """How a raw input becomes the network's; it travels in the bundle. A modality is a subclass, and a dataclass."""
 
@@ -150,7 +135,7 @@ class InputPreprocessing(ABC):
     def each(self, given: Any) -> Iterator[Any]:
         """The raw inputs that Python gave, one or many. Raises: UserError, saying what is accepted."""
 
-    def received(self, given: Any, most: "Most") -> Any:
+    def received(self, given: Any, most: Most) -> Any:
         """The raw input that someone sent, whom nobody knows, as JSON or as a file's bytes; by default what Python
         takes. Raises: UserError, saying what is accepted."""
         if isinstance(given, bytes):

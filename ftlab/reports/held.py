@@ -16,14 +16,19 @@ def held(report: dict[str, Any]) -> str:
 
     The report has at least one epoch; what it counts from 0 is counted from 1 here.
     """
-    best, last = report.get("best"), report["history"][-1]["epoch"]
-    epoch = last if best is None else best["epoch"]
+    best, last, blend = report.get("best"), report["history"][-1]["epoch"], report.get("blend")
+    epoch = blend["epoch"] if blend else last if best is None else best["epoch"]
     place, phase = next(
         (place, phase)
         for place, phase in enumerate(report["phases"], start=1)
         if phase["first_epoch"] <= epoch <= phase["last_epoch"]
     )
     again = report.get("refit")
+    if blend:
+        way = f"what lies {blend['chosen']:.0%} of the way from the fitted head to epoch {epoch + 1}"
+        figure = numbers.figure(blend["values"][blend["shares"].index(blend["chosen"])])
+        end = f"(phase {place}, {numbers.readable(phase['name'])}): val {blend['monitor']} {figure}"
+        return f"the bundle holds {way} {end}"
     holds = f"a refit on train and val together, {again['samples']:,} samples, up to " if again else ""
     where = f"the bundle holds {holds}epoch {epoch + 1} (phase {place}, {numbers.readable(phase['name'])})"
     if best is None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from ftlab.inputs.base import Most
+from ftlab.inputs.sent import Most
 
 
 @dataclass(frozen=True)

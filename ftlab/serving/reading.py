@@ -35,7 +35,7 @@ async def sent(request: Request, preprocessing: InputPreprocessing, limits: Limi
     """Raises: RefusedError for a body that is not understood, or too large."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == FORM:
-        given = await _files(request, limits)
+        given: Sequence[tuple[str | None, Any]] = await _files(request, limits)
     elif kind == JSON:
         given = inputs_of(await request.body())
     else:

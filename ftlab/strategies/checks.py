@@ -1,6 +1,7 @@
 """What phases must be: of stages that are there, in an order that can be followed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ftlab.errors import UserError, choices
@@ -39,6 +40,20 @@ def check(phases: Sequence[Phase], stages: Sequence[str], has_validation: bool) 
                 "or set strategy.patience=null (early_stopping.patience=null) and strategy.restore_best=false "
                 "(in a file of phases: start: current)"
             )
+
+
+def without_idle(phases: Sequence[Phase], idle: Collection[str], keys: str) -> list[Phase]:
+    """The phases without the stages of which nothing would train. `keys`: what says so, as typed.
+
+    Raises: UserError for a phase of which nothing is left.
+    """
+    found = []
+    for phase in phases:
+        rates = {stage: rate for stage, rate in phase.rates.items() if stage not in idle}
+        if not rates:
+            raise UserError(f"strategy, phase '{phase.name}': under {keys} nothing of {', '.join(phase.rates)} trains")
+        found.append(replace(phase, rates=rates) if len(rates) < len(phase.rates) else phase)
+    return found
 
 
 def _check_convex(phase: Phase, where: str) -> None:

@@ -7,8 +7,12 @@ Shapes: n samples, t targets.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
+
+from ftlab.errors import UserError
 
 COUNT = 1e-9  # by which (n + 1) * coverage may be above a whole number by rounding
 
@@ -31,3 +35,22 @@ def radius(errors: Tensor, coverage: float) -> list[float]:
         return [math.inf] * errors.shape[1]
     found: list[float] = errors.abs().sort(dim=0).values[place - 1].tolist()
     return found
+
+
+def told(pairs: Tensor, names: Sequence[str], half: Sequence[float], coverage: float | None) -> dict[str, Any]:
+    """Half the width for each target, and the share of samples that lie inside, of (n, t, 2) predictions and truths."""
+    inside = (pairs[..., 0] - pairs[..., 1]).abs() <= pairs.new_tensor(half)
+    each = zip(names, half, inside.float().mean(dim=0).tolist(), strict=True)
+    return {
+        "coverage": coverage,
+        "targets": [{"target": name, "radius": radius, "inside": share} for name, radius, share in each],
+    }
+
+
+def check(names: Sequence[str], coverage: float, samples: int) -> None:
+    """Raises: UserError for fewer val samples than an interval needs, and a target that is called as it is."""
+    if "interval" in names:
+        raise UserError("task.interval: a target is called 'interval', a key that predictions use; rename the column")
+    if samples < (needed := least(coverage)):
+        few = f"needs {needed} val samples, and there are {samples}"
+        raise UserError(f"task.interval={coverage}: {few}; give val more of the data, or lower it")

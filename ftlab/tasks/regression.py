@@ -16,6 +16,7 @@ from ftlab.batch import Batch
 from ftlab.data.base import DataSpec
 from ftlab.errors import UserError, choices
 from ftlab.targets.numbers import Numbers
+from ftlab.tasks import conformal
 from ftlab.tasks.base import Better, Task, Trivial
 from ftlab.tasks.residuals import residuals
 
@@ -67,7 +68,7 @@ class Regression(Task):
         _check(self.names, loss, quantiles)
         self.interval, self.radius = interval, tuple(radius)
         if interval is not None and not radius:
-            _check_interval(self.names, interval, spec.sizes.get("val", 0))
+            conformal.check(self.names, interval, spec.sizes.get("val", 0))
         self.kind, self.delta = loss, delta
         self.levels = tuple(quantiles) if loss == "quantile" else ()
         self.main = self.levels.index(0.5) if self.levels else 0  # the one of the m numbers that metrics judge
@@ -204,23 +205,14 @@ class Regression(Task):
     def section(self, diagnosis: Tensor, split: str) -> dict[str, Any]:
         """Points, residuals and errors by range of each target, of its predictions beside the truth (n, t, 2)."""
         columns = zip(self.names, diagnosis.cpu().unbind(dim=1), strict=True)
-        told = {"split": split, "targets": [{"target": t, **residuals(pairs)} for t, pairs in columns]}
-        return {"residuals": told | ({"intervals": self._intervals(diagnosis.cpu())} if self.radius else {})}
-
-    def _intervals(self, pairs: Tensor) -> dict[str, Any]:
-        """Half the width for each target, and the share of the samples that lie inside, of pairs (n, t, 2)."""
-        inside = (pairs[..., 0] - pairs[..., 1]).abs() <= pairs.new_tensor(self.radius)
-        each = zip(self.names, self.radius, inside.float().mean(dim=0).tolist(), strict=True)
-        return {
-            "coverage": self.interval,
-            "targets": [{"target": name, "radius": radius, "inside": share} for name, radius, share in each],
-        }
+        told: dict[str, Any] = {"split": split, "targets": [{"target": t, **residuals(pairs)} for t, pairs in columns]}
+        if self.radius:
+            told["intervals"] = conformal.told(diagnosis.cpu(), self.names, self.radius, self.interval)
+        return {"residuals": told}
 
     def settle(self, diagnosis: Tensor) -> None:
         if self.interval is not None:
-            from ftlab.tasks.conformal import radius
-
-            self.radius = tuple(radius((diagnosis[..., 0] - diagnosis[..., 1]).double().cpu(), self.interval))
+            self.radius = tuple(conformal.radius((diagnosis[..., 0] - diagnosis[..., 1]).double().cpu(), self.interval))
 
     def settled(self) -> dict[str, Any]:
         return {"radius": list(self.radius)}
@@ -284,16 +276,6 @@ def pinball(outputs: Tensor, targets: Tensor, levels: Tensor) -> Tensor:
 def _mean(numbers: Sequence[float]) -> float | None:
     """None if one of them is undefined: a mean over the others would be another figure."""
     return None if any(map(math.isnan, numbers)) else sum(numbers) / len(numbers)
-
-
-def _check_interval(names: Sequence[str], interval: float, samples: int) -> None:
-    from ftlab.tasks.conformal import least
-
-    if "interval" in names:
-        raise UserError("task.interval: a target is called 'interval', a key that predictions use; rename the column")
-    if samples < (needed := least(interval)):
-        few = f"needs {needed} val samples, and there are {samples}"
-        raise UserError(f"task.interval={interval}: {few}; give val more of the data, or lower it")
 
 
 def _check(names: Sequence[str], loss: str, quantiles: Sequence[float]) -> None:

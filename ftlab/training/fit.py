@@ -3,18 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
 from rich.console import Console
+from torch import Tensor
 
 from ftlab.assembly import Parts
 from ftlab.backbones.depthwise import by_taps
 from ftlab.backbones.layout import channels_last
 from ftlab.blocks import Block
-from ftlab.bundle import Description, targets_of
+from ftlab.bundle import Description, settled_of, targets_of
 from ftlab.data.module import DataModule
 from ftlab.data.seen import training_samples
 from ftlab.errors import UserError
@@ -25,10 +25,10 @@ from ftlab.resume import flat, is_unasked, went_on
 from ftlab.run_settings import RunSettings
 from ftlab.search.pruning import pruning_of
 from ftlab.strategies.base import prolonged_by
-from ftlab.tasks.base import Task
 from ftlab.tasks.monitor import Monitor, monitor_of
 from ftlab.tasks.resampling import Judged, by_split, remarks
 from ftlab.training import trainer as trainers
+from ftlab.training.blending import Blended, blend, kept, start_of
 from ftlab.training.caching import Caching
 from ftlab.training.distributed.ranks import EqualRanks
 from ftlab.training.environment import environment, versions
@@ -69,6 +69,7 @@ def fit(
     with trainers.only_news():
         trainer, finetuner = prepare(parts, settings, make_data, folder, console)
         last = newest(folder / "checkpoints") if settings.resumes else None
+        start = start_of(parts, settings, make_data()) if settings.blend != "none" and trainer.is_global_zero else None
         try:
             layout = channels_last(parts.model, trainer.strategy.root_device)
             with out_of_memory(settings), clear_errors(), by_taps(parts.model), layout:
@@ -79,11 +80,15 @@ def fit(
         raise UserError(
             "the run took no step: there is nothing to train on; look at the data's sizes and trainer.max_epochs"
         )
-    if best_epoch(finetuner.losses) not in (len(finetuner.history) - 1, None):  # else they are there
+    end = kept(finetuner, start is not None)
+    if end != len(finetuner.history) - 1:  # else they are there
         finetuner.load_state_dict(read_checkpoint(folder / "checkpoints" / BEST)["state_dict"])
     device = trainer.strategy.root_device
     finetuner.model.to(device), finetuner.task.to(device)
-    return Fitted(parts, settings, finetuner)
+    found = Fitted(parts, settings, finetuner)
+    if start is not None:
+        found.blend(start, end, console)
+    return found
 
 
 def prepare(
@@ -99,7 +104,7 @@ def prepare(
         callbacks=[
             Tracking(flat(settings.written.config), settings.resumes),
             unfreezing,
-            Averaging(),
+            Averaging(parts.weight_average),
             Caching(parts.cache, console),
             *([Compiling(console)] if settings.compile == "on" else []),
             ConvexFit(folder),
@@ -144,6 +149,13 @@ class Fitted:
     parts: Parts
     settings: RunSettings
     finetuner: FineTuner
+    blended: Blended | None = None
+
+    def blend(self, start: Mapping[str, Tensor], end: int, console: Console) -> None:
+        """Go back from the weights that are there, of the epoch `end`, towards `start`, as far as val likes it."""
+        by = self._monitor()
+        self.blended = blend(self.parts.model, start, end, lambda: self.evaluate("val").figures()[0].get(by.name), by)
+        console.print(self.blended.line(), markup=False, highlight=False, soft_wrap=True)
 
     @property
     def chosen(self) -> list[float | None]:
@@ -166,7 +178,7 @@ class Fitted:
         figures = {split: evaluation.figures() for split, evaluation in evaluations.items()}
         metrics = {split: found[0] for split, found in figures.items()}
         undefined = {f"{split}: {text}": 1 for split, (_, found) in figures.items() for text in found} | tuner.warned
-        sizes = parts.model.sizes()
+        sizes, free = parts.model.sizes(), parts.model.free_sizes()
         drawn = shown(evaluations)
         sure = self._sure(evaluations)
         resampled = by_split(sure)
@@ -191,10 +203,11 @@ class Fitted:
             **resampled,
             "stages": stage_table(parts),
             "plan": plan_table(parts),
-            "phases": phase_records(parts.phases, tuner.history, values, sizes, tuner.supply.told),
+            "phases": phase_records(parts.phases, tuner.history, values, sizes, tuner.supply.told, free),
             "history": [{key: value for key, value in record.items() if key != "rates"} for record in tuner.history],
             "rates": tuner.plan.curve(values, factor=self._halved, ran=[one.get("rates", []) for one in tuner.history]),
             "best": self._best(values),
+            **({"blend": self.blended.told()} if self.blended else {}),
             "prolonged_by": prolonged_by(parts.phases, values),
             "data": {
                 "name": parts.spec.name,
@@ -261,7 +274,7 @@ class Fitted:
         samples that were trained on."""
         split, data = shown(evaluations), self.finetuner.data()
         judged = [] if split is None else results(report, evaluations[split], evaluations[split].task[0], data, split)
-        return [*judged, *training_samples(data)]
+        return [*judged, *(self.blended.blocks() if self.blended else []), *training_samples(data)]
 
     def description(self, report: Report, own_backbone: bool, own_data: bool) -> Description:
         """bundle.json of the run. The backbone's weights are in the bundle, so it is built without any."""
@@ -285,9 +298,3 @@ class Fitted:
             versions=report["versions"],
             config={**written.config, "data": None} if own_data else dict(written.config),
         )
-
-
-def settled_of(task: Task) -> dict[str, Any]:
-    """What data have decided of the settings that its class takes."""
-    taken = signature(type(task)).parameters
-    return {name: value for name, value in task.settled().items() if name in taken}

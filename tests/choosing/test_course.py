@@ -46,8 +46,8 @@ class Known:
         return replace(TABLE, convex=False, learners=False, train=2000), {"probes": []}
 
 
-def course(jobs: Known, budget: float) -> list[dict[str, Any]]:
-    Course(jobs.folder, budget, frozenset(), jobs, lambda: jobs.now).go()
+def course(jobs: Known, budget: float, typed: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
+    Course(jobs.folder, budget, typed, jobs, lambda: jobs.now).go()
     steps: list[dict[str, Any]] = json.loads((jobs.folder / FILE).read_text())["steps"]
     return steps
 
@@ -84,6 +84,20 @@ def test_where_no_whole_run_finds_room_short_ones_still_do(tmp_path: Path) -> No
     steps = course(jobs, 17)
     assert [step["stage"] for step in steps if step["job"] is not None] == ["whole", "short", "short"]
     assert jobs.now <= 17
+
+
+def test_a_short_run_is_the_best_only_where_its_epochs_are_no_key_that_was_typed(tmp_path: Path) -> None:
+    def shorter(values: Mapping[str, str]) -> float:
+        return -float(values.get("trainer.max_epochs", 12))
+
+    for name, typed, counts in (("free", frozenset(), True), ("typed", frozenset({"trainer.max_epochs"}), False)):
+        (tmp_path / name).mkdir()
+        steps = course(Known(tmp_path / name, shorter), 60, typed)
+        short = [step for step in steps if step["stage"] == "short" and step["job"] is not None]
+        assert short
+        assert {step["counts"] for step in short} == {counts}
+        going_on = [step for step in steps if step["round"] == 2]
+        assert bool(going_on) is counts  # else the default stands
 
 
 @pytest.mark.parametrize("budget", [30.0, 45.0, 80.0])

@@ -12,8 +12,9 @@ from ftlab.batch import Fields
 from ftlab.errors import UserError
 from ftlab.frames import Frame, Size, Window
 from ftlab.inputs.augment import Augment
-from ftlab.inputs.base import Cutter, InputPreprocessing, Inputs, Most, Transform, Unread
+from ftlab.inputs.base import Cutter, InputPreprocessing, Inputs, Transform, Unread
 from ftlab.inputs.images.tiles import check, windows
+from ftlab.inputs.sent import Most
 
 OVERLAP = 0.2  # of tiles in predictions, where the data were cut into tiles that say nothing of it
 

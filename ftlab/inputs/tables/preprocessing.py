@@ -107,10 +107,10 @@ class TablePreprocessing(InputPreprocessing):
 
     def form(self) -> dict[str, Any]:
         """Fields: {name, type: number, usual} or {name, type: category, values} or {name, type: date, usual}."""
-        numbers = {one.name: {"type": "number", "usual": one.filler} for one in self.numbers}
-        dates = {one.name: {"type": "date", "usual": one.first} for one in self.dates}
-        categories = {one.name: {"type": "category", "values": list(one.values)} for one in self.categories}
-        found = {**numbers, **dates, **categories}
+        found: dict[str, dict[str, Any]] = {}
+        found |= {one.name: {"type": "number", "usual": one.filler} for one in self.numbers}
+        found |= {one.name: {"type": "date", "usual": one.first} for one in self.dates}
+        found |= {one.name: {"type": "category", "values": list(one.values)} for one in self.categories}
         return {"kind": "row", "fields": [{"name": name, **found[name]} for name in self.names]}
 
     def shown(self, raw: Row) -> dict[str, Any]:

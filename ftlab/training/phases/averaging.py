@@ -1,4 +1,4 @@
-"""The mean of the weights over the steps of an epoch: what is validated, saved and kept, while training goes on apart.
+"""The mean of the weights over the steps of an epoch or phase: what is judged, saved and kept; training goes on apart.
 
 Where features are pretrained, the steps of an adaptive optimizer lead far about before they lead anywhere: after an
 epoch behind a fitted head features have moved by more than their own deviation, and the mean of the way is better than
@@ -13,7 +13,8 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
-from ftlab.strategies.base import current
+from ftlab.strategies.averages import Average, OfEpoch
+from ftlab.strategies.base import Phase, current
 from ftlab.training.finetuner import FineTuner
 
 Weights = dict[str, Tensor]
@@ -23,10 +24,12 @@ class Averaging(Callback):
     """Beside Unfreezing and before what looks at weights: from an epoch's last step to the next one's first the network
     holds the mean. A phase begins with what it finds there; within one, training goes on where it was."""
 
-    def __init__(self) -> None:
+    def __init__(self, average: Average | None = None) -> None:
+        """average: of all phases of gradient descent; None: as each says itself."""
+        self.average = average
         self.steps = 0  # that the mean is of
         self.rollbacks = 0  # before these steps
-        self.mean: Weights = {}  # of the running epoch, in 32 bits
+        self.mean: Weights = {}  # in 32 bits
         self.last: Weights = {}  # where training goes on, while the network holds the mean
 
     def state_dict(self) -> dict[str, Any]:
@@ -38,39 +41,53 @@ class Averaging(Callback):
         for name, value in state_dict.items():
             setattr(self, name, value)
 
+    def of(self, phase: Phase) -> Average | None:
+        if self.average is not None and phase.fit == "gradient":
+            return self.average
+        return OfEpoch() if phase.averages else None
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: FineTuner) -> None:  # type: ignore[override]
         losses = pl_module.losses
-        if current(pl_module.plan.phases, losses).first_epoch < len(losses):  # no phase begins
+        goes_on = current(pl_module.plan.phases, losses).first_epoch < len(losses)  # no phase begins
+        if goes_on:
             put(pl_module.model, self.last)
-        self.steps, self.mean, self.last = 0, {}, {}
+        self.last = {}
+        rule = self.of(pl_module.phase)
+        if rule is None or rule.each_epoch or not goes_on:
+            self.steps, self.mean = 0, {}
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, pl_module: FineTuner, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not pl_module.running.averages:
+        rule = self.of(pl_module.running)
+        if rule is None:
             return
         done = batch_idx + 1
         is_last = done == trainer.num_training_batches
         if is_last or done % trainer.accumulate_grad_batches == 0:
-            self._add(pl_module)
+            self._add(pl_module, rule, done / trainer.num_training_batches)
         if is_last:
             self.last = {name: value.detach().clone() for name, value in moving(pl_module.model)}
             put(pl_module.model, self.mean)
-            self.steps, self.mean = 0, {}
+            if rule.each_epoch:
+                self.steps, self.mean = 0, {}
 
     @torch.no_grad()
-    def _add(self, module: FineTuner) -> None:
-        """Take in the weights of now; those from which a run has gone back do not count."""
+    def _add(self, module: FineTuner, rule: Average, within: float) -> None:
+        """Take in the weights of now; those from which a run has gone back do not count. within: of the epoch."""
         rollbacks = sum(event["done"] == "rollback" for event in module.recovery.events)
         if rollbacks != self.rollbacks:
             self.steps, self.rollbacks = 0, rollbacks
-        self.steps += 1
+        span = current(module.plan.phases, module.losses)
+        progress = (len(module.losses) - span.first_epoch + within) / module.running.epochs
+        share = rule.share(self.steps, progress) if self.steps else 1.0
+        self.steps = 1 if share == 1 else self.steps + 1
         for name, value in moving(module.model):
-            if self.steps == 1:
+            if share == 1:
                 self.mean[name] = value.detach().float().clone()
             else:
                 mean = self.mean[name].to(value.device)  # a checkpoint gives it back on the CPU
-                self.mean[name] = mean.lerp_(value.float(), 1 / self.steps)
+                self.mean[name] = mean.lerp_(value.float(), share)
 
 
 def moving(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -5,6 +5,7 @@ gradient. Shapes: n samples, d features.
 """
 
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ftlab.batch import Batch
 from ftlab.convex.standardised import Standardised
 from ftlab.evaluation import on_device
 from ftlab.heads.estimator import Estimator
+from ftlab.model import Model
 from ftlab.tasks.base import Task
 from ftlab.training.finetuner import FineTuner
 from ftlab.training.phases.features import FeatureStore, Listener, compute
@@ -73,7 +75,7 @@ class ConvexFit(Callback):
         targets, layer = module.data().samples("train").targets, layer_of(module)
         said: dict[str, Any] = {}
         if trainer.is_global_zero:
-            unread, below = chance(module), below_of(module)
+            unread, below = chance(module), below_of(module.model)
             said = fit_layer(layer, module.task, store.rows, targets, module.running.C, unread, below)
             add_loss(module, layer, store.rows)
         if trainer.world_size > 1:
@@ -108,9 +110,10 @@ def chance(module: FineTuner) -> int:
     return 0 if trained or backbone.loaded.source != "random" else backbone.chance
 
 
-def below_of(module: FineTuner) -> int:
+def below_of(model: Model) -> int:
     """How many features, the last ones, are of layers below."""
-    backbone, layer = module.model.backbone, layer_of(module)
+    backbone, layer = model.backbone, model.head.last_layer
+    assert isinstance(layer, nn.Linear | Estimator), "checked when the run was put together"
     return backbone.below if layer.in_features == backbone.num_features + backbone.below else 0
 
 
@@ -137,7 +140,7 @@ def fit_layer(
         layer.fit(features, values, rows.mean, rows.scale, weights)
         return {"estimator": layer.name, "converged": True}
     fits = [task.last_layer(features[:, :used], targets, strength) for used in dict.fromkeys((read, read - below))]
-    fitted = min(fits, key=lambda fit: fit.missed) if fits[0].missed is not None else fits[0]
+    fitted = min(fits, key=lambda fit: inf if fit.missed is None else fit.missed)  # the first where none tells
     read = fitted.weight.shape[1]
     with torch.no_grad():
         layer.weight[:, read:] = 0.0

@@ -66,15 +66,22 @@ def phase_records(
     values: Sequence[float | None],
     sizes: Mapping[str, int],
     told: Mapping[str, Record],
+    free: Mapping[str, int] | None = None,
 ) -> list[Record]:
-    """One record a phase that was begun, as report.json has it. `sizes`: parameters of each stage; `told`: what the
-    cache did for a phase, whose time and memory are the phase's too."""
+    """One record a phase that was begun, as report.json has it. `sizes`: parameters of each stage, `free`: those that
+    train when it does, None: all; `told`: what the cache did for a phase, whose time and memory are the phase's too."""
+    free = sizes if free is None else free
     begun = [span for span in spans(phases, values) if span.epochs]
-    return [_phase_record(phases[s.phase], s, history, sizes, told.get(phases[s.phase].name)) for s in begun]
+    return [_phase_record(phases[s.phase], s, history, sizes, free, told.get(phases[s.phase].name)) for s in begun]
 
 
 def _phase_record(
-    phase: Phase, span: Span, history: Sequence[Record], sizes: Mapping[str, int], cache: Record | None
+    phase: Phase,
+    span: Span,
+    history: Sequence[Record],
+    sizes: Mapping[str, int],
+    free: Mapping[str, int],
+    cache: Record | None,
 ) -> Record:
     records = history[span.first_epoch : span.first_epoch + span.epochs]
     steps = sum(record["steps"] for record in records)
@@ -85,7 +92,7 @@ def _phase_record(
         "first_epoch": span.first_epoch,
         "last_epoch": span.first_epoch + span.epochs - 1,
         "trainable_stages": list(phase.trainable),
-        "trainable_parameters": sum(sizes[stage] for stage in phase.trainable),
+        "trainable_parameters": sum(free[stage] for stage in phase.trainable),
         "total_parameters": sum(sizes.values()),
         "seconds": sum(one["seconds"] for one in measured),
         "seconds_per_step": sum(record["step_seconds"] for record in records) / max(1, steps),

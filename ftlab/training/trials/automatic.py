@@ -18,10 +18,12 @@ from ftlab.sized import settled
 from ftlab.training.distributed.processes import alone, devices, started_with
 from ftlab.training.trials import compiling
 from ftlab.training.trials.batch_size import SAMPLES, find
+from ftlab.training.trials.range_test import CHOSEN, range_tests
 
 MakeData = Callable[[RunSettings], DataModule]
 
 MOST_WORKERS = 8  # each holds a copy of what the data keeps in memory; more rarely load faster
+FALLEN_BACK = 1e-3  # of a rate that cannot be found: the default of most optimizers
 QUICK = 1.0  # seconds to load all that an epoch needs: below that, starting workers costs more than they save
 
 
@@ -108,9 +110,26 @@ def _compile(parts: Parts, settings: RunSettings, make_data: MakeData) -> tuple[
     return compiling.chosen(parts, make_data(settings), settings)
 
 
+def _rate(parts: Parts, settings: RunSettings, make_data: MakeData) -> tuple[float, str]:
+    alone("optimizer.lr=auto")
+    first = next((phase for phase in parts.phases if phase.fit == "gradient"), None)
+    if first is None:
+        return parts.optimizer.lr, "no phase trains by gradient descent"
+    (curve,) = range_tests(parts, make_data(settings), settings, [first])
+    found = curve.suggested
+    if CHOSEN not in found:
+        return (
+            FALLEN_BACK,
+            f"tried in phase '{first.name}', where no rate lowered the loss by much; ftlab lr-find draws it",
+        )
+    others = ", ".join(f"{name} {rate:.2g}" for name, rate in found.items() if name != CHOSEN)
+    return float(f"{found[CHOSEN]:.2g}"), f"the {CHOSEN} of a range test of phase '{first.name}' ({others})"
+
+
 CHOICES = {
     "trainer.precision": _precision,
     "data.num_workers": _workers,
     "data.batch_size": _batch_size,
     "compile": _compile,
+    "optimizer.lr": _rate,
 }

@@ -81,7 +81,7 @@ def find(parts: Parts, data: DataModule, settings: RunSettings, world: int = 1) 
     """
     trainer = alone(settings.trainer)
     device = trainer.strategy.root_device
-    phase = largest_phase(parts.phases, parts.model.sizes())
+    phase = largest_phase(parts.phases, parts.model.free_sizes())
     some = samples(data)
     limit = parts.spec.sizes["train"] // world
     if device.type == "cpu":
