@@ -209,8 +209,8 @@ def described(folder: Path, trusted_modules: Sequence[str] = ()) -> Description:
         if version != SCHEMA_VERSION:
             raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
         description = Description(**renewed(data))
-        whole = {part: joined(folder, getattr(description, part)) for part in ("preprocessing", "head")}
-        description = replace(description, **whole)
+        prepared, head = (joined(folder, stored) for stored in (description.preprocessing, description.head))
+        description = replace(description, preprocessing=prepared, head=head)
         spec_of(description, trusted_modules), restored(description.preprocessing, trusted_modules)
         check_nodes(description, path, trusted_modules)
     except KeyError as error:

@@ -181,7 +181,7 @@ def small(vocabulary: Vocabulary, width: int, depth: int, heads: int, dropout: f
         vocab_size=len(vocabulary), d_model=width, decoder_layers=depth, decoder_attention_heads=heads,
         decoder_ffn_dim=4 * width, encoder_layers=1, encoder_attention_heads=heads, encoder_ffn_dim=1,
         dropout=dropout, attention_dropout=0.0, activation_dropout=0.0, max_position_embeddings=PLACES,
-        scale_embedding=True, pad_token_id=0, eos_token_id=1, bos_token_id=2, decoder_start_token_id=2,
+        scale_embedding=True, pad_token_id=0, eos_token_id=1, decoder_start_token_id=2,
         forced_eos_token_id=None, init_std=width**-0.5,
     )  # fmt: skip
     whole = transformers.PegasusForConditionalGeneration(settings)

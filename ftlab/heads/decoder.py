@@ -125,9 +125,8 @@ class Decoder(Head):
         there = truth != SEEN
         if logits.is_meta:  # without values nothing can be chosen, and shapes are all that is wanted
             return TextOutputs(logits.flatten(0, 1), counts.to("meta"), truth.flatten().to("meta"), None)
-        return TextOutputs(
-            logits[there.to(logits.device)], *(x.to(logits.device) for x in (counts, truth[there])), None
-        )
+        device = logits.device
+        return TextOutputs(logits[there.to(device)], counts.to(device), truth[there].to(device), None)
 
     def _one_of(self, several: Sequence[str]) -> str:
         return several[int(torch.randint(len(several), ()))] if self.training and len(several) > 1 else several[0]

@@ -80,7 +80,7 @@ class Writing(Task):
 
     def predictions(self, outputs: TextOutputs) -> list[Said]:
         """What is of the vocabulary's size ends here."""
-        texts = outputs.texts or [None] * len(outputs.counts)
+        texts: Sequence[str | None] = outputs.texts or [None] * len(outputs.counts)
         return [Said(text, sums) for text, sums in zip(texts, _sums(outputs), strict=True)]
 
     def compared(self, predictions: Sequence[Said], targets: Sequence[References]) -> tuple[Tensor, Tensor]:
@@ -140,7 +140,7 @@ class Writing(Task):
         if not own or not own["signatures"]:
             return []
         rows = [[name, signature] for name, signature in own["signatures"].items()]
-        columns = ["figure", Column("signature of sacrebleu", left=True, width=120)]
+        columns: list[Column | str] = ["figure", Column("signature of sacrebleu", left=True, width=120)]
         said = "How the figures of texts were computed, for comparison with those of others."
         return [Heading("Figures of texts"), Note(said), Table(columns, rows)]
 

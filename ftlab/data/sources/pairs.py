@@ -55,7 +55,7 @@ def fault(one: Pair) -> Fault | None:
     """Why a pair cannot be used."""
     if not one.source.strip():
         return Fault(one.name, "texts are empty", f"{one.name}: the text is empty.")
-    if not one.targets or not all(text.strip() for text in one.targets):
+    if len(one.targets) == 0 or not all(text.strip() for text in one.targets):
         said = f"{one.name}: what is to be written of '{short(one.source)}' is empty."
         return Fault(one.name, "texts to write are empty", said)
     if any(map(is_halved, (one.source, *one.targets))):
