@@ -209,7 +209,7 @@ def described(folder: Path, trusted_modules: Sequence[str] = ()) -> Description:
         if version != SCHEMA_VERSION:
             raise UserError(f"{path}: schema_version {version}; this ftlab reads {SCHEMA_VERSION}")
         description = Description(**renewed(data))
-        whole = {part: joined(folder, getattr(description, part)) for part in ("preprocessing", "head")}
+        whole: dict[str, Any] = {part: joined(folder, getattr(description, part)) for part in ("preprocessing", "head")}
         description = replace(description, **whole)
         spec_of(description, trusted_modules), restored(description.preprocessing, trusted_modules)
         check_nodes(description, path, trusted_modules)
