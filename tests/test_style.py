@@ -139,7 +139,8 @@ def test_no_imports_run_in_a_circle() -> None:
 # The modes, and what puts a run together; everything behind takes plain typed values.
 AT_THE_DOOR = ("run", "cli", "composition", "config", "resume", "assembly", "survey", "planning", "run_settings",
                "cache_command", "comparing", "continuing", "earlier", "export_command", "rate_command", "refit",
-               "sized", "explaining/command", "serving/command", "starting", "choosing/command", "choosing/sweeper")  # fmt: skip
+               "sized", "explaining/command", "serving/command", "starting", "choosing/command",
+               "choosing/sweeper")  # fmt: skip
 
 
 def test_the_config_stops_at_the_door() -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ftlab.choosing.halving import Result, finalists, price, short
+from ftlab.choosing.halving import Result, finalists, is_ahead, price, short
 from ftlab.choosing.journal import SHORT, WHOLE, Entry, Journal
 from ftlab.choosing.rules import EPOCHS, Proposal, Seen, proposals
 from ftlab.errors import UserError
@@ -113,7 +113,7 @@ class Course:
         best = standing
         for entry in self.journal.steps:
             value = self._value(entry)
-            if entry["counts"] and value is not None and value > best.value:
+            if entry["counts"] and value is not None and is_ahead(value, best.value):
                 best = Standing(tuple(entry["words"]), value, entry["seconds"])
         return best
 

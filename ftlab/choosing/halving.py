@@ -15,6 +15,7 @@ from ftlab.errors import UserError
 PART = 3  # of the epochs, and of the proposals that go on
 LEAST = 4  # epochs of a short run: strategies with phases need one for each
 FINALISTS = 2  # at least, beside what they are together
+GAIN = 1e-4  # of a figure, below which a difference is rounding
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 TIME = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|min|h)$")
 
@@ -25,6 +26,11 @@ class Result:
 
     proposal: Proposal
     value: float | None
+
+
+def is_ahead(value: float, other: float) -> bool:
+    """Whether a figure, higher being better, is better by more than rounding."""
+    return value - other > GAIN * abs(other)
 
 
 def seconds(text: str) -> float:
@@ -51,7 +57,7 @@ def finalists(results: Sequence[Result], reference: float | None) -> list[Propos
     that are behind the reference as many as FINALISTS leaves room for."""
     known = [one for one in results if one.value is not None and not one.proposal.one_epoch]
     ranked = sorted(known, key=lambda one: -(one.value or 0.0))  # stable: of equal ones the first proposed
-    ahead = [one.proposal for one in ranked if reference is None or (one.value or 0.0) > reference]
+    ahead = [one.proposal for one in ranked if reference is None or is_ahead(one.value or 0.0, reference)]
     whole = together(ahead)
     count = max(FINALISTS, -(-len(known) // PART))
     return [*([whole] if whole else []), *(one.proposal for one in ranked[:count])]

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from ftlab.choosing.halving import is_ahead
 from ftlab.choosing.journal import SHORT, Entry
 from ftlab.files.writing import write_text
 from ftlab.reports import numbers
@@ -19,7 +20,8 @@ Journal = Mapping[str, Any]
 
 
 def best_of(steps: Sequence[Entry], rows: Rows) -> Entry | None:
-    """The step with the best objective; of equal ones the first, so the plain default where nothing beats it."""
+    """The step with the best objective; of ones that differ by rounding the first, so the plain default where nothing
+    beats it."""
     known = [step for step in steps if step["counts"] and rows[str(step["job"])]["objective"] is not None]
     signs = {"max": 1.0, "min": -1.0}
 
@@ -27,7 +29,11 @@ def best_of(steps: Sequence[Entry], rows: Rows) -> Entry | None:
         row = rows[str(step["job"])]
         return float(signs[row["mode"]] * row["objective"])
 
-    return max(known, key=value, default=None)
+    best = None
+    for step in known:
+        if best is None or is_ahead(value(step), value(best)):
+            best = step
+    return best
 
 
 def named(step: Entry) -> str:

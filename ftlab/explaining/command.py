@@ -18,7 +18,6 @@ from ftlab.explaining.page import render
 from ftlab.explaining.scores import Scores
 from ftlab.files.writing import write_json, write_text
 from ftlab.inputs.base import Unread
-from ftlab.inputs.tables.preprocessing import TablePreprocessing
 from ftlab.predictor import Predictor, load
 from ftlab.run import command, new_file, required
 
@@ -88,14 +87,15 @@ def _name(one: Unread) -> str:
 def columns_of(predictor: Predictor, folder: Path, trusted_modules: Sequence[str]) -> Mapping[str, Any] | None:
     """The importance of a table's columns, on the split of its run that decided nothing; where that cannot be read,
     None, and it is said."""
-    own = predictor.preprocessing
-    if not isinstance(own, TablePreprocessing):
+    form = predictor.preprocessing.form()
+    if form["kind"] != "row":
         return None
+    names = [one["name"] for one in form["fields"]]
     try:
         description = bundles.described(folder, trusted_modules)
         measured = of_bundle(None, None, None, folder, description, trusted_modules)
         samples = measured.splits.parts()[measured.split]
-        columns = importance(predictor, samples.inputs, samples.targets, own.names)
+        columns = importance(predictor, samples.inputs, samples.targets, names)
     except (UserError, OSError) as error:
         print(
             f"columns: their importance is left out, since the data of the run cannot be read ({error})",

@@ -14,9 +14,8 @@ from ftlab.errors import UserError, choices
 from ftlab.explaining import methods
 from ftlab.explaining.found import Heat, Part, Parts
 from ftlab.explaining.scores import Scores
-from ftlab.inputs.sequences.preprocessing import UNKNOWN, SequencePreprocessing
-from ftlab.inputs.tables.preprocessing import TablePreprocessing
-from ftlab.inputs.texts.preprocessing import TextPreprocessing, pair
+from ftlab.inputs.sequences.preprocessing import UNKNOWN
+from ftlab.inputs.texts.preprocessing import pair
 from ftlab.predictor import Pieces, batches
 
 Found = tuple[list[Heat | Parts], list[str]]  # and what a person should know
@@ -37,8 +36,7 @@ def of_images(scores: Scores, raw: Any, ready: Any, output: int, asked: Sequence
 
 def of_texts(scores: Scores, raw: Any, ready: Any, output: int, asked: Sequence[str]) -> Found:
     """Special tokens stay where all others are hidden."""
-    own = scores.predictor.preprocessing
-    assert isinstance(own, TextPreprocessing)
+    own: Any = scores.predictor.preprocessing
     windows = next(own.encoded([raw]))
     if len(windows) > 1:
         raise UserError(f"the text is longer than a window of {own.max_tokens} tokens; shorten it")
@@ -67,8 +65,7 @@ def _pieces(texts: tuple[str, ...], window: Any, weights: list[float]) -> list[P
 
 def of_rows(scores: Scores, raw: Any, ready: Any, output: int, asked: Sequence[str]) -> Found:
     """A column that is not there has what is usual: the median of train, or nothing where it is a category."""
-    own = scores.predictor.preprocessing
-    assert isinstance(own, TablePreprocessing)
+    own: Any = scores.predictor.preprocessing
     fields = own.form()["fields"]
     usual = {one["name"]: one.get("usual") for one in fields}
 
@@ -84,8 +81,8 @@ def of_rows(scores: Scores, raw: Any, ready: Any, output: int, asked: Sequence[s
 
 def of_steps(scores: Scores, raw: Any, ready: Any, output: int, asked: Sequence[str]) -> Found:
     """A step that is not there has the mean of train, and a token that nobody knows."""
-    own, (fields, _) = scores.predictor.preprocessing, ready
-    assert isinstance(own, SequencePreprocessing)
+    own: Any = scores.predictor.preprocessing
+    fields, _ = ready
     count = len(fields["mask"])
 
     def scored(there: Tensor) -> Tensor:

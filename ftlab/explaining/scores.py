@@ -15,9 +15,6 @@ from ftlab.backbones.base import Features
 from ftlab.batch import Batch
 from ftlab.errors import UserError, choices
 from ftlab.predictor import Predictor
-from ftlab.targets.classes import Classes
-from ftlab.targets.labels import Labels
-from ftlab.targets.numbers import Numbers
 
 
 class Scores(nn.Module):
@@ -28,9 +25,10 @@ class Scores(nn.Module):
         super().__init__()
         self.model, self.task, self.predictor = predictor.model, predictor.task, predictor
         target = self.task.spec.target
-        if not isinstance(target, Classes | Labels | Numbers):
+        self.names: tuple[str, ...] = target.classes or getattr(target, "names", ())
+        self.of_classes = bool(target.classes)
+        if not self.names or target.follows or target.hides:
             raise UserError(f"task={self.task.name}: is not explained yet; accepted: tasks of classes, labels, numbers")
-        self.names = target.names if isinstance(target, Numbers) else target.classes
         self.fields = list(predictor.preprocessing.blank())
         self.maps = nn.Identity()  # what the head gets of an image, where it lies in maps (b, c, h, w)
 
@@ -77,7 +75,7 @@ class Scores(nn.Module):
                     f"target={asked}: there is no such class, label or number; {choices(asked, self.names)}"
                 )
             return self.names.index(asked)
-        return 0 if isinstance(self.task.spec.target, Numbers) else int(predictions.flatten().argmax())
+        return int(predictions.flatten().argmax()) if self.of_classes else 0
 
     def output(self, place: int) -> int:
         """The output that stands for a name: of several that a loss has for one number the main one."""

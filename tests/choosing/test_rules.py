@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ftlab.choosing.halving import LEAST, Result, finalists, price, seconds, short
+from ftlab.choosing.halving import LEAST, Result, finalists, is_ahead, price, seconds, short
 from ftlab.choosing.rules import Proposal, Seen, proposals, together
 from ftlab.errors import UserError
 
@@ -85,6 +85,13 @@ def test_what_is_ahead_of_the_same_short_run_of_what_stands_goes_on() -> None:
 
 def test_a_short_run_has_a_third_of_the_epochs_and_room_for_phases() -> None:
     assert [short(epochs) for epochs in (3, 10, 30)] == [3, LEAST, 10]
+
+
+def test_a_difference_of_rounding_is_none() -> None:
+    assert is_ahead(0.4256, 0.4249)
+    assert not is_ahead(0.42490012, 0.4249)
+    assert is_ahead(-0.5, -0.6)
+    assert not is_ahead(-0.5, -0.5)
 
 
 def test_a_price_goes_by_epochs_and_by_what_is_changed() -> None:
