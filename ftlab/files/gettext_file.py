@@ -13,6 +13,7 @@ from ftlab.errors import UserError
 
 SUFFIXES = (".po", ".mo")
 CHARSET = re.compile(rb"charset=([\w.:-]+)")  # of a .po, in its head
+UTF8 = ("utf-8", "utf8", "ascii", "us-ascii", "charset")  # the last of a head that nobody has filled in
 FIELD = re.compile(r'^(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d+)\])?)\s*(".*")$')
 
 
