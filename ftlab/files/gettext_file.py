@@ -81,11 +81,9 @@ def _of_po(file: Path) -> Iterator[Message]:
 
 def _text(file: Path) -> str:
     content = file.read_bytes()
-    named = (found := CHARSET.search(content)) and found[1].decode()
-    own = (
-        "utf-8-sig" if named in (None, "CHARSET") or named.lower() in ("utf-8", "utf8", "ascii", "us-ascii") else named
-    )
-    return content.decode(own)
+    found = CHARSET.search(content)
+    named = found[1].decode() if found else "utf-8"
+    return content.decode("utf-8-sig" if named.lower() in UTF8 else named)
 
 
 def _add(message: Message, part: tuple[str, int], text: str) -> None:
