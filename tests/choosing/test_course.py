@@ -133,7 +133,8 @@ def test_a_choice_that_was_interrupted_takes_the_steps_that_it_would_have_taken(
 
 def test_more_time_is_given_to_what_found_none(tmp_path: Path) -> None:
     often, once = tmp_path / "often", tmp_path / "once"
-    often.mkdir(), once.mkdir()
+    often.mkdir()
+    once.mkdir()
     course(Known(often, by_rate), 5)
     assert told(course(Known(often, by_rate), 10_000)) == told(course(Known(once, by_rate), 10_000))
 
