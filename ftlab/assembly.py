@@ -99,6 +99,8 @@ def put_together(
     choices = by_size(config, spec, splits.train.inputs)
     config, make = settled(config, choices), partial(instantiate, trusted_modules=config["trusted_modules"])
     task: Task = make(config["task"], spec=spec)
+    if phases is None:  # of a second fit val has had its say
+        task.check_val(spec.sizes.get("val", 0))
     fitted = _fitted(config, splits)
     torch.manual_seed(config["seed"])  # new weights: of the head, and of a network without pretrained ones
     if backbone is None:
@@ -108,8 +110,7 @@ def put_together(
     config = settled(config, choices)
     received = given(backbone, config["head"], preprocessing, spec.target, config["trusted_modules"])
     head = make(config["head"], num_outputs=task.num_outputs, **received)
-    check_head(task, head)
-    task.meets(preprocessing)
+    check_head(task, head), task.meets(preprocessing)
     model = Model(backbone, head)
     augment = make(config["augment"])
     check_augment(augment, preprocessing, spec.target)

@@ -34,10 +34,10 @@ BOTH = Annotated[list[Path], Field(min_length=2, max_length=2), "two files, [SOU
 
 # How texts are written, by a task and by whoever predicts.
 GENERATION: dict[str, Any] = {
-    "beams": PositiveInt | None,
+    "beams": Annotated[int, Field(ge=1, le=64), "a whole number from 1 to 64"] | None,  # a server takes it from anyone
     "length_penalty": Number | None,
     "no_repeat": NonNegativeInt | None,
-    "max_tokens": PositiveInt | None,
+    "max_tokens": Annotated[int, Field(ge=1, le=4096), "a whole number from 1 to 4096"] | None,
 }
 
 # By the dotted name of a key; where options of a group mean different things by it, by the name of their class.

@@ -24,7 +24,7 @@ from ftlab.backbones.building import as_names, as_size, build
 from ftlab.backbones.checkpointing import enable
 from ftlab.backbones.part import Cuttable
 from ftlab.backbones.pooling import pool
-from ftlab.backbones.renewal import renew
+from ftlab.backbones.renewal import behind, renew
 from ftlab.backbones.stages import stages_of
 from ftlab.backbones.surgery import end_at, probe
 from ftlab.batch import Batch
@@ -86,8 +86,8 @@ class TimmBackbone(Backbone):
         self.loaded = self._load(pretrained, weights, allow_missing, meta)
         if until and not weights:
             self.stages = end_at(self.model, until, self.stages, "model")
-        if reinit and not meta:
-            self.loaded = self._renewed(reinit, build(name, False, size, settings, meta))
+        if reinit:
+            self.loaded = self._renewed(reinit, build(name, False, size, settings, meta), meta)
         self._describe(pooling, size)
         self._first_pass = enable(self.model, name) if checkpointing else None
         self.num_features = self._width(until) if until else self.model.head_hidden_size
@@ -104,9 +104,16 @@ class TimmBackbone(Backbone):
             self.model, self.name, pretrained, weights, allow_missing=allow_missing, classifier=classifier
         )
 
-    def _renewed(self, reinit: str, random: nn.Module) -> weights_of.Loaded:
-        anew = renew(self.model, random, reinit, self.stages, "model")
-        return replace(self.loaded, source=f"{self.loaded.source}, random from {reinit} on ({len(anew)} tensors)")
+    def _renewed(self, reinit: str, random: nn.Module, meta: bool) -> weights_of.Loaded:
+        stages = behind(reinit, self.stages)
+        if self.loaded.source == "random" or len(stages) == len(self.stages):
+            source = "random"  # as of a network that was never pretrained
+        else:
+            source = f"{self.loaded.source}, random from {reinit} on"
+        if not meta:
+            anew = renew(self.model, random, stages, "model")
+            source += f" ({len(anew)} tensors)" if source != "random" else ""
+        return replace(self.loaded, source=source)
 
     def _describe(self, pooling: str, size: tuple[int, int] | None) -> None:
         """What timm says of the network, from which `pooling` was taken ("": none was), in our words."""

@@ -68,6 +68,7 @@ class Course:
 
     def go(self) -> None:
         """Raises: UserError where the plain default gives nothing to be held against."""
+        self.journal.allow(self.budget)
         seen = self._look()
         first = self._do(0, DEFAULT, None, Length(WHOLE))
         value = self._value(first)
@@ -77,7 +78,7 @@ class Course:
         standing = Standing((), value, first["seconds"])
         for number in range(1, ROUNDS + 1):
             self._round(number, seen, standing)
-            better = self._best(standing)
+            better = self._best(standing, number)
             if better is standing:
                 break
             standing = better
@@ -108,10 +109,10 @@ class Course:
         left = self.budget - self.journal.used + of_round  # when the round began
         return standing.seconds if part < 1.0 and left >= (1 + 2 * part) * standing.seconds else 0.0
 
-    def _best(self, standing: Standing) -> Standing:
-        """What stands, unless something is better."""
+    def _best(self, standing: Standing, number: int) -> Standing:
+        """What stands, unless something is better; a choice that goes on knows of later rounds than this one."""
         best = standing
-        for entry in self.journal.steps:
+        for entry in (one for one in self.journal.steps if one["round"] <= number):
             value = self._value(entry)
             if entry["counts"] and value is not None and is_ahead(value, best.value):
                 best = Standing(tuple(entry["words"]), value, entry["seconds"])

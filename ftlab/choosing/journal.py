@@ -28,6 +28,13 @@ class Journal:
     def used(self) -> float:
         return float(self.content["seconds"])
 
+    def allow(self, budget: float) -> None:
+        """Seconds in all. With more than before, what found no time is tried once more."""
+        if budget > self.content.get("budget", 0.0):
+            self.content["budget"] = budget
+            self.content["steps"] = [entry for entry in self.steps if entry["job"] is not None]
+            self._save(0.0)
+
     def look(self, found: dict[str, Any], seconds: float) -> None:
         self.content["look"] = found
         self._save(seconds)

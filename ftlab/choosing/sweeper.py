@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from ftlab.assembly import Parts, assemble
 from ftlab.choosing.command import SWEEPER
 from ftlab.choosing.course import Course
+from ftlab.choosing.journal import FILE
 from ftlab.choosing.probe import Probe, probe, ranking
 from ftlab.choosing.rules import EPOCHS, Seen
 from ftlab.config import named, plainly, problems, stop_if
@@ -26,7 +27,7 @@ from ftlab.exits import guard
 from ftlab.inputs.images.files import extent_of
 from ftlab.overrides import parse
 from ftlab.reports.jobs import has_ended
-from ftlab.resume import flat
+from ftlab.resume import flat, read_yaml
 from ftlab.sized import BATCH, settled
 from ftlab.starting import SWEEP, move_aside
 from ftlab.tasks.base import Task
@@ -63,9 +64,23 @@ class Choose(Sweeper):
         if several := [one.text for one in keys if one.sweep]:
             raise UserError(f"{several[0]}: ftlab auto takes one value of each key; leave out what it is to choose")
         with locked(self.folder):
+            self._check_same()
             OmegaConf.save(self.config, self.folder / SWEEP)
             Course(self.folder, self.seconds, frozenset(one.key for one in keys), self, time.monotonic).go()
         return 0
+
+    def _check_same(self) -> None:
+        """Raises: UserError where a choice goes on with other words than those of the runs that are there."""
+        if not (self.folder / FILE).is_file():
+            return
+        before, now = read_yaml(self.folder / SWEEP)["hydra"], OmegaConf.to_container(self.config.hydra)
+        old, new = told_of(before), told_of(now)
+        if changed := sorted(old ^ new):
+            was = ", ".join(sorted(old - new)) or "without it"
+            raise UserError(
+                f"{', '.join(sorted(new - old)) or changed[0]}: the runs in {self.folder} are of another "
+                f"line ({was}); resume=auto goes on with the same one, of which time= alone may change"
+            )
 
     def launch(self, job: int, words: Sequence[str]) -> None:
         folder = self.folder / str(job)
@@ -128,6 +143,12 @@ class Choose(Sweeper):
 
 
 Choose.__module__ = SWEEPER.rpartition(".")[0]
+
+
+def told_of(hydra: Any) -> set[str]:
+    """What decides the steps of a choice, but for its time: words of train, and what networks are ranked by."""
+    own = {f"auto.{key}={hydra['sweeper'][key]}" for key in ("samples", "backbones")}
+    return {*hydra["overrides"]["task"], *own}
 
 
 def seen_of(parts: Parts, config: Mapping[str, Any]) -> Seen:

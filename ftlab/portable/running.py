@@ -41,8 +41,8 @@ class Exported(Preparation):
             raise UserError(f"{file}: onnxruntime cannot read it: {str(error).splitlines()[0][:200]}") from error
         self.taken = {one.name for one in self.session.get_inputs()}
 
-    def answers(self, ready: Sequence[Prepared | Pieces], batch_size: int) -> Any:
-        """As Predictor.answers."""
+    def answers(self, ready: Sequence[Prepared | Pieces], batch_size: int, how: Any = None) -> Any:
+        """As Predictor.answers; how: nothing, since no exported task writes."""
         fields, _ = self.stacked([one for one in ready if not isinstance(one, Pieces)])  # no exported task has pieces
         inputs = zip(self.ports.names, self.ports.inputs(fields), strict=True)
         given = {name: value.numpy() for name, value in inputs if name in self.taken}

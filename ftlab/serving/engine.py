@@ -18,12 +18,24 @@ class Engine(Protocol):
 
     def prepared(self, raw: Any) -> Any: ...
 
-    def answers(self, ready: Sequence[Any], batch_size: int) -> Any: ...
+    def answers(self, ready: Sequence[Any], batch_size: int, how: Any = None) -> Any: ...
 
 
 def records(engine: Engine, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """The record of each job, of one pass through the network."""
-    answers = engine.answers([job.ready for job in jobs], len(jobs))
+    """The record of each job: of one pass through the network, or of one for each way in which texts are written."""
+    found: dict[int, dict[str, Any]] = {}
+    ways: dict[str, list[int]] = {}
+    for place, job in enumerate(jobs):
+        ways.setdefault(repr(engine.task.answering(dict(job.settings))), []).append(place)
+    for places in ways.values():
+        found |= zip(places, _records(engine, [jobs[place] for place in places]), strict=True)
+    return [found[place] for place in range(len(jobs))]
+
+
+def _records(engine: Engine, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Of jobs that ask for answers of one kind."""
+    how = engine.task.answering(dict(jobs[0].settings))
+    answers = engine.answers([job.ready for job in jobs], len(jobs), how)
     asked = {repr(job.settings): dict(job.settings) for job in jobs}  # what several ask alike is said once
     said = {key: engine.task.describe(answers, **settings) for key, settings in asked.items()}
     return [said[repr(job.settings)][place] for place, job in enumerate(jobs)]

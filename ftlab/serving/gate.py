@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
-from urllib.parse import urlsplit
 
 from ftlab.files.paths import short
 from ftlab.serving.counters import Counters
@@ -47,7 +46,7 @@ class Access:
         if self.hosts and name_of(host) not in self.hosts:
             return RefusedError(421, f"this server is not called '{short(name_of(host))}'; see allowed_hosts=")
         origin = headers.get("origin")
-        if origin and origin not in self.origins and urlsplit(origin).netloc != host:
+        if origin and origin not in self.origins and origin.partition("://")[2] != host:
             return RefusedError(403, f"pages of '{short(origin)}' may not ask this server; see allowed_origins=")
         asks_first = method == "OPTIONS" and origin in self.origins
         if self.token is None or path in OPEN or asks_first or is_token(headers.get("authorization", ""), self.token):

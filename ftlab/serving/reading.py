@@ -21,6 +21,7 @@ JSON, FORM = "application/json", "multipart/form-data"
 FILES = "files"  # the part of a form that holds a file; there may be several
 ENDING = 64  # bytes, of a form, that hold its end
 INPUTS = "inputs"  # the key of an object in JSON
+DEEP = 32  # lists and objects inside of each other; no input has as many, and Python follows a thousand at most
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _name(file: UploadFile) -> str | None:
 def inputs_of(body: bytes) -> list[tuple[None, Any]]:
     """The inputs of an object in JSON: one, or a list. Raises: RefusedError for what is none."""
     try:
-        given = json.loads(body.decode("utf8"), parse_constant=_refused)
+        given = _parsed(body.decode("utf8"))
         if b"\\u" in body:
             json.dumps(given, ensure_ascii=False).encode("utf8")
     except UnicodeEncodeError:
@@ -118,6 +119,18 @@ def inputs_of(body: bytes) -> list[tuple[None, Any]]:
     return [(None, one) for one in (inputs if isinstance(inputs, list) else [inputs])]
 
 
+def _parsed(text: str) -> Any:
+    """Raises: ValueError for what is no JSON; RecursionError for what is nested too deeply."""
+    found = json.loads(text, parse_constant=_refused)
+    level = [found]
+    for _ in range(DEEP):
+        several = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [inside for one in several for inside in one]
+        if not level:
+            return found
+    raise RecursionError
+
+
 def _refused(constant: str) -> None:
     raise ValueError(f"{constant} is no number of JSON")
 
@@ -132,7 +145,7 @@ def settings_of(query: Sequence[tuple[str, str]], task: Task) -> tuple[tuple[str
         if name in given:
             raise RefusedError(422, f"{short(name)}: is given twice")
         try:
-            given[name] = json.loads(text, parse_constant=_refused)
+            given[name] = _parsed(text)
         except (ValueError, RecursionError):
             given[name] = text
     try:

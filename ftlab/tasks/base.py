@@ -74,6 +74,10 @@ class Task(nn.Module, ABC):
         """Called once it is known how inputs become the network's, for a task whose answers are parts of inputs."""
         return None
 
+    def check_val(self, samples: int) -> None:  # most tasks settle nothing
+        """Called before a run. Raises: UserError for fewer val samples than what is to be settled on them needs."""
+        return None
+
     @abstractmethod
     def loss(self, outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """(sum of the losses, sum of their weights), both scalars; the caller divides.

@@ -47,10 +47,14 @@ def told(pairs: Tensor, names: Sequence[str], half: Sequence[float], coverage: f
     }
 
 
-def check(names: Sequence[str], coverage: float, samples: int) -> None:
-    """Raises: UserError for fewer val samples than an interval needs, and a target that is called as it is."""
+def check_names(names: Sequence[str]) -> None:
+    """Raises: UserError for a target that is called as the key of its interval."""
     if "interval" in names:
         raise UserError("task.interval: a target is called 'interval', a key that predictions use; rename the column")
+
+
+def check(coverage: float, samples: int) -> None:
+    """Raises: UserError for fewer val samples than an interval needs."""
     if samples < (needed := least(coverage)):
         few = f"needs {needed} val samples, and there are {samples}"
         raise UserError(f"task.interval={coverage}: {few}; give val more of the data, or lower it")

@@ -59,22 +59,26 @@ class Regression(Task):
     ) -> None:
         """radius: of each target's interval, in the units of the data; of a bundle, where `interval` has found some.
 
-        Raises: UserError for data without numbers, an unknown loss, quantiles that do not rise or lack 0.5, and too few
-        val samples for an interval.
+        Raises: UserError for data without numbers, an unknown loss, quantiles that do not rise or lack 0.5, and a
+        target that is called as the key of its interval.
         """
         super().__init__(spec)
         target = cast(Numbers, spec.target)
         self.names = target.names
         _check(self.names, loss, quantiles)
         self.interval, self.radius = interval, tuple(radius)
-        if interval is not None and not radius:
-            conformal.check(self.names, interval, spec.sizes.get("val", 0))
+        if interval is not None:
+            conformal.check_names(self.names)
         self.kind, self.delta = loss, delta
         self.levels = tuple(quantiles) if loss == "quantile" else ()
         self.main = self.levels.index(0.5) if self.levels else 0  # the one of the m numbers that metrics judge
         self.num_outputs = len(self.names) * (len(self.levels) or (2 if loss == "gaussian_nll" else 1))
         self.register_buffer("mean", torch.tensor(target.means), persistent=False)
         self.register_buffer("std", torch.tensor(target.stds), persistent=False)
+
+    def check_val(self, samples: int) -> None:
+        if self.interval is not None:
+            conformal.check(self.interval, samples)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         targets = (batch.targets.to(outputs.device, torch.float32) - self.mean) / self.std

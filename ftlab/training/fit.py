@@ -111,7 +111,7 @@ def prepare(
             recovery,
             EqualRanks(),
             EpochLines(console),
-            Watching([*pruning_of(folder), *deadline_of(folder)]),
+            Watching([*pruning_of(folder), *([] if settings.resumes else deadline_of(folder))]),
             interruptions,
             Checkpoints(
                 checkpoints, interruptions, writes_metrics=settings.writes_metrics, **asdict(settings.checkpoint)

@@ -38,3 +38,12 @@ def test_the_source_says_so_and_an_unknown_stage_is_refused(command: Command) ->
         TimmBackbone(image_size=48, reinit="block.3")
     ended = command("plan", "experiment=transferability", "backbone.reinit=blocks.4", "cache=off")
     assert ended.code == 0, ended.err
+    wrong = command("plan", "experiment=transferability", "backbone.reinit=blocks.44", "cache=off")
+    assert wrong.code == 2
+    assert "did you mean 'blocks.4'" in wrong.err
+
+
+def test_a_network_of_which_nothing_is_pretrained_is_random_and_no_more() -> None:
+    for settings in ({"reinit": "stem"}, {"reinit": "blocks.4", "pretrained": False}):
+        for meta in (False, True):
+            assert TimmBackbone(image_size=48, meta=meta, **settings).loaded.source == "random"  # type: ignore[arg-type]

@@ -25,6 +25,10 @@ def test_auto_leaves_a_page_an_experiment_file_and_a_link_to_the_best_run(comman
     again = command(*QUICK, "time=1s")
     assert again.code == 2
     assert "the same line with resume=auto goes on with it" in again.err
+    for words in (("subset=80",), ("auto.samples=20",)):
+        other = command(*QUICK, "time=1s", "resume=auto", *words)
+        assert other.code == 2
+        assert f"{words[0]}" in other.err
     assert command(*QUICK, "time=1s", "resume=auto").code == 0
     assert not Path("all", "1").exists()
 

@@ -113,18 +113,30 @@ def test_a_figure_whose_least_is_best_is_made_small(tmp_path: Path) -> None:
     assert any("optimizer.lr=0.009" in step["words"] for step in steps)
 
 
-def test_a_choice_that_was_interrupted_takes_the_steps_that_it_would_have_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("budget", "stops_at"), [(60, 3), (10_000, 18)])
+def test_a_choice_that_was_interrupted_takes_the_steps_that_it_would_have_taken(
+    budget: float, stops_at: int, tmp_path: Path
+) -> None:
+    """In the first round, and in the second one, which by then knows of something better."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
-    expected = course(Known(whole, by_rate), 60)
+    expected = course(Known(whole, by_rate), budget)
     broken.mkdir()
-    jobs = Known(broken, by_rate, stops_at=3)
+    jobs = Known(broken, by_rate, stops_at=stops_at)
     with pytest.raises(KeyboardInterrupt):
-        course(jobs, 60)
+        course(jobs, budget)
     rest = Known(broken, by_rate)
-    assert told(course(rest, 60)) == told(expected)
-    assert len(jobs.ran) == 3
-    assert len(rest.ran) == len([step for step in expected if step["job"] is not None]) - 3
+    assert told(course(rest, budget)) == told(expected)
+    assert len(jobs.ran) == stops_at
+    assert len(rest.ran) == len([step for step in expected if step["job"] is not None]) - stops_at
+
+
+def test_more_time_is_given_to_what_found_none(tmp_path: Path) -> None:
+    often, once = tmp_path / "often", tmp_path / "once"
+    often.mkdir()
+    once.mkdir()
+    course(Known(often, by_rate), 5)
+    assert told(course(Known(often, by_rate), 10_000)) == told(course(Known(once, by_rate), 10_000))
 
 
 def told(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -151,4 +151,7 @@ def test_pages_of_others_may_ask_only_where_they_are_named() -> None:
         assert httpx.get(f"{address}/info", headers={"Host": "rebound.example"}).status_code == 421
     with answering(ftlab.load(ROWS)) as address:
         told(httpx.post(f"{address}/predict", json={"inputs": [ROW]}, headers={"Origin": address}))
+        broken = httpx.get(f"{address}/info", headers={"Origin": "http://[x"})
+        assert broken.status_code == 403
+        assert broken.json()["error"].startswith("pages of 'http://[x' may not ask")
         assert httpx.post(f"{address}/predict", json={"inputs": [ROW]}, headers=ours).status_code == 403

@@ -87,6 +87,7 @@ OF_ROWS: dict[str, tuple[int, str, dict[str, Any]]] = {
     "not UTF-8": (400, "UTF-8", body(b'{"inputs": ["\xff"]}')),
     "half of a character": (400, "surrogate", body('{"inputs": [{"size": 1, "colour": "\\ud800"}]}')),
     "nested too deeply": (400, "nested too deeply", body('{"inputs": ' + "[" * 100_000 + "]" * 100_000 + "}")),
+    "nested as deeply as a parser bears": (400, "nested too deeply", body('{"inputs": ' + "[" * 800 + "]" * 800 + "}")),
     "a number that JSON has not": (400, "NaN is no number", body('{"inputs": [{"size": NaN, "colour": "red"}]}')),
     "a list": (422, "an object with the key 'inputs'", {"json": [ROW]}),
     "another key": (422, "an object with the key 'inputs'", {"json": {"input": [ROW]}}),
@@ -116,6 +117,7 @@ OF_ADDRESSES = {
     "an unknown setting": ("POST", "/predict?topk=3", 422),
     "a setting that is none": ("POST", "/predict?top_k=many", 422),
     "a setting below its range": ("POST", "/predict?top_k=0", 422),
+    "a setting that is nested deeply": ("POST", "/predict?top_k=" + "[" * 800 + "]" * 800, 422),
     "a setting twice": ("POST", "/predict?top_k=1&top_k=2", 422),
 }
 

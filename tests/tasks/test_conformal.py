@@ -50,9 +50,9 @@ def test_the_radius_is_an_error_that_was_seen() -> None:
 
 
 def test_too_few_samples_are_refused_before_anything_trains() -> None:
-    assert task_of(9, 0.9).radius == ()
+    task_of(9, 0.9).check_val(9)
     with pytest.raises(UserError, match=r"task.interval=0.9: needs 9 val samples, and there are 8"):
-        task_of(8, 0.9)
+        task_of(8, 0.9).check_val(8)
 
 
 def test_a_run_leaves_intervals_that_its_bundle_says(tmp_path: Path) -> None:
@@ -70,3 +70,13 @@ def test_a_run_leaves_intervals_that_its_bundle_says(tmp_path: Path) -> None:
     value, around = said["progression"], said["interval"]["progression"]
     assert around["high"] - value == pytest.approx(one["radius"], rel=1e-5)
     assert value - around["low"] == pytest.approx(one["radius"], rel=1e-5)
+
+
+def test_a_second_fit_on_val_too_says_the_intervals_that_val_told_of_the_first(tmp_path: Path) -> None:
+    words = ["task=regression", "data=diabetes", "strategy=closed_form", "task.interval=0.9", "cache=off"]
+    once = ftlab.train(compose([*words, "trainer.accelerator=cpu"]), tmp_path / "once")
+    both = ftlab.train(compose([*words, "trainer.accelerator=cpu", "refit=true"]), tmp_path / "both")
+    radii = [report["residuals"]["intervals"]["targets"][0]["radius"] for report in (once, both)]
+    assert radii[0] == pytest.approx(radii[1], rel=1e-5)
+    record = ftlab.load(tmp_path / "both" / "bundle", accelerator="cpu").task.radius
+    assert record == pytest.approx([radii[0]], rel=1e-5)

@@ -2,12 +2,15 @@
 
 import csv
 import json
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ftlab
+from ftlab.serving.batching import Job
+from ftlab.serving.engine import records
 from tests.conftest import Command
 from tests.writing.networks import pairs, saved, written
 
@@ -68,6 +71,10 @@ def test_a_bundle_writes_the_same_from_python_and_from_the_command_line_and_sett
     assert predictor.task.generation.beams == 2
     short = predictor.predict([source for source, _ in several], generation={"max_tokens": 2})
     assert max(len(record["text"].split()) for record in short) == 2
+    place = next(place for place, one in enumerate(found) if one != short[place])
+    engine, source = ftlab.load(folder / "bundle"), several[place][0]
+    jobs = [Job(engine.prepared(source), (("generation", how),), Future()) for how in (None, {"max_tokens": 2}, None)]
+    assert records(engine, jobs) == [found[place], short[place], found[place]]  # as ftlab serve answers
     assert predictor.predict([source for source, _ in several]) == found  # and are not kept
     with (tmp_path / "new.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["text"], *([source] for source, _ in several)])
