@@ -47,11 +47,11 @@ def given(
     """
     if strides := head.get("strides"):
         return {"levels": backbone.hand_out(strides)}
+    if head.get("own"):
+        return {"layers": backbone.own_layers, "gap": preprocessing.gap}
     made = named(head, trusted_modules)
     if getattr(made, "writes", False):
         return {"backbone": backbone, "preprocessing": preprocessing, "corpus": target.corpus}
-    if head.get("own"):
-        return {"layers": backbone.own_layers, "gap": preprocessing.gap}
     if getattr(made, "inside", False):
         return {"backbone": backbone}
     return {"num_features": width_of(backbone, head, preprocessing), "default_pool": backbone.default_pool}

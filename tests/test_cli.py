@@ -47,7 +47,7 @@ def test_a_mistyped_option_is_named_with_the_nearest_and_all_accepted(command: C
 
 
 def test_a_text_in_the_place_of_a_number_is_named(command: Command) -> None:
-    assert fails(command, "train", "optimizer.lr=abc") == ["ftlab: optimizer.lr=abc: expected a number above 0"]
+    assert fails(command, "train", "optimizer.lr=abc") == ["ftlab: optimizer.lr=abc: expected a number above 0 or auto"]
 
 
 @pytest.mark.parametrize("plus", ["", "+", "++"])

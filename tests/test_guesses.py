@@ -22,8 +22,8 @@ from ftlab.overrides import parse
         ("patience=3", "did you mean early_stopping.patience or strategy.patience?"),
         ("trianer.max_epochs=3", "did you mean 'trainer'?"),
         ("optimizer.rl=1", "did you mean 'lr'?"),
-        ("zebra=1", "unknown key 'zebra'; accepted: augment, backbone"),
-        ("data.root=photos", "unknown key 'root'; data.root belongs to data=image_folder, data=table, data=coco"),
+        ("zebra=1", "unknown key 'zebra'; accepted: adapters, anchor"),
+        ("data.root=photos", "unknown key 'root'; data.root belongs to data=image_folder, data=table, data=captions"),
         ("data.rot=photos", "did you mean data.root? It belongs to data=image_folder, data=table"),
         ("data.path=photos", "did you mean data.root? It belongs to"),
         ("data.label_colum=x", "add data=table, or another of them"),
@@ -69,7 +69,9 @@ def test_a_key_of_a_group_without_an_option_is_answered_with_those_that_know_it(
 
 
 def test_options_are_named_that_know_all_of_the_keys() -> None:
-    with pytest.raises(UserError, match=r"data\.file belongs to data=image_csv: add data=image_csv$"):
+    with pytest.raises(
+        UserError, match=r"data\.file belongs to data=captions, data=image_csv: add data=captions, or another"
+    ):
         compose(["bundle=b", "data.file=a.csv", "data.path_column=path"], "evaluate")
 
 

@@ -186,7 +186,7 @@ def test_the_commands_are_read() -> None:
     """Else the tests below would say nothing."""
     assert len(commands()) > 15
     assert len(list(of_pages())) > 25
-    assert {shlex.split(c)[1] for c in commands()} == set(MODES)
+    assert {shlex.split(c)[1] for c in commands()} == set(MODES) - {"serve"}  # which does not end by itself
     assert sum(RUNS_THE_TESTS in block for block in blocks("bash", TEXT)) == 1
 
 

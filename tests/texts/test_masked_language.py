@@ -37,7 +37,7 @@ def network(family: str = "bert"):
     torch.manual_seed(0)
     settings = {"model_type": family, **FAMILIES[family]}
     backbone = TextBackbone(family, pretrained=False, config=settings, tokenizer=tokenizer(masks=True))
-    head = Words(num_outputs=1, **given(backbone, HEAD, backbone.preprocessing), **HEAD)
+    head = Words(num_outputs=1, **given(backbone, HEAD, backbone.preprocessing, MaskedTokens()), **HEAD)
     return Model(backbone, head).eval(), backbone.preprocessing
 
 

@@ -24,7 +24,7 @@ torch.manual_seed(0)
 network = {"model_type": "bert", **BERT, "vocab_size": 30_000}
 backbone = TextBackbone("bert", pretrained=False, config=network, tokenizer=tokenizer(masks=True))
 head = {"own": "masked_language", "tied": "auto"}
-model = Model(backbone, Words(num_outputs=1, **given(backbone, head, backbone.preprocessing), **head))
+model = Model(backbone, Words(num_outputs=1, **given(backbone, head, backbone.preprocessing, MaskedTokens()), **head))
 size = int(sys.argv[1])
 texts = Samples([" ".join("abcdefghijklmnopqrst"[: 1 + n % 20]) for n in range(size)], column(size))
 spec = DataSpec("texts", MaskedTokens(0.5), {"train": size})

@@ -11,6 +11,7 @@ from ftlab.backbones.text import TextBackbone
 from ftlab.batch import Batch
 from ftlab.heads.own import Own
 from ftlab.model import Model, given
+from ftlab.targets.classes import Classes
 from tests.backbones.texts import BERT, FAMILIES, tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -25,7 +26,7 @@ def test_a_familys_own_classifier_gives_the_logits_of_the_librarys_model(family)
     settings = {"model_type": family, **FAMILIES[family]}
     backbone = TextBackbone(family, pretrained=False, config=settings, tokenizer=tokenizer())
     own = backbone.preprocessing
-    model = Model(backbone, Own(num_outputs=3, **given(backbone, HEAD, own))).eval()
+    model = Model(backbone, Own(num_outputs=3, **given(backbone, HEAD, own, Classes(("a", "b", "c"))))).eval()
     batch = Batch(None, torch.arange(3), own.stack([own.transform()(text) for text in TEXTS]))
     plain = model.head.in_library(backbone.model)
     fields = batch.inputs
@@ -44,7 +45,7 @@ def test_a_family_whose_encoder_alone_is_read_has_no_classifier_of_its_own(famil
     settings = {"model_type": family, **FAMILIES[family]}
     backbone = TextBackbone(family, pretrained=False, config=settings, tokenizer=tokenizer())
     with pytest.raises(ftlab.UserError, match=f"backbone.name={family}: transformers has no AutoModelForSequence"):
-        Own(num_outputs=3, **given(backbone, HEAD, backbone.preprocessing))
+        Own(num_outputs=3, **given(backbone, HEAD, backbone.preprocessing, Classes(("a", "b", "c"))))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,13 @@ HEAD = ("head.vocabulary=300", "head.width=16", "head.depth=2", "head.heads=2")
 
 
 def parts_of(*words: str, drop: float = 0.0) -> tuple[Parts, RunSettings, Callable[..., DataModule]]:
-    own = ("task=translation", "strategy=full", *(word for word in BASE if "label_smoothing" not in word), *HEAD)
+    own = (
+        "task=translation",
+        "data=digits",
+        "strategy=full",
+        *(word for word in BASE if "label_smoothing" not in word),
+        *HEAD,
+    )
     settings: dict[str, Any] = plainly(compose([*own, f"head.dropout={drop}", *words]), resolve=True)
     torch.manual_seed(0)
     network = {"model_type": "bert", **BERT}
