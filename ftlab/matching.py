@@ -31,8 +31,9 @@ def check_augment(augment: Augment, preprocessing: InputPreprocessing, target: T
 
 
 def check_head(task: Task, head: Head) -> None:
-    """Raises: UserError where the task cannot read what the head gives."""
+    """Raises: UserError where the task cannot read what the head gives, or asks for answers that it cannot give."""
     if head.gives == task.reads:
+        head.check_answers(task.answering({}))
         return
     ways = [name for name, option in options("head").items() if getattr(named(option), "gives", None) == task.reads]
     own, said = type(head).__name__.lower(), ", ".join(f"head={name}" for name in ways)

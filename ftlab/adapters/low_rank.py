@@ -1,5 +1,6 @@
 """LoRA and DoRA by peft, put into a backbone as it is: its stages hold them beside the weights that they change."""
 
+import re
 from collections.abc import Collection
 from contextlib import nullcontext
 from fnmatch import fnmatchcase
@@ -36,7 +37,7 @@ def put_into(model: Model, settings: AdapterSettings, trained: Collection[str]) 
         r=settings.rank,
         lora_alpha=settings.alpha,  # type: ignore[arg-type]  # it only divides it
         lora_dropout=settings.dropout,
-        target_modules=wanted,
+        target_modules="|".join(map(re.escape, wanted)),  # of a list it also takes paths that end so
         use_dora=settings.decomposed,
     )
     is_meta = next(network.parameters()).is_meta

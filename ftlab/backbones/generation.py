@@ -17,7 +17,8 @@ class Generation:
     max_tokens: int | None = None  # of a text, its end among them; None: as many as were trained
 
     def over(self, given: Mapping[str, Any]) -> Self:
-        """With what is `given` in place of its own; None changes nothing.
+        """With what is `given` in place of its own; None changes nothing. One beam takes back a length penalty that
+        is not given with it.
 
         Raises: UserError for a setting that is none, or a value that it does not take.
         """
@@ -29,7 +30,10 @@ class Generation:
                 raise UserError(f"generation.{name}={value}: no such setting; {choices(name, known)}")
             if wrong := mismatch(f"generation.{name}", value, [None]):
                 raise UserError(f"generation.{name}={value}: {wrong}")
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
+        said = {name: value for name, value in given.items() if value is not None}
+        if said.get("beams") == 1:  # which does without the penalty of what was to be followed in several ways
+            said = {"length_penalty": None, **said}
+        return replace(self, **said)
 
     def asked(self, longest: int) -> dict[str, Any]:
         """As transformers' GenerationConfig has them. longest: tokens, where nothing else is said."""

@@ -63,6 +63,11 @@ class TextDecoder(nn.Module):
         return found
 
     @property
+    def beams(self) -> int:
+        """Beginnings that it follows at once where nothing else is said."""
+        return self.whole.generation_config.num_beams or 1
+
+    @property
     def begin(self) -> int:
         """The token that stands before a text."""
         own = self.whole.config

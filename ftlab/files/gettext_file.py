@@ -3,6 +3,7 @@
 import ast
 import gettext
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from ftlab.errors import UserError
 
 SUFFIXES = (".po", ".mo")
+CHARSET = re.compile(rb"charset=([\w.:-]+)")  # of a .po, in its head
+UTF8 = ("utf-8", "utf8", "ascii", "us-ascii", "charset")  # the last of a head that nobody has filled in
 FIELD = re.compile(r'^(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d+)\])?)\s*(".*")$')
 
 
@@ -31,7 +34,7 @@ def messages(file: Path) -> list[Message]:
     try:
         read = _of_po(file) if file.suffix == ".po" else _of_mo(file)
         return [one for one in read if one.text]
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, LookupError, struct.error) as error:
         raise UserError(f"{file}: cannot be read as gettext's {file.suffix} ({error})") from error
 
 
@@ -46,7 +49,7 @@ def _of_mo(file: Path) -> Iterator[Message]:
 
 def _of_po(file: Path) -> Iterator[Message]:
     current, part = Message(0), ("", 0)
-    for number, line in enumerate([*file.read_text(encoding="utf-8-sig").splitlines(), ""], start=1):
+    for number, line in enumerate([*_text(file).split("\n"), ""], start=1):
         stripped = line.strip()
         old = stripped.startswith("#~")
         stripped = stripped.removeprefix("#~").strip() if old else stripped
@@ -61,6 +64,8 @@ def _of_po(file: Path) -> Iterator[Message]:
             _add(current, part, text)
         elif stripped.startswith('"') and part[0]:
             _add(current, part, ast.literal_eval(stripped))
+        elif old and stripped.startswith("|"):  # what an old message was called before
+            continue
         elif stripped.startswith("#"):
             if current.translations:
                 yield current
@@ -72,6 +77,13 @@ def _of_po(file: Path) -> Iterator[Message]:
             current, part = Message(number), ("", 0)
         else:
             raise ValueError(f"line {number}: {stripped[:60]}")
+
+
+def _text(file: Path) -> str:
+    content = file.read_bytes()
+    found = CHARSET.search(content)
+    named = found[1].decode() if found else "utf-8"
+    return content.decode("utf-8-sig" if named.lower() in UTF8 else named)
 
 
 def _add(message: Message, part: tuple[str, int], text: str) -> None:

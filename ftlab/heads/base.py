@@ -40,6 +40,9 @@ class Head(nn.Module, ABC):
         """
         return self(features, batch)
 
+    def check_answers(self, how: Any) -> None:
+        """Raises: UserError where `answers` would refuse `how`, or leave part of it out."""
+
     def remarks(self, parts: Mapping[str, Any]) -> tuple[str, ...]:
         """What a person should know of the targets of each split, before any step."""
         return ()

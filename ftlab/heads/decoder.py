@@ -69,7 +69,7 @@ class Decoder(Head):
             self.decoder: TextDecoder = backbone.decoder(config)
             self.vocabulary = Vocabulary(preprocessing.tokenizer, self.decoder.end)  # type: ignore[attr-defined]  # of texts
         else:
-            self.vocabulary = Vocabulary((files or {}).get(FILE) or made_of(corpus, vocabulary), end=1)
+            self.vocabulary = Vocabulary((files or {}).get(FILE) or made_of(corpus, vocabulary), end=1, verbatim=True)
             self.decoder = small(self.vocabulary, width, depth, heads, dropout)
             channels = backbone.num_features
             if preprocessing.pixels:  # what a network does after its pooling may have more of them than its maps
@@ -136,7 +136,7 @@ class Decoder(Head):
     def answers(self, features: Features, batch: Batch, how: Any = None) -> TextOutputs:
         """how: a Generation. Beside it what `forward` gives, of texts that are known."""
         asked = how or Generation()
-        self._check(asked.max_tokens or self.max_tokens, "generation.max_tokens")
+        self.check_answers(asked)
         hidden, mask = self.memory(features)
         if batch.targets is None:
             none = torch.zeros(0, dtype=torch.int64, device=hidden.device)
@@ -145,6 +145,14 @@ class Decoder(Head):
             known = self._known(hidden, mask, batch)
         numbers = self.decoder.generate(hidden, mask, asked, self.max_tokens)
         return known._replace(texts=[self.vocabulary.text(one) for one in numbers])
+
+    def check_answers(self, how: Generation) -> None:
+        self._check(how.max_tokens or self.max_tokens, "generation.max_tokens")
+        if how.length_penalty is not None and (how.beams or self.decoder.beams) == 1:
+            raise UserError(
+                f"generation.length_penalty={how.length_penalty:g}: counts only where several beginnings are followed; "
+                "give generation.beams=4 with it, or leave it out"
+            )
 
     # --- what a run tells, and keeps
 

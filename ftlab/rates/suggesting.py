@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 MEMORY = 0.9  # of the smoothed loss
-BLOWN = 4.0  # times the least loss, at which a test ends: no higher rate is of use
+BLOWN = 4.0  # times the least loss, at which a test ends, if that is also above the first: no higher rate is of use
 LEAST = 0.1  # of the first loss: less of a fall is chance, or the first harm of a head that had been fitted
 SKIPPED = 0.1  # of the steps, the first ones, which say more of the batch than of the rate
 
@@ -25,8 +25,10 @@ def smoothed(losses: Sequence[float]) -> list[float]:
 
 
 def is_blown(losses: Sequence[float]) -> bool:
-    """Whether the last of some smoothed losses says that the rate is far too high."""
-    return not math.isfinite(losses[-1]) or losses[-1] > BLOWN * min(losses)
+    """Whether the last of some smoothed losses says that the rate is far too high. They may be below 0: what hard
+    batches lose is counted from the loss of the first one."""
+    rise = losses[-1] - min(losses)
+    return not math.isfinite(losses[-1]) or rise > max((BLOWN - 1) * min(losses), abs(losses[0]))
 
 
 def suggestions(rates: Sequence[float], losses: Sequence[float]) -> dict[str, float]:

@@ -39,9 +39,14 @@ def sums_of(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Tensor
     streams = [list(column) for column in zip_longest(*references)]
     parts = [scorer._extract_corpus_statistics(list(texts), streams) for scorer in scorers().values()]
     pairs = zip(texts, references, strict=True)
-    means = [[max(rouge_l(text, one) for one in several), float(text in several)] for text, several in pairs]
+    means = [[max(rouge_l(text, one) for one in several), float(text in _stripped(several))] for text, several in pairs]
     rows = [[1.0, *map(float, (*a, *b, *c)), *d] for a, b, c, d in zip(*parts, means, strict=True)]
     return torch.tensor(rows, dtype=torch.float64).view(-1, WIDTH)
+
+
+def _stripped(references: Sequence[str]) -> list[str]:
+    """What is written has no space around it."""
+    return [one.strip() for one in references]
 
 
 def figures(sums: Sequence[float]) -> dict[str, float | None]:

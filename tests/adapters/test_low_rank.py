@@ -61,6 +61,12 @@ def test_a_network_with_fresh_adapters_gives_what_it_gave() -> None:
     assert torch.equal(model(batch_of(32)), before)
 
 
+def test_layers_whose_paths_end_as_that_of_an_adapted_one_stay_as_they_are() -> None:
+    backbone = TimmBackbone("resnet18", pretrained=False, image_size=32)
+    names = put(Model(backbone, Linear(backbone.num_features, 4, "average")), lora(2, 4.0, 0.0, ["backbone/conv1"]))
+    assert {name.split(".lora_")[0] for name in names} == {"backbone.model.conv1"}
+
+
 def test_lora_adds_the_product_of_two_thin_matrices() -> None:
     model = vision_transformer()
     names = put(model, lora(4, 8.0, 0.0, "backbone/blocks.0.attn.qkv"))

@@ -27,6 +27,12 @@ def test_a_loss_far_above_the_least_or_no_number_ends_a_test() -> None:
     assert is_blown([2.0, math.nan])
 
 
+def test_a_loss_that_falls_below_zero_or_to_nearly_nothing_does_not_end_a_test() -> None:
+    assert not is_blown([0.5, -0.1, -0.4])
+    assert not is_blown([0.5, 0.01, 0.05])
+    assert is_blown([0.5, -0.4, 0.2])
+
+
 def test_the_longest_fall_may_leave_out_what_rises_between() -> None:
     assert longest_fall([5.0, 9.0, 4.0, 6.0, 3.0]) == [0, 2, 4]
     assert longest_fall([]) == []

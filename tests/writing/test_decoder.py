@@ -96,6 +96,13 @@ def test_a_vocabulary_writes_every_text_as_it_was_and_is_the_same_each_time():
         made_of(texts, 100)
 
 
+def test_marks_of_html_within_a_text_are_letters_to_a_small_decoder():
+    vocabulary = small(["a <s>b</s> c", "d <pad>"]).head.vocabulary
+    numbers = vocabulary.numbers(["a <s>b</s> c"], 200)[0]
+    assert numbers.index(1) == len(numbers) - 1
+    assert vocabulary.text(numbers) == "a <s>b</s> c"
+
+
 def test_no_token_of_a_text_sees_what_comes_after_it():
     model = small(WORDS)
     one, other = (model(batch_of(model, SOURCES[:1], [text])).logits for text in ("w1 w2 w3", "w1 w2 w9 w8"))

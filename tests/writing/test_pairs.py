@@ -73,12 +73,13 @@ def test_texts_that_differ_in_case_and_signs_alone_are_in_one_split():
 
 
 def test_lines_of_two_files_belong_together(tmp_path):
-    (tmp_path / "a.en").write_text("one\ntwo\u2028still two\n")
+    (tmp_path / "a.en").write_bytes("one\r\ntwo\u2028still\rtwo\n".encode())
     (tmp_path / "a.es").write_text("uno\ndos\n")
     (tmp_path / "b.es").write_text("uno\n")
     rest = {"val": None, "test": None, "split": [1.0, 0.0, 0.0], "encoding": None}
     found = TextPairLines(str(tmp_path), "a.en", "a.es", **rest).survey(0)
     assert [*found.train.targets] == [("uno",), ("dos",)]
+    assert [*found.train.inputs] == ["one", "two\u2028still\rtwo"]
     assert found.train.names[1] == "a.en, line 2"
     both = TextPairLines(str(tmp_path), "a.en", "a.es", **{**rest, "val": ["a.en", "a.es"]}).survey(0)
     assert len(both.train) == len(both.val) == 2
@@ -116,6 +117,8 @@ msgstr[1] "%d archivos"
 msgid "Not yet"
 msgstr ""
 
+#~| msgid "Older"
+#~| "still"
 #~ msgid "Old"
 #~ msgstr "Viejo"
 """
@@ -137,6 +140,13 @@ def test_a_message_that_is_there_twice_is_one_with_two_translations(tmp_path):
     (tmp_path / "b.po").write_text('msgid "Open"\nmsgstr "Abre"\n\nmsgid "X"\nmsgstr "Y"\n')
     found = Gettext(str(tmp_path), None, None, None, [1.0, 0.0, 0.0]).survey(0)
     assert [*found.train.targets] == [("Abrir", "Abre"), ("Y",)]
+
+
+def test_messages_are_read_in_the_letters_that_their_head_names(tmp_path):
+    text = PO.replace("UTF-8", "ISO-8859-1").replace("Abrir", "Abrir\u00e9")
+    (tmp_path / "a.po").write_text(text, encoding="latin-1")
+    found = {one.text: one.translations[0] for one in messages(tmp_path / "a.po")}
+    assert found["Open %s"] == "Abrir\u00e9 %s"
 
 
 def mo(several):
@@ -175,6 +185,8 @@ def test_machine_readable_messages_are_read_as_well(tmp_path):
     ("name", "content", "said"),
     [
         ("a.po", 'msgid "x\nmsgstr "y"\n', "a.po: cannot be read as gettext's .po"),
+        ("a.mo", "", "a.mo: cannot be read as gettext's .mo"),
+        ("a.po", 'msgid ""\nmsgstr "charset=None-1"\n', "a.po: cannot be read as gettext's .po"),
         ("a.mo", "nothing", "a.mo: cannot be read as gettext's .mo"),
         ("a.po", 'msgid "x"\nmsgstr ""\n', "no message there has a translation"),
         ("a.txt", "x", "no file ends in .po or .mo"),

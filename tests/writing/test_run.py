@@ -89,6 +89,9 @@ def test_a_bundle_writes_the_same_from_python_and_from_the_command_line_and_sett
     ended = command("predict", *own, "generation.beam=2")
     assert ended.code == 2
     assert "did you mean 'beams'" in ended.err
+    ended = command("predict", *own, "generation.beams=1", "generation.length_penalty=2")
+    assert ended.code == 2
+    assert "give generation.beams=4 with it" in ended.err
     ended = command("export", own[0], f"output={tmp_path / 'onnx'}")
     assert ended.code == 2
     assert "a text is written token by token" in ended.err
@@ -130,6 +133,8 @@ def test_a_small_decoder_is_trained_first_on_what_is_kept_of_the_frozen_encoder(
         ("t5", ["data.target_columns=[target,other]"], "data.target_columns=other is no column"),
         ("t5", ["monitor=bleu"], "monitor=bleu: no such figure of the validation split"),
         ("t5", ["task.generation.beams=0"], "expected a whole number above 0"),
+        ("t5", ["task.generation.length_penalty=2"], "generation.length_penalty=2: counts only where several"),
+        ("bert", ["task.generation.max_tokens=1025"], "generation.max_tokens=1025: the decoder writes at most 1024"),
         ("bert", ["head.vocabulary=50"], "head.vocabulary=50: accepted is 259"),
         ("bert", ["head.width=30", "head.heads=4"], "head.width=30: has to be even, and a multiple of head.heads=4"),
     ],
@@ -138,6 +143,7 @@ def test_what_cannot_be_is_refused_in_one_message(place, command: Command, netwo
     ended = command("train", *words(place, network, *more))
     assert ended.code == 2, ended.out + ended.err
     assert said in ended.err
+    assert "epoch" not in ended.out  # before anything is trained
 
 
 def test_texts_that_are_cut_off_are_counted(place, command: Command):

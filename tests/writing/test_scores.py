@@ -58,6 +58,7 @@ def test_loss_is_a_sum_over_tokens_with_smoothing_in_training_alone():
     assert "bleu" not in own.better
     written = own.compared(own.predictions(outputs._replace(texts=["a", "c"])), [("a",), ("b",)])[0]
     assert own.figures({"sums": written.sum(0)})["exact_match"] == 0.5
+    assert text_scores.figures(text_scores.sums_of(["a b"], [(" a b ",)])[0].tolist())["exact_match"] == 1.0
 
 
 def test_each_epoch_may_be_judged_by_what_is_written():

@@ -48,8 +48,9 @@ class TextPairLines(Source):
         return [Pair(f"{files[0].name}, line {line}", one, (other,), split) for line, (one, other) in rows]
 
     def _lines(self, file: Path) -> list[str]:
-        try:  # not splitlines: signs within a line would end it
-            text = file.read_text(encoding=self.encoding)
+        try:  # not splitlines, nor read_text: signs within a line would end it, a lone return among them
+            with file.open(encoding=self.encoding, newline="\n") as opened:
+                text = opened.read().replace("\r\n", "\n")
         except (OSError, UnicodeDecodeError, LookupError) as error:
             raise UserError(f"data: {file} cannot be read as {self.encoding} text ({error})") from error
         return text.removesuffix("\n").split("\n") if text else []

@@ -14,14 +14,16 @@ PADDING, END, BEGIN = "<pad>", "</s>", "<s>"  # with the numbers 0, 1 and 2
 class Vocabulary:
     """Texts to numbers of tokens and back, each text with an end."""
 
-    def __init__(self, tokenizer: str, end: int) -> None:
-        """tokenizer: the whole of a tokenizer.json; end: the number of the token behind a text."""
+    def __init__(self, tokenizer: str, end: int, verbatim: bool = False) -> None:
+        """tokenizer: the whole of a tokenizer.json; end: the number of the token behind a text. verbatim: `</s>` and
+        the like within a text, as HTML has it, are letters, and no end of it."""
         from tokenizers import Tokenizer
 
         self.tokenizer, self.end = tokenizer, end
         self.made: Any = Tokenizer.from_str(tokenizer)
         self.made.no_padding()
         self.made.no_truncation()
+        self.made.encode_special_tokens = verbatim
 
     def __len__(self) -> int:
         return int(self.made.get_vocab_size())
