@@ -5,9 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from ftlab.errors import UserError
 from ftlab.training.tracking.base import needs
+from ftlab.training.tracking.guarded import Guarded
+from ftlab.training.tracking.mlflow import Mlflow
 from tests.conftest import Command
 
 RUN = ("train", "data=diabetes", "task=regression", "subset=60", "trainer.max_epochs=3", "hydra.run.dir=run")
@@ -76,3 +79,13 @@ def test_a_tracker_whose_package_is_missing_names_its_extra_before_the_run(comma
     ended = command(*RUN, "logger=[csv,mlfow]")
     assert ended.code == 2
     assert "did you mean 'mlflow'" in ended.err
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # between MLflow and SQLAlchemy
+def test_mlflow_takes_settings_in_whose_names_are_those_of_classes(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow", reason="needs the extra mlflow")
+    logger = Guarded(Mlflow(f"sqlite:///{tmp_path}/own.db", "own"), tmp_path, Console(quiet=True))
+    logger.open({"task.class_weights.cat (big)": 2.0, "seed": 0}, goes_on=False)
+    assert logger.failed is None
+    run = logger.inner.experiment.get_run(logger.inner.run_id)  # type: ignore[union-attr, attr-defined]
+    assert run.data.params == {"task.class_weights.cat _big_": "2.0", "seed": "0"}

@@ -23,6 +23,10 @@ class Tracker(ABC):
     def logger(self, folder: Path, number: str | None) -> Logger | None:
         """For the run in the folder; number: of the tracker, of a run that goes on. None: others write it."""
 
+    def settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of a run, by dotted name, under names that the tracker takes."""
+        return dict(settings)
+
     def number(self, logger: Any) -> str | None:
         """That of the run, which it goes on by."""
         return None

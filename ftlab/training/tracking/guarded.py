@@ -28,7 +28,7 @@ class Guarded(Logger):
         kept = self._kept() if goes_on else None
         self.inner = self._try(lambda: self.tracker.logger(self.folder, kept))
         if not self.tracker.local and kept is None:  # MLflow refuses other values of a setting that it has
-            self._told(lambda logger: logger.log_hyperparams(dict(settings)))
+            self._told(lambda logger: logger.log_hyperparams(self.tracker.settings(settings)))
         if number := self._told(self.tracker.number):
             self._keep(number)
 

@@ -1,6 +1,7 @@
 """MLflow: a store of runs, by default a file that `mlflow ui` shows."""
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ class Mlflow(Tracker):
         return MLFlowLogger(
             self.experiment, str(folder), tracking_uri=self.uri, run_id=number, artifact_location=location
         )
+
+    def settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Names of classes and columns, which are in those of settings, may hold what MLflow refuses."""
+        return {re.sub(r"[^\w/.\- :]", "_", name): value for name, value in settings.items()}
 
     def number(self, logger: Any) -> str | None:
         return str(logger.run_id)
