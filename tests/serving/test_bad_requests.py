@@ -251,9 +251,9 @@ class Slow:
         self.task, self.preprocessing, self.prepared = self.own.task, self.own.preprocessing, self.own.prepared
         self.go = threading.Event()
 
-    def answers(self, ready: Any, batch_size: int) -> Any:
+    def answers(self, ready: Any, batch_size: int, how: Any = None) -> Any:
         assert self.go.wait(30)
-        return self.own.answers(ready, batch_size)
+        return self.own.answers(ready, batch_size, how)
 
 
 def test_more_requests_at_once_than_accepted_are_told_to_come_again() -> None:
@@ -267,7 +267,9 @@ def test_more_requests_at_once_than_accepted_are_told_to_come_again() -> None:
         threads = [threading.Thread(target=ask) for _ in range(2)]
         for one in threads:
             one.start()
-        while "ftlab_running_requests 2.0" not in httpx.get(f"{address}/metrics").text:
+        for _ in range(1000):  # seconds at most: a request that has failed is none that runs
+            if "ftlab_running_requests 2.0" in httpx.get(f"{address}/metrics").text:
+                break
             time.sleep(0.01)
         answer = httpx.post(f"{address}/predict", **inputs(ROW))
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
@@ -290,7 +292,7 @@ def test_an_answer_that_takes_too_long_is_not_waited_for() -> None:
 
 def test_a_defect_is_told_on_the_terminal_and_not_to_whoever_asked(capsys: pytest.CaptureFixture[str]) -> None:
     class Broken(Slow):
-        def answers(self, ready: Any, batch_size: int) -> Any:
+        def answers(self, ready: Any, batch_size: int, how: Any = None) -> Any:
             raise ZeroDivisionError("a secret of /home/someone")
 
     with answering(Broken()) as address:
@@ -301,7 +303,7 @@ def test_a_defect_is_told_on_the_terminal_and_not_to_whoever_asked(capsys: pytes
 
 def test_an_answer_that_is_no_number_is_none() -> None:
     class Infinite(Slow):
-        def answers(self, ready: Any, batch_size: int) -> Any:
+        def answers(self, ready: Any, batch_size: int, how: Any = None) -> Any:
             return self.own.answers(ready, batch_size) * float("nan")
 
     with answering(Infinite()) as address:
