@@ -132,7 +132,7 @@ def test_a_small_decoder_is_trained_first_on_what_is_kept_of_the_frozen_encoder(
         ("t5", ["data.source_column=sorce"], "data.source_column=sorce is no column; did you mean 'source'"),
         ("t5", ["data.target_columns=[target,other]"], "data.target_columns=other is no column"),
         ("t5", ["monitor=bleu"], "monitor=bleu: no such figure of the validation split"),
-        ("t5", ["task.generation.beams=0"], "expected a whole number above 0"),
+        ("t5", ["task.generation.beams=0"], "expected a whole number from 1 to 64"),
         ("t5", ["task.generation.length_penalty=2"], "generation.length_penalty=2: counts only where several"),
         ("bert", ["task.generation.max_tokens=1025"], "generation.max_tokens=1025: the decoder writes at most 1024"),
         ("bert", ["head.vocabulary=50"], "head.vocabulary=50: accepted is 259"),

@@ -69,7 +69,7 @@ def test_each_epoch_may_be_judged_by_what_is_written():
     assert own.answering({"generation": {"beams": 1, "max_tokens": None}}).beams == 1
     with pytest.raises(Exception, match=r"generation.beems=3: no such setting; did you mean 'beams'"):
         own.at_predict({"generation": {"beems": 3}})
-    with pytest.raises(Exception, match=r"generation.beams=0: expected a whole number above 0"):
+    with pytest.raises(Exception, match=r"generation.beams=0: expected a whole number from 1 to 64"):
         task(generation={"beams": 0})
 
 
