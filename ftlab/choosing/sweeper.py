@@ -1,6 +1,5 @@
 """The sweeper of `ftlab auto`: runs the jobs of a course with whatever launcher there is."""
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,11 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from ftlab.assembly import Parts, assemble
 from ftlab.choosing.command import SWEEPER
@@ -23,11 +18,11 @@ from ftlab.choosing.rules import EPOCHS, Seen
 from ftlab.config import named, plainly, problems, stop_if
 from ftlab.disk import locked
 from ftlab.errors import UserError
-from ftlab.exits import guard
 from ftlab.inputs.images.files import extent_of
 from ftlab.overrides import parse
 from ftlab.reports.jobs import has_ended
 from ftlab.resume import flat, read_yaml
+from ftlab.search.own_sweeper import OwnSweeper
 from ftlab.sized import BATCH, settled
 from ftlab.starting import SWEEP, move_aside
 from ftlab.tasks.base import Task
@@ -36,29 +31,14 @@ LOOKED = 200  # images whose sides are looked at
 OF_DESCENT = ("optimizer", "trainer", "rates", "schedule", "augment")  # what a fit in closed form does not read
 
 
-class Choose(Sweeper):
+class Choose(OwnSweeper):
     """Of conf/hydra/sweeper/auto.yaml; see Course for what it does. It is the Jobs of it."""
 
     def __init__(self, seconds: float, samples: int, backbones: Sequence[str]) -> None:
         """samples: of train that networks are ranked by; backbones: that are, [] for those at hand."""
         self.seconds, self.samples, self.backbones = seconds, samples, list(backbones)
 
-    config: DictConfig
-    launcher: Launcher
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.context, self.config = hydra_context, config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-
-    def sweep(self, arguments: list[str]) -> None:
-        """Errors end here: Hydra would print its own text and exit with 1."""
-        code = guard(lambda: self._choose(arguments))
-        if code:
-            sys.exit(code)
-
-    def _choose(self, arguments: list[str]) -> int:
+    def run(self, arguments: list[str]) -> int:
         self.typed, self.folder = arguments, Path(self.config.hydra.sweep.dir)
         keys, _ = parse(arguments, True, frozenset())
         if several := [one.text for one in keys if one.sweep]:

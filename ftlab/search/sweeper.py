@@ -3,7 +3,6 @@
 Any launcher may run the jobs, also elsewhere: what came of them is read from their folders.
 """
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -12,19 +11,15 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ftlab.config import plainly
 from ftlab.disk import locked
 from ftlab.errors import UserError, choices
-from ftlab.exits import guard
 from ftlab.files.writing import read_report, write_json
 from ftlab.reports.jobs import has_ended, row_of
 from ftlab.search import study as studies
+from ftlab.search.own_sweeper import OwnSweeper
 from ftlab.search.plugins import PLUGINS
 from ftlab.search.pruning import note
 from ftlab.search.space import space_of
@@ -37,28 +32,13 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-class Search(Sweeper):
+class Search(OwnSweeper):
     """Of conf/hydra/sweeper/optuna.yaml; what it goes by are the keys under `sweep:`."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
 
-    config: DictConfig
-    launcher: Launcher
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.context, self.config = hydra_context, config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-
-    def sweep(self, arguments: list[str]) -> None:
-        """Errors end here: Hydra would print its own text and exit with 1."""
-        code = guard(lambda: self._search(arguments))
-        if code:
-            sys.exit(code)
-
-    def _search(self, arguments: list[str]) -> int:
+    def run(self, arguments: list[str]) -> int:
         settings, seed = SearchSettings(**plainly(self.config.sweep)), self.config.seed
         self.folder = Path(self.config.hydra.sweep.dir)
         parser = OverridesParser.create(config_loader=self.context.config_loader)

@@ -92,8 +92,8 @@ def test_heat_follows_the_weights(quarters: Path) -> None:
         for one, same, other in zip(before, again, after, strict=False):
             assert np.array_equal(one.values, same.values)
             alike.setdefault(one.method, []).append(spearmanr(one.values.ravel(), other.values.ravel()).statistic)
-    # Not 0: the rim of a coarse map has something of its own whatever the weights are.
-    assert all(abs(np.mean(found)) < 0.7 for found in alike.values()), alike
+    # Not 0: a network with random weights too has other maps where the digit is than where there is noise.
+    assert all(abs(np.mean(found)) < 0.6 for found in alike.values()), alike
 
 
 def test_a_text_is_explained_by_the_word_that_its_class_hangs_on(learned: tuple[dict[str, Any], Path]) -> None:
