@@ -84,7 +84,11 @@ def render(title: str, journal: Journal, rows: Rows, best: Entry | None, again: 
         best=best,
         row=rows[str(best["job"])] if best else None,
         first=rows[str(steps[0]["job"])],
-        lessons=[lesson(step, steps, rows) for step in steps if step["round"] and step["job"] is not None],
+        lessons=[
+            lesson(step, steps, rows)
+            for step in steps
+            if step["round"] and step["job"] is not None and step is not against(step, steps)
+        ],
         untried=[(named(s), s["why"], s["source"], came(s, rows)) for s in steps if s["job"] is None],
         steps=[
             (named(step), step, rows[str(step["job"])], came(step, rows)) for step in steps if step["job"] is not None
@@ -94,11 +98,22 @@ def render(title: str, journal: Journal, rows: Rows, best: Entry | None, again: 
     )
 
 
-def lesson(step: Entry, steps: Sequence[Entry], rows: Rows) -> dict[str, Any]:
-    """A step beside what it is to be held against: the short run of what stood, or of whole ones the plain default."""
+def against(step: Entry, steps: Sequence[Entry]) -> Entry:
+    """What a step is to be held against: the short run of what stood, or of whole ones the plain default."""
     short = next((s for s in steps if s["round"] == step["round"] and s["name"] == "as it stands"), steps[0])
-    against = short if step["stage"] == SHORT else steps[0]
-    row, other = rows[str(step["job"])], rows[str(against["job"])]
-    known = row["objective"] is not None and other["objective"] is not None
-    gain = (row["objective"] - other["objective"]) * (1 if row["mode"] == "max" else -1) if known else None
-    return {"name": named(step), "why": step["why"], "source": step["source"], "gain": gain, "against": named(against)}
+    return short if step["stage"] == SHORT else steps[0]
+
+
+def lesson(step: Entry, steps: Sequence[Entry], rows: Rows) -> dict[str, Any]:
+    """A step beside what it is to be held against, and what it gained."""
+    beside = against(step, steps)
+    row, other = rows[str(step["job"])], rows[str(beside["job"])]
+    gain = gained(row["objective"], other["objective"], 1 if row["mode"] == "max" else -1)
+    return {"name": named(step), "why": step["why"], "source": step["source"], "gain": gain, "against": named(beside)}
+
+
+def gained(value: float | None, other: float | None, sign: int) -> float | None:
+    """sign: 1 where a higher figure is better, else -1. None where a run has no figure; 0 where it is but rounding."""
+    if value is None or other is None:
+        return None
+    return sign * (value - other) if is_ahead(value, other) or is_ahead(other, value) else 0.0
